@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -47,6 +47,8 @@ USERS = {
     "owner": CREATES_MORE + READS_ALL,
 }
 S3 = {"bucket": "sessions", "credentialsSecret": {"name": "hidden"}}
+WEBHOOK = {"url": "https://example.com/alerts", "secret": {"name": "hidden"}}
+RULE = {"name": "Watched", "metric": "queueDepth", "operator": "gt", "threshold": 10}
 NAMES_OF_SECRETS = {
     "postgres": {"persistence": {"postgres": {"uriSecret": {"name": "hidden"}}}},
     "CloudNativePG": {"persistence": {"postgres": {"cloudNativePG": {"cluster": "hidden"}}}},
@@ -54,6 +56,8 @@ NAMES_OF_SECRETS = {
     "a restore": {"persistence": {"postgres": {"managed": {"restoreFrom": {"service": "x", "s3": S3}}}}},
     "redis": {"cache": {"redis": {"uriSecret": {"name": "hidden"}}}},
     "API keys": {"auth": {"apiKeys": {"secret": {"name": "hidden"}}}},
+    "the webhook of alerts": {"observability": {"alerts": {"webhook": WEBHOOK}}},
+    "the webhook of an alert": {"observability": {"alerts": {"rules": [RULE | {"webhook": WEBHOOK}]}}},
     "a variable": {
         "pod": {"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "hidden", "key": "k"}}}]}
     },
@@ -138,14 +142,19 @@ def test_every_place_of_the_manifest_that_names_a_secret_is_asked_about() -> Non
     named = {place for place in places(Spec) if place.lower().rstrip("s").endswith("secret")}
 
     assert "persistence.postgres.uriSecret" in named
+    assert "observability.alerts.rules[].webhook.secret" in named
     for place in named:
-        assert ".?".join(("object.spec", *place.split("."))) in asked, place
+        before, _, within = place.partition("[].")
+        listed = f".orValue([]).filter(each, each.?{within.replace('.', '.?')}" if within else ""
+        assert f"object.spec.?{before.replace('.', '.?')}{listed}" in asked, place
 
 
 def places(model: type[BaseModel], at: str = "") -> Iterator[str]:
     """Where each part of the manifest stands."""
     for name, field in model.model_fields.items():
         place = f"{at}.{field.alias or name}".lstrip(".")
+        if get_origin(field.annotation) is list:
+            place += "[]"
         for part in parts_in(field.annotation):
             yield place
             yield from places(part, place)

@@ -45,6 +45,36 @@ def test_an_installation_looks_after_its_own_namespace_unless_it_is_told_more(
     assert bool(objects(chart, "ClusterRole")) == (namespaces == "")
 
 
+@pytest.mark.parametrize(
+    ("values", "networks", "peers"),
+    [
+        ((), "public", {"0.0.0.0/0", "::/0"}),
+        (
+            ("webhooks.networks={public,10.20.0.0/16}",),
+            "public,10.20.0.0/16",
+            {"0.0.0.0/0", "::/0", "10.20.0.0/16"},
+        ),
+        (("webhooks.networks=null",), "", set()),
+    ],
+)
+def test_the_operator_calls_the_networks_of_the_values_and_is_let_out_to_them(
+    values: tuple[str, ...], networks: str, peers: set[str]
+) -> None:
+    chart = rendered(*values)
+
+    assert environment(chart)["LGS_OPERATOR_WEBHOOK_NETWORKS"] == networks
+    assert from_environment(environment(chart)).webhooks.public == ("public" in networks)
+    (policy,) = objects(chart, "NetworkPolicy")
+    blocks = [
+        to["ipBlock"] for each in policy["spec"]["egress"] for to in each.get("to", []) if "ipBlock" in to
+    ]
+    assert {each["cidr"] for each in blocks} == peers
+    (everywhere,) = [each for each in blocks if each["cidr"] == "0.0.0.0/0"] or [
+        {"except": ["169.254.0.0/16"]}
+    ]
+    assert "169.254.0.0/16" in everywhere["except"]
+
+
 def test_names_that_look_like_numbers_stay_names() -> None:
     chart = rendered("serviceAccount.name=0x7", namespace="456")
 

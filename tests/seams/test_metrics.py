@@ -10,15 +10,31 @@ from pathlib import Path
 
 import pytest
 
+from lgs_operator.alerting.measures import MEASURES
+from lgs_operator.monitoring.selecting import Replicas
+from lgs_operator.monitoring.service_board import service_board
 from lgs_operator.scaling import Memory, Observation, Policy, decide
-from lgs_operator.scaling.exposition import CIRCUITS, COUNTERS, GAUGES, HISTOGRAMS, READ, parse
+from lgs_operator.scaling.exposition import (
+    CACHE,
+    CIRCUITS,
+    COUNTERS,
+    GAUGES,
+    HISTOGRAMS,
+    READ,
+    TOKENS,
+    USAGE,
+    parse,
+)
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.exposition import CircuitSeries
 from lgs_runtime.breaker.policy import Policy as BreakerPolicy
 from lgs_runtime.breaker.state_machine import Result
+from lgs_runtime.cache.exposition import RESULTS, CacheCollector
+from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.metrics import Metrics
 from lgs_runtime.model import Priority, PriorityDepth, QueueDepth
+from lgs_runtime.model_usage import ModelUsage, Tokens
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 FULL = QueueDepth(
@@ -89,11 +105,12 @@ async def test_each_series_that_is_asked_for_is_read_and_each_field_of_a_sample_
     for status in ("success", "error"):
         metrics.finished(status, execution_seconds=2.0, latency_seconds=2.3)
     circuit = f'{CIRCUITS}{{circuit="agent",kind="graph",state="open"}} 0.0\n'
-    page = await page_of(metrics) + circuit
+    cache = "".join(f'{CACHE}{{namespace="n",result="{each}"}} 0.0\n' for each in ("hit", "miss"))
+    page = await page_of(metrics) + circuit + cache + f'{TOKENS}{{graph="g"}} 0.0\n'
     before = asdict(parse(page, "pod-1", at=100.0))
 
     changed = {}
-    for name in READ:
+    for name in (*READ, *USAGE):
         after = asdict(parse(with_one_more(page, name), "pod-1", at=100.0))
         changed[name] = {field for field in before if after[field] != before[field]}
 
@@ -116,6 +133,23 @@ def test_the_series_that_the_operator_reads_are_documented() -> None:
     documented = set(re.findall(r"`(lgs_\w+)`", table))
 
     assert {name for name in (*GAUGES, *COUNTERS, *HISTOGRAMS) if name.startswith("lgs_")} <= documented
+
+
+def test_dashboards_and_alerts_ask_the_cache_for_results_that_it_has() -> None:
+    of = Replicas("team", "support")
+    panels = [
+        query.expression for row in service_board(of).rows for each in row.panels for query in each.queries
+    ]
+
+    asked = [
+        result
+        for expression in (*panels, *(each.query(of) for each in MEASURES.values()))
+        for found in re.findall(rf'{CACHE}{{[^}}]*result=~?"([a-z|]+)"', expression)
+        for result in found.split("|")
+    ]
+
+    assert len(asked) > 3
+    assert set(asked) <= RESULTS.keys()
 
 
 async def test_a_queue_that_no_replica_can_tell_is_no_empty_one() -> None:
@@ -231,6 +265,9 @@ async def test_the_operator_reads_which_graphs_have_open_circuits_whatever_other
     assert [circuit.phase for circuit in circuits] == ["closed", "open", "half-open", "open", "open"]
     assert len(sample.open_circuits) == 2
     assert "half" in sample.open_circuits
+    assert sample.broken is not None
+    assert len(sample.broken) == 3, "those of code, too, and none that is half-open"
+    assert ("code", "model") in sample.broken
 
 
 async def test_a_replica_without_circuits_shows_no_series_of_them() -> None:
@@ -240,4 +277,22 @@ async def test_a_replica_without_circuits_shows_no_series_of_them() -> None:
     page = await page_of(metrics)
 
     assert CIRCUITS not in page
-    assert parse(page, "pod-1", at=100.0).open_circuits == frozenset()
+    sample = parse(page, "pod-1", at=100.0)
+    assert (sample.open_circuits, sample.broken) == (frozenset(), None)
+
+
+async def test_what_the_cache_and_models_count_is_read_whatever_people_call_their_names() -> None:
+    metrics = Metrics(concurrency=8, depth=Queue(FULL))
+    cache, usage = CacheManager("support"), ModelUsage()
+    for name in ("plain", 'odd "} 1\n{', "}"):
+        counts = cache.statistics.of(name)
+        counts.hits, counts.misses, counts.sets = 3, 1, 1
+        usage.ended(name, name, "success", Tokens(input=40, output=2))
+    metrics.show(CacheCollector(cache))
+    before = parse(await page_of(metrics), "pod-1", at=100.0)
+    metrics.show(usage)
+
+    sample = parse(await page_of(metrics), "pod-1", at=100.0)
+
+    assert before.tokens is None
+    assert (sample.cache_hits, sample.cache_misses, sample.tokens) == (9, 3, 126)

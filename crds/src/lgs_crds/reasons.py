@@ -81,6 +81,8 @@ Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
 
 Monitoring = Literal["KindNotFound", "MonitoringForbidden"]
 """What watches a service can't be made."""
+Alerting = Literal["AlertsFiring", "NoneFiring"]
+"""Whether alerts of the manifest fire."""
 Scaling = Literal[
     "DownstreamSaturated",
     "External",
@@ -97,6 +99,8 @@ Data = Literal["DatabaseEmpty", "DatabaseReplaced", "VolumeGoing", "VolumeNotExp
 """What could cost a service its sessions."""
 Event = Literal[
     "Adopted",
+    "AlertFiring",
+    "AlertResolved",
     "CircuitClosed",
     "CircuitOpened",
     "DownstreamRecovered",
@@ -108,6 +112,7 @@ Event = Literal[
     "ScaledIn",
     "ScaledOut",
     "UpgradeAvailable",
+    "WebhookFailed",
 ]
 """Reasons that only Events have."""
 
@@ -124,6 +129,7 @@ Reason = (
     | Cluster
     | Backup
     | Monitoring
+    | Alerting
     | Scaling
     | Data
     | Event

@@ -27,7 +27,9 @@ ConditionType = Literal[
     "ScalingActive",
     "ScalingLimited",
     "CircuitsClosed",
+    "Alerting",
 ]
+AlertPhase = Literal["Pending", "Firing", "Resolved"]
 Truth = Literal["True", "False", "Unknown"]
 RevisionState = Literal["Progressing", "Ready", "Failed", "Replaced"]
 _LONGEST_MESSAGE = 2048
@@ -44,7 +46,7 @@ class Condition(StatusPart):
 
     type: Annotated[str, StringConstraints(max_length=316)] = Field(
         description="Which aspect: Ready, Progressing, Reconciled, Healthy, PersistenceReady, CacheReady, "
-        "BackupReady, ScalingActive, ScalingLimited or CircuitsClosed."
+        "BackupReady, ScalingActive, ScalingLimited, CircuitsClosed or Alerting."
     )
     status: Truth = Field(description="Whether it is so: True, False or Unknown.")
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
@@ -188,6 +190,29 @@ class RevisionStatus(StatusPart):
     )
 
 
+class AlertStatus(StatusPart):
+    """An alert that fires, is about to, or fired."""
+
+    name: Annotated[str, StringConstraints(max_length=63)] = Field(description="Its name.")
+    state: AlertPhase = Field(
+        description="Pending: it is so, and not for long enough yet; Firing; Resolved: it fired."
+    )
+    severity: str | None = Field(default=None, description="How urgent it is.")
+    since: str | None = Field(
+        default=None, description="Since when it is so.", json_schema_extra={"format": "date-time"}
+    )
+    value: float | None = Field(default=None, description="What was measured then.")
+    fired_at: str | None = Field(
+        default=None, description="When it fired last.", json_schema_extra={"format": "date-time"}
+    )
+    unsent: Literal["firing", "resolved"] | None = Field(
+        default=None, description="What the receiver of its webhook has not taken yet."
+    )
+    webhook_error: str | None = Field(
+        default=None, description="Why the receiver of its webhook did not take the last call."
+    )
+
+
 class Status(StatusPart):
     """What the operator saw and did."""
 
@@ -212,6 +237,11 @@ class Status(StatusPart):
     p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")
     api: ApiStatus | None = None
     scaling: ScalingStatus | None = None
+    alerts: list[AlertStatus] | None = Field(
+        default=None,
+        description="Alerts of spec.observability.alerts that fire, are about to, or fired.",
+        json_schema_extra={"x-list-keys": ["name"]},
+    )
     database: DatabaseStatus | None = None
     backup: BackupStatus | None = None
     restore: RestoreStatus | None = None

@@ -27,6 +27,12 @@ _COLLECTOR: Final = r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1
 _REGION: Final = r"^[a-z0-9][-a-z0-9]*$"
 _BACKUP_NAME: Final = r"^(latest|[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6})$"
 _TIME_ZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+_WEBHOOK: Final = (
+    r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[-A-Za-z0-9._~%+:@=]*)*"
+    r"(\?[-A-Za-z0-9._~%+:@=&/]*)?$"
+)
+_ALERT: Final = r"^[A-Za-z][A-Za-z0-9_]*$"
+_DURATION: Final = r"^(0|[1-9][0-9]{0,4})[smh]$"
 _VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -70,6 +76,9 @@ RULES: Final[Mapping[str, str]] = {
     _COLLECTOR: "must be an address such as http://collector.monitoring:4318",
     _REGION: "must have only lower-case letters, digits and '-'",
     _BACKUP_NAME: "must be latest, or the name of a backup such as 20261128T030000Z-1a2b3c",
+    _WEBHOOK: "must be an address such as https://example.com/alerts",
+    _ALERT: "must have only letters, digits and '_', and start with a letter",
+    _DURATION: "must be a whole number and s, m or h, such as 30s, 5m or 1h",
     _VARIABLE: "must have only letters, digits and '_', and not start with a digit",
 }
 
@@ -88,6 +97,9 @@ ObjectPrefix = Annotated[str, StringConstraints(pattern=_PREFIX, max_length=512)
 Endpoint = Annotated[str, StringConstraints(pattern=_ENDPOINT, max_length=512)]
 CollectorAddress = Annotated[str, StringConstraints(pattern=_COLLECTOR, max_length=512)]
 Region = Annotated[str, StringConstraints(pattern=_REGION, max_length=64)]
+WebhookAddress = Annotated[str, StringConstraints(pattern=_WEBHOOK, max_length=2048)]
+AlertName = Annotated[str, StringConstraints(pattern=_ALERT, max_length=63)]
+Duration = Annotated[str, StringConstraints(pattern=_DURATION)]
 BackupName = Annotated[str, StringConstraints(pattern=_BACKUP_NAME, max_length=64)]
 
 

@@ -17,6 +17,9 @@ import structlog
 
 from lgs_crds import LangGraphService
 from lgs_crds.status import Condition
+from lgs_operator.alert_watch import AlertWatch
+from lgs_operator.alert_webhooks import AlertWebhooks
+from lgs_operator.alerting.definitions import needs_usage
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.revision import revision_of
@@ -29,6 +32,7 @@ from lgs_operator.observer import Observer
 from lgs_operator.scale_writer import ScaleWriter
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, decide
 from lgs_operator.scaling.release import Measured, measured
+from lgs_operator.status.alerts import AlertsView
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
 from lgs_operator.status.health import any_failed
 from lgs_operator.status.reporter import StatusReporter
@@ -74,6 +78,7 @@ class Autoscaler:
         context: Context,
         states: ServiceStates,
         reporter: StatusReporter,
+        webhooks: AlertWebhooks,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -88,6 +93,7 @@ class Autoscaler:
         self._observer = Observer(context, now)
         self._cloud_native_pg = CloudNativePG(context)
         self._scale_writer = ScaleWriter(context)
+        self._alerts = AlertWatch(context, webhooks)
         self._tracks: dict[ServiceKey, _Track] = {}
         self._busy: set[ServiceKey] = set()
 
@@ -98,6 +104,7 @@ class Autoscaler:
                 services = self._states.manifests()
                 for gone in self._tracks.keys() - services.keys():
                     del self._tracks[gone]
+                self._alerts.keep(services)
                 for key in services.keys() - self._busy:
                     self._busy.add(key)
                     tasks.create_task(self._guarded(key, services[key]))
@@ -143,9 +150,11 @@ class Autoscaler:
             policy, live, track.memory, is_auto=service.spec.scaling.mode == "Auto"
         ):
             # nobody can be asked: hold, and keep the law's memory as it is
-            await self._report(key, service, None, circuits_closed(service, None))
+            alerts = await self._watch_alerts(key, service, None)
+            await self._report(key, service, None, circuits_closed(service, None), alerts)
             return
-        observation = await self._observer.observe(key, pods, api_pods, live)
+        usage = needs_usage(service.spec)
+        observation = await self._observer.observe(key, pods, api_pods, live, usage=usage)
         decision = decide(policy, observation, track.memory, self._now())
         track.memory = decision.memory
         is_ours = service.spec.scaling.mode == "Auto" and decision.replicas != live
@@ -153,8 +162,14 @@ class Autoscaler:
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
+        alerts = await self._watch_alerts(key, service, observation)
         self._measure(key, track, current_revision(deployment), observation)
-        await self._report(key, service, decision, circuits)
+        await self._report(key, service, decision, circuits, alerts)
+
+    async def _watch_alerts(
+        self, key: ServiceKey, service: LangGraphService, observation: Observation | None
+    ) -> AlertsView:
+        return await self._alerts.observe(key, service, observation, self._reporter.before(key), self._now())
 
     async def _must_wait(self, key: ServiceKey, service: LangGraphService) -> bool:
         """The first replicas would end without their database; its condition says so."""
@@ -215,13 +230,16 @@ class Autoscaler:
         service: LangGraphService,
         decision: Decision | None,
         circuits: Condition | None,
+        alerts: AlertsView,
     ) -> None:
         """Into the status: at once when the number of replicas changed or a release fails, else every ten
         seconds or less."""
         track = self._track(key, service)
         before = self._states.seen(key).scaling
         now, known = self._now(), self._before(key)
-        view = scaling_view(service, decision, known, now, circuits=circuits, refused=track.refused)
+        view = scaling_view(
+            service, decision, known, now, circuits=circuits, alerts=alerts, refused=track.refused
+        )
         is_failing = False
         if decision is not None and track.measured is not None:
             view = replace(view, runs=track.measured.runs, durations=track.measured.durations)

@@ -18,6 +18,8 @@ import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
 
+from lgs_operator.alert_watch import secret_of
+from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.autoscaler import Autoscaler
 from lgs_operator.context import Context
 from lgs_operator.handlers import ServiceWatch
@@ -36,6 +38,7 @@ from lgs_operator.reconciler import Reconciler
 from lgs_operator.settings import Settings, SettingsError, from_environment
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.states import ServiceStates
+from lgs_operator.webhook_calls import webhook_caller
 
 log = structlog.get_logger(__name__)
 FRAMES: Final = 30_000
@@ -58,6 +61,7 @@ class _Means(NamedTuple):
     metrics: Metrics
     http: aiohttp.ClientSession
     claim: ClassClaim
+    webhooks: AlertWebhooks
 
 
 class _ClassStatus:
@@ -133,6 +137,9 @@ async def _act(
 ) -> None:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
+        caller = await stack.enter_async_context(webhook_caller(settings.webhooks))
+        webhooks = AlertWebhooks(caller, secret_of(cluster), metrics.alert_webhooks)
+        stack.push_async_callback(webhooks.close)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until(stop))
@@ -140,7 +147,7 @@ async def _act(
                 await leases.claim.acquire()
                 metrics.leading.set(1)
                 tasks.create_task(leases.claim.hold())
-                await _work(_Means(cluster, settings, metrics, http, leases.claim), tasks, stop)
+                await _work(_Means(cluster, settings, metrics, http, leases.claim, webhooks), tasks, stop)
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
@@ -149,7 +156,7 @@ async def _act(
 
 async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
     """Has the services of `settings.namespaces` reconciled and scaled by `tasks`."""
-    cluster, settings, metrics, http, claim = means
+    cluster, settings, metrics, http, claim, webhooks = means
 
     async def reconcile(key: ServiceKey) -> float | None:
         metrics.services.set(len(state.services))
@@ -172,7 +179,7 @@ async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) ->
     states = ServiceStates()
     reporter = StatusReporter(context, states)
     reconciler = Reconciler(context, states, reporter)
-    autoscaler = Autoscaler(context, states, reporter)
+    autoscaler = Autoscaler(context, states, reporter, webhooks)
     watch = ServiceWatch(cluster, state, settings.namespaces)
     tasks.create_task(state.run())
     log.info(

@@ -61,6 +61,12 @@ class Metrics:
             ["result"],
             registry=registry,
         )
+        self.alert_webhooks = Counter(
+            "lgs_operator_alert_webhooks",
+            "Calls of receivers of alerts, by result.",
+            ["result"],
+            registry=registry,
+        )
         self.decisions = Counter(
             "lgs_operator_scaling_changes", "Changes of the number of replicas.", ["code"], registry=registry
         )

@@ -18,7 +18,7 @@ from lgs_operator.kube.pods import (
 )
 from lgs_operator.scaling import Observation, ReplicaSample
 from lgs_operator.scaling.samples import typical_startup
-from lgs_operator.scaling.scrape import METRICS_PATH, scrape
+from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH, scrape
 from lgs_operator.turns import FairSlots
 
 _SCRAPES_AT_ONCE = 64
@@ -35,13 +35,20 @@ class Observer:
         self._scrapes = FairSlots(_SCRAPES_AT_ONCE, _SCRAPES_AT_ONCE // 2)
 
     async def observe(
-        self, key: ServiceKey, pods: list[Manifest], api_pods: list[Manifest], live: int
+        self,
+        key: ServiceKey,
+        pods: list[Manifest],
+        api_pods: list[Manifest],
+        live: int,
+        *,
+        usage: bool = False,
     ) -> Observation:
         """The service at this moment. `pods` execute runs, `api_pods` only answer requests; `live` is the
-        number of replicas that its Deployment requests."""
+        number of replicas that its Deployment requests. `usage`: cache and tokens are asked for, too."""
+        path = USAGE_PATH if usage else METRICS_PATH
         ready, answering = _asked(pods), _asked(api_pods)
         going = [pod for pod in pods if is_going(pod)]
-        answers = await asyncio.gather(*(self._ask(key.namespace, pod) for pod in (*ready, *answering)))
+        answers = await asyncio.gather(*(self._ask(key.namespace, pod, path) for pod in (*ready, *answering)))
         samples, fronts = _given(answers[: len(ready)]), _given(answers[len(ready) :])
         now = self._now()
         return Observation(
@@ -60,9 +67,9 @@ class Observer:
             startup_seconds=typical_startup(_startups(ready)),
         )
 
-    async def _ask(self, namespace: str, pod: Manifest) -> ReplicaSample | None:
+    async def _ask(self, namespace: str, pod: Manifest, path: str) -> ReplicaSample | None:
         async with self._scrapes.slot(namespace):
-            url = url_of(pod, METRICS_PATH) or ""
+            url = url_of(pod, path) or ""
             sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
         self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
         return sample

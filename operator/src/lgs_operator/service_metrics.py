@@ -1,7 +1,7 @@
 """The operator's metrics by service, as its status has them: replicas, conditions, changes and errors.
 
-A service has a few dozen series: one a condition, one a kind of decision. They begin with its first report
-and end with it. `namespace` and `service` are the service's: who scrapes honours them as labels.
+A service has a few dozen series: one a condition, one a kind of decision, one an alert. They begin with its
+first report and end with it. `namespace` and `service` are the service's: who scrapes honours them as labels.
 """
 
 from __future__ import annotations
@@ -68,6 +68,11 @@ class ServiceMetrics(Collector):
             "Changes of a service's number of replicas.",
             labels=[*BY_SERVICE, "code"],
         )
+        alerts = GaugeMetricFamily(
+            "lgs_operator_service_alert_firing",
+            "1 for an alert of a service's manifest while it fires, 0 while it is about to or did.",
+            labels=[*BY_SERVICE, "alert", "severity"],
+        )
         errors = CounterMetricFamily(
             "lgs_operator_service_reconcile_errors",
             "Reconciliations of a service that failed.",
@@ -76,10 +81,12 @@ class ServiceMetrics(Collector):
         for key, series in services:
             for each in series.status.get("conditions", ()):
                 conditions.add_metric([*key, each["type"], each["status"], each["reason"]], 1)
+            for each in series.status.get("alerts") or ():
+                alerts.add_metric([*key, each["name"], each["severity"]], float(each["state"] == "Firing"))
             for code, count in series.changes.items():
                 changes.add_metric([*key, code], count)
             errors.add_metric(key, series.errors)
-        yield from (conditions, changes, errors)
+        yield from (conditions, alerts, changes, errors)
 
 
 def _replicas(services: tuple[tuple[tuple[str, str], _Series], ...]) -> Iterable[Metric]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lgs_crds import DEFAULT_OPERATOR_CLASS, is_operator_class
+from lgs_operator.receivers import PUBLIC, Receivers
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -44,6 +45,7 @@ class Settings:
     port: int = 8080
     scale_interval: float = 1.5
     images: Images = field(default_factory=Images)
+    webhooks: Receivers = field(default_factory=Receivers)
 
     @property
     def installation(self) -> str:
@@ -83,6 +85,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
             redis_uid=int(_number(env, "LGS_REDIS_UID", images.redis_uid)),
             pull_policy=env.get("LGS_IMAGE_PULL_POLICY") or None,
         ),
+        webhooks=_receivers(env),
     )
 
 
@@ -96,6 +99,17 @@ def _class(env: Mapping[str, str]) -> str:
     if not is_operator_class(value):
         raise SettingsError(f"{name}: {value}: must have at most 40 lower-case letters, digits and '-'")
     return value
+
+
+def _receivers(env: Mapping[str, str]) -> Receivers:
+    """Empty: nobody is called."""
+    name = "LGS_OPERATOR_WEBHOOK_NETWORKS"
+    text = env.get(name, PUBLIC)
+    try:
+        return Receivers.of([each.strip() for each in text.split(",") if each.strip()])
+    except ValueError:
+        rule = f"must be {PUBLIC} and networks such as 10.20.0.0/16, between commas"
+        raise SettingsError(f"{name}: {text}: {rule}") from None
 
 
 def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:

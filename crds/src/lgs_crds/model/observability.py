@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from lgs_crds.model.alerts import Alerts
 from lgs_crds.model.base import MOST_ENTRIES, Part
 from lgs_crds.texts import CollectorAddress, Key, Name
 
@@ -71,4 +72,7 @@ class Observability(Part):
         default=None,
         description="What Prometheus and Grafana are given. Not set: all of it, where the cluster has the "
         "kinds of the Prometheus operator.",
+    )
+    alerts: Alerts | None = Field(
+        default=None, description="Alerts that the operator evaluates by itself. Not set: none."
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from lgs_crds.errors import Problem
 from lgs_crds.model.service import Spec
-from lgs_crds.rules import cache, graphs, persistence, replicas, scaling, source, topology
+from lgs_crds.rules import alerts, cache, graphs, persistence, replicas, scaling, source, topology
 from lgs_crds.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -22,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     *replicas.RULES,
     *source.RULES,
     *topology.RULES,
+    *alerts.RULES,
 )
 """In the order in which problems are reported, and in which the CRD has the rules of one object."""
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from lgs_crds.model.observability import Monitoring
+from lgs_operator.alerting.definitions import own_alerts
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.objects import owned
 from lgs_operator.kube.kinds import CONFIG_MAP, POD_MONITOR, PROMETHEUS_RULE, Kind, Manifest
@@ -58,10 +59,12 @@ def pod_monitor(inputs: Inputs, monitoring: Monitoring) -> Manifest:
 
 
 def prometheus_rule(inputs: Inputs, monitoring: Monitoring, of: Replicas) -> Manifest:
-    """The alerts that can fire for this manifest."""
+    """The alerts that can fire for this manifest, and those that it has itself."""
     manifest = _labelled(inputs, monitoring, PROMETHEUS_RULE, "runtime")
-    alerts = service_alerts(of, inputs.service.spec)
-    manifest["spec"] = {"groups": groups(f"lgs-{inputs.namespace}-{inputs.name}", alerts)}
+    spec, name = inputs.service.spec, f"lgs-{inputs.namespace}-{inputs.name}"
+    own = own_alerts(of, spec)
+    made = groups(name, service_alerts(of, spec)) + (groups(f"{name}-own", own) if own else [])
+    manifest["spec"] = {"groups": made}
     return manifest
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lgs_crds import API_VERSION, KIND, LangGraphService, ManifestError, Spec, load, parse
 from lgs_crds.model.scaling import DEFAULT_MAX_REPLICAS
+from lgs_operator.alerting.definitions import Definition, definitions, needs_usage
 from lgs_operator.application import Application
 from lgs_operator.application import read as read_application
 from lgs_operator.application.graph_names import check_names, config_of
@@ -58,6 +59,9 @@ class LocalService:
     drain_seconds: float
     notes: tuple[str, ...]
     install: str
+    alerts: tuple[Definition, ...] = ()
+    usage: bool = False
+    """Replicas are asked for what alerts need beside what the scaling law reads."""
 
 
 def read(options: Options) -> LocalService:
@@ -96,6 +100,8 @@ def read(options: Options) -> LocalService:
         drain_seconds=float(spec.workers.drain_seconds),
         notes=tuple(notes),
         install=_install(python, source, application),
+        alerts=definitions(spec),
+        usage=needs_usage(spec),
     )
 
 

@@ -19,6 +19,7 @@ import aiohttp
 
 from lgs_crds import ManifestError
 from lgs_operator.local import processes as workers
+from lgs_operator.local.alerts import SECRET, LocalAlerts
 from lgs_operator.local.changes import changes
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.machine import is_locked, left_over, lock, remember, reserve
@@ -28,8 +29,10 @@ from lgs_operator.local.processes import Process
 from lgs_operator.local.service import LocalService, Options, read
 from lgs_operator.local.view import View
 from lgs_operator.local.worker_log import in_vain, missing_module, readable, waiting
+from lgs_operator.receivers import Receivers
 from lgs_operator.scaling import Decision, Memory, Observation, decide
 from lgs_operator.scaling.samples import typical_startup
+from lgs_operator.webhook_calls import webhook_caller
 
 TICK_SECONDS = 0.2
 ROUND_SECONDS = 1.0
@@ -89,9 +92,13 @@ class Supervisor:
             state = State(service)
             self._announce(service)
             stack.callback(self._let_go, state)
+            caller = await stack.enter_async_context(webhook_caller(Receivers(anybody=True)))
+            outer = os.environ if self._options.env is None else self._options.env
+            alerts = LocalAlerts(caller, outer.get(SECRET))
+            stack.push_async_callback(alerts.webhooks.close)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(state))
-                await self._serve(state, session)
+                await self._serve(state, session, alerts)
             await self._drain(state)
 
     def _on_signals(self) -> None:
@@ -128,7 +135,7 @@ class Supervisor:
                 state.notices = Notices(state.notices.circuits)
                 self._view.say(f"{', '.join(names)} changed: workers are replaced one by one")
 
-    async def _serve(self, state: State, session: aiohttp.ClientSession) -> None:
+    async def _serve(self, state: State, session: aiohttp.ClientSession, alerts: LocalAlerts) -> None:
         while not self._stop.is_set():
             if not is_locked(folder := state.service.data_dir):
                 gone = "was taken away, and the sessions that were kept there are gone"
@@ -138,7 +145,10 @@ class Supervisor:
             await self._act(state)
             if time.monotonic() - state.decided_at >= ROUND_SECONDS:
                 state.decided_at = time.monotonic()
-                await self._decide(state, session)
+                observation = await self._decide(state, session)
+                service = state.service
+                for line in alerts.observe(service.name, service.alerts, observation, observation.at):
+                    self._view.say(line)
                 for process in state.processes:
                     self._say_news(state, process)
             ready = [each for each in state.processes if each.phase == "ready"]
@@ -224,10 +234,10 @@ class Supervisor:
         if state.crashes == 1:
             self._view.say(f"its log: {process.log}")
 
-    async def _decide(self, state: State, session: aiohttp.ClientSession) -> None:
+    async def _decide(self, state: State, session: aiohttp.ClientSession) -> Observation:
         ready = [each for each in state.processes if each.phase == "ready"]
         draining = [each for each in state.processes if each.phase == "draining"]
-        found = await workers.sample(session, [*ready, *draining])
+        found = await workers.sample(session, [*ready, *draining], usage=state.service.usage)
         now = time.time()
         observation = Observation(
             at=now,
@@ -250,6 +260,7 @@ class Supervisor:
                 state.decision, replicas=state.service.replicas, code="Steady", reason="set by the manifest"
             )
         self._write_history(state.decision, observation)
+        return observation
 
     def _write_history(self, decision: Decision, observation: Observation) -> None:
         if self._options.history is None:

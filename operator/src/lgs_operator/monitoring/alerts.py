@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 
 RUNBOOK: Final = "docs/monitoring.md"
 """Where each alert has a section, in the documents of the version that runs."""
-Severity = Literal["critical", "warning"]
-"""Critical: requests are refused or data is at risk, now. Warning: somebody should look within the day."""
+Severity = Literal["critical", "warning", "info"]
+"""Critical: requests are refused or data is at risk, now. Warning: somebody should look within the day. Info:
+those of a manifest may be good to know."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Alert:
     lasts: str
     summary: str
     description: str
+    section: str | None = None
+    """Of the page, where it has none of its own."""
 
     def rule(self) -> dict[str, Any]:
         """The alert as a rule of Prometheus."""
@@ -37,7 +40,7 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook": f"{RUNBOOK}#{self.name.lower()}",
+                "runbook": f"{RUNBOOK}#{self.section or self.name.lower()}",
             },
         }
 

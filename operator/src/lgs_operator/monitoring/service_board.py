@@ -12,6 +12,8 @@ from typing import Final
 from lgs_operator.monitoring.panels import Board, Panel, Query, Row, Unit
 from lgs_operator.monitoring.selecting import Replicas
 
+_CACHED: Final = "exported_namespace"
+"""The namespace of the cache: `namespace` is the cluster's, which Prometheus puts in its place."""
 QUANTILES: Final = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
@@ -176,8 +178,8 @@ def _failures(of: Replicas) -> Row:
 
 
 def _models(of: Replicas) -> Row:
-    found = rate(of("lgs_cache_operations_total", 'result="hits"'), "namespace")
-    asked = rate(of("lgs_cache_operations_total", 'result=~"hits|misses"'), "namespace")
+    found = rate(of("lgs_cache_operations_total", 'result="hit"'), _CACHED)
+    asked = rate(of("lgs_cache_operations_total", 'result=~"hit|miss"'), _CACHED)
     tokens = rate(of("lgs_model_tokens_total"), "model", "direction")
     calls = rate(of("lgs_model_calls_total"), "model", "result")
     return Row(
@@ -198,7 +200,7 @@ def _models(of: Replicas) -> Row:
             Panel(
                 "Cache hits",
                 "Share of what was asked of the cache that it had.",
-                (Query(f"{found} / {asked}", "{{namespace}}", is_rare=True),),
+                (Query(f"{found} / {asked}", f"{{{{{_CACHED}}}}}", is_rare=True),),
                 "percentunit",
             ),
         ),

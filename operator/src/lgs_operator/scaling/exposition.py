@@ -37,7 +37,14 @@ _NAMES: Final = frozenset(
     (*GAUGES, *COUNTERS, *(f"{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")))
 )
 READ: Final = tuple(sorted((*_NAMES, CIRCUITS)))
-"""The names of all series that are read."""
+"""The names of all series that the law reads."""
+CACHE: Final = "lgs_cache_operations_total"
+TOKENS: Final = "lgs_model_tokens_total"
+USAGE: Final = (CACHE, TOKENS)
+"""What alerts may be about beside those. It is asked for only where one is, since there may be many."""
+_USAGE: Final = re.compile(
+    rf"^({'|'.join(USAGE)})\{{([^\r\n]*)\}} (\d+(?:\.\d+)?(?:e\+\d+)?)\r?$", re.MULTILINE
+)
 _OURS: Final = re.compile(rf"^(?:{'|'.join(sorted(_NAMES))})(?=[ {{])[^\r\n]*", re.MULTILINE)
 _WHOLE: Final = ("_total", "_bucket", "_count")
 MOST_SERIES: Final = 2000
@@ -107,6 +114,7 @@ class _Page:
 def parse(text: str, replica: str, at: float) -> ReplicaSample:
     """The sample in `text`, asked of `replica` at `at` (seconds since the epoch). Raises `NotOurMetrics`."""
     page = _Page(text, replica)
+    found, circuits = _usage(text), _circuits(text)
     totals, largest = page.totals, page.largest
     return ReplicaSample(
         replica=replica,
@@ -127,18 +135,48 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
         loop_lag=largest.get("lgs_event_loop_lag_seconds", 0.0),
         draining=totals.get("lgs_draining", 0.0) > 0,
         started_at=totals.get("process_start_time_seconds"),
-        open_circuits=_open_circuits(text),
+        open_circuits=_not_closed(circuits),
+        broken=None
+        if not circuits
+        else frozenset(each for each, state in circuits.items() if state == "open"),
+        cache_hits=found.get((CACHE, "hit")),
+        cache_misses=found.get((CACHE, "miss")),
+        tokens=found.get((TOKENS, "")),
         waiting_by=page.by_priority("lgs_queue_depth"),
         oldest_by=page.by_priority("lgs_queue_oldest_seconds"),
         arrived_by=page.by_priority("lgs_runs_arrived_total"),
     )
 
 
-def _open_circuits(text: str) -> frozenset[str]:
-    """The graphs whose circuits are open, or half-open."""
+def _circuits(text: str) -> dict[tuple[str, str], str]:
+    """The state of each circuit, by its kind and name."""
     found = (dict(_LABEL.findall(line[1])) for line in islice(_CIRCUIT.finditer(text), MOST_SERIES))
-    graphs = (of for of in found if of.get("kind") == "graph" and of.get("state") in ("open", "half-open"))
-    return frozenset(of["circuit"][:LONGEST_NAME] for of in graphs if "circuit" in of)
+    return {
+        (of["kind"], of["circuit"][:LONGEST_NAME]): of["state"]
+        for of in found
+        if of.keys() >= {"kind", "circuit", "state"}
+    }
+
+
+def _not_closed(circuits: dict[tuple[str, str], str]) -> frozenset[str]:
+    """The graphs whose circuits are open, or half-open."""
+    return frozenset(
+        name for (kind, name), state in circuits.items() if kind == "graph" and state in ("open", "half-open")
+    )
+
+
+def _usage(text: str) -> dict[tuple[str, str], float]:
+    """The sums of what is asked for beside what the law reads. Its labels are names that people choose, as
+    those of circuits."""
+    sums: dict[tuple[str, str], float] = {}
+    if not any(name in text for name in USAGE):
+        return sums
+    for line in islice(_USAGE.finditer(text), MOST_SERIES):
+        result = "" if line[1] == TOKENS else dict(_LABEL.findall(line[2])).get("result", "")
+        value = float(line[3])
+        if value <= MOST:
+            sums[line[1], result] = sums.get((line[1], result), 0.0) + value
+    return sums
 
 
 def _end_of_name(line: str) -> int:

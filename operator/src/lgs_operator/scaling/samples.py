@@ -53,6 +53,12 @@ class ReplicaSample:
     arrived_by: ByPriority | None = None
     next_due_seconds: float | None = None
     """Until the next delayed run or cron of the service is due; None: nothing is to come."""
+    broken: frozenset[tuple[str, str]] | None = None
+    """Kind and name of the circuits that are open there; None: it shows no circuits."""
+    cache_hits: float | None = None
+    cache_misses: float | None = None
+    tokens: float | None = None
+    """Of models. This and the two before are None where they were not asked for, or are not there."""
 
 
 @value(frozen=True, slots=True)
@@ -127,7 +133,7 @@ def merge(
     executions: list[Histogram] = []
     latencies: list[Histogram] = []
     for sample in observation.samples:
-        before = _baseline(baselines.get(sample.replica), sample, since, complete)
+        before = baseline(baselines.get(sample.replica), sample, since, complete)
         if before is None:
             continue
         refused = max(0.0, sample.rejected - before.rejected)
@@ -164,10 +170,11 @@ def _more_by(so_far: ByPriority, now: ByPriority, before: ByPriority | None) -> 
     return high, normal, low
 
 
-def _baseline(
+def baseline(
     before: ReplicaSample | None, sample: ReplicaSample, since: float | None, complete: bool
 ) -> ReplicaSample | None:
-    """What to subtract from `sample`: its last sample, zero for a new process, None if unknown."""
+    """What to subtract from `sample`: its last sample, zero for a new process, None if unknown. `since` and
+    `complete` as for `merge`."""
     if before is not None and not _restarted(before, sample):
         return before
     if since is None:

@@ -9,12 +9,14 @@ import aiohttp
 import structlog
 
 from lgs_operator.pod_answers import NoAnswer, read_text
-from lgs_operator.scaling.exposition import READ, NotOurMetrics, parse
+from lgs_operator.scaling.exposition import READ, USAGE, NotOurMetrics, parse
 from lgs_operator.scaling.samples import ReplicaSample
 
 log = structlog.get_logger(__name__)
 METRICS_PATH = f"/metrics?{urlencode([('name[]', name) for name in READ])}"
 """Of a replica's page what is read of it here, and not what its application counts by itself."""
+USAGE_PATH = f"/metrics?{urlencode([('name[]', name) for name in (*READ, *USAGE)])}"
+"""The same with what alerts may be about beside it."""
 MOST_BYTES = 256 * 1024
 """A page of ours has about 12 KiB; what is longer costs time that other services need."""
 

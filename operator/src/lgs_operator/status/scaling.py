@@ -11,14 +11,17 @@ from typing import Any, Literal
 
 from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
-from lgs_crds.status import Condition, ScalingStatus, condition, status_before, timestamp
+from lgs_crds.status import AlertStatus, Condition, ScalingStatus, condition, status_before, timestamp
 from lgs_operator.kube.kinds import EventType
 from lgs_operator.scaling import Decision
 from lgs_operator.scaling.durations import Durations
 from lgs_operator.scaling.outcomes import RunCounts
+from lgs_operator.status.alerts import AlertsView
 
 NOT_LIMITED = "no bound keeps the replicas from what the load asks for"
-SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited", "CircuitsClosed"})
+SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited", "CircuitsClosed", "Alerting"})
+NAMING = frozenset({"CircuitsClosed", "Alerting"})
+"""Whose messages name what they are about: a change of that is news."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ScalingView:
     """How those of the revision ended that is measured."""
     durations: Mapping[int, Durations] = field(default_factory=dict)
     """How long they took, beside those of other revisions."""
+    alerts: tuple[AlertStatus, ...] = ()
 
 
 def scaling_before(status: Mapping[str, Any]) -> ScalingView:
@@ -45,7 +49,14 @@ def scaling_before(status: Mapping[str, Any]) -> ScalingView:
     if before.scaling is None:
         return ScalingView()
     conditions = tuple(each for each in before.conditions if each.type in SCALING_CONDITIONS)
-    return ScalingView(conditions, before.scaling, before.queue, before.p95, before.desired_replicas)
+    return ScalingView(
+        conditions,
+        before.scaling,
+        before.queue,
+        before.p95,
+        before.desired_replicas,
+        alerts=tuple(before.alerts or ()),
+    )
 
 
 def scaling_view(
@@ -55,13 +66,15 @@ def scaling_view(
     now: float,
     *,
     circuits: Condition | None = None,
+    alerts: AlertsView | None = None,
     refused: str | None = None,
 ) -> ScalingView:
-    """The decision in status terms, and the circuits as the same answers of the replicas show them. Without a
-    decision (no replica to ask) the last one stands. `refused`: why the API server did not take its number.
-    Pure."""
+    """The decision in status terms, and circuits and alerts as the same answers of the replicas show them.
+    Without a decision (no replica to ask) the last one stands. `refused`: why the API server did not take its
+    number. Pure."""
     mode = service.spec.scaling.mode
-    beside = () if circuits is None else (circuits,)
+    alerts = alerts or AlertsView()
+    beside = tuple(each for each in (circuits, alerts.condition) if each is not None)
     if decision is None:
         inactive = condition("ScalingActive", "False", "NoReplica", "no replica is ready: nothing to go by")
         if mode != "Auto":
@@ -70,7 +83,9 @@ def scaling_view(
             (each for each in before.conditions if each.type == "ScalingLimited" and mode == "Auto"),
             condition("ScalingLimited", "False", "NotLimited", NOT_LIMITED),
         )
-        return ScalingView((inactive, limited, *beside), before.status, None, None, before.desired)
+        return ScalingView(
+            (inactive, limited, *beside), before.status, None, None, before.desired, alerts=alerts.alerts
+        )
     return ScalingView(
         conditions=(_active(mode, decision, refused), _limited(service, decision), *beside),
         status=ScalingStatus(
@@ -83,6 +98,7 @@ def scaling_view(
         queue=decision.queue,
         p95=None if decision.p95 is None else f"{decision.p95:.2f}s",
         desired=decision.replicas if mode == "Auto" else service.spec.replicas,
+        alerts=alerts.alerts,
     )
 
 
@@ -102,16 +118,15 @@ def downstream_events(before: ScalingView, view: ScalingView) -> list[tuple[Even
 
 
 def urgent_of(view: ScalingView) -> tuple[tuple[str, ...], ...]:
-    """What is published at once: the reasons, and which circuits are open."""
+    """What is published at once: the reasons, which circuits are open, and which alerts fire."""
     return tuple(
-        (each.type, each.reason, each.message if each.type == "CircuitsClosed" else "")
-        for each in view.conditions
+        (each.type, each.reason, each.message if each.type in NAMING else "") for each in view.conditions
     )
 
 
 def reported_of(view: ScalingView) -> tuple[object, ...]:
     """What is published now and then while it changes."""
-    return view.desired, view.queue, view.p95, view.runs, urgent_of(view)
+    return view.desired, view.queue, view.p95, view.runs, view.alerts, urgent_of(view)
 
 
 def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
@@ -119,7 +134,9 @@ def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
     words = f"the operator failed at scaling: {type(error).__name__}: {str(error)[:500]}"
     inactive = condition("ScalingActive", "False", "InternalError", words)
     others = tuple(each for each in before.conditions if each.type != "ScalingActive")
-    return ScalingView((inactive, *others), before.status, before.queue, before.p95, before.desired)
+    return ScalingView(
+        (inactive, *others), before.status, before.queue, before.p95, before.desired, alerts=before.alerts
+    )
 
 
 def _active(

@@ -63,6 +63,7 @@ def status_of(
         queue=scaling.queue,
         p95=scaling.p95,
         scaling=scaling.status,
+        alerts=list(scaling.alerts) or None,
         database=view.database,
         backup=backup,
         restore=view.restore.result,

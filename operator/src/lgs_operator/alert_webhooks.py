@@ -1,0 +1,159 @@
+"""Tells the receivers of alerts: each by itself, again and again with growing pauses until it was taken.
+
+Of one alert only the last word is told. A service has few calls under way, a namespace few of all, so that
+receivers that hang delay their own calls alone; nothing else of the operator waits for any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from prometheus_client import Counter
+
+from lgs_operator.alerting.notification import BadSecret, Notification, headers, signing_key
+from lgs_operator.backoff import Backoff
+from lgs_operator.turns import FairSlots
+from lgs_operator.webhook_calls import MOST_CALLS, Forbidden, NotTaken, WebhookCaller
+
+log = structlog.get_logger(__name__)
+OF_A_SERVICE: Final = 2
+OF_A_NAMESPACE: Final = 8
+MOST_ATTEMPTS: Final = 12
+"""Over about an hour."""
+BACKOFF: Final = Backoff(first_seconds=5.0, longest_seconds=600.0)
+Secret = Callable[[Notification], Awaitable[str]]
+"""The text of the Secret that signs a call. Raises `NotTaken`."""
+Alert = tuple[str, str, str]
+"""Namespace, service and name."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a call. `final`: there is no other attempt."""
+
+    told: Notification
+    error: str | None
+    final: bool
+
+
+@dataclass
+class _Line:
+    """The last word of one alert, and who tells it."""
+
+    told: Notification
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    is_over: bool = False
+    """There is no such service any more, or it is left alone: nobody is told."""
+
+
+class AlertWebhooks:
+    """`counter` counts calls by `result`; `pauses` are those between two attempts."""
+
+    def __init__(
+        self, caller: WebhookCaller, secret: Secret, counter: Counter | None = None, pauses: Backoff = BACKOFF
+    ) -> None:
+        self._caller = caller
+        self._secret = secret
+        self._counter = counter
+        self._pauses = pauses
+        self._of_service = FairSlots(1_000_000, OF_A_SERVICE)
+        self._of_namespace = FairSlots(MOST_CALLS, OF_A_NAMESPACE)
+        self._lines: dict[Alert, _Line] = {}
+        self._results: dict[Alert, Result] = {}
+
+    def tell(self, told: Notification) -> None:
+        """Has it told, in place of what that alert's receiver was to be told before."""
+        alert = (told.namespace, told.service, told.alert)
+        line = self._lines.get(alert)
+        if line is None:
+            line = self._lines[alert] = _Line(told)
+            line.task = asyncio.create_task(self._run(alert, line), name="alert webhook")
+        elif line.is_over or line.told.identity != told.identity:
+            line.told, line.is_over = told, False
+            line.changed.set()
+
+    def forget(self, namespace: str, service: str) -> None:
+        """Nobody is told of the service any more."""
+        for alert, line in self._lines.items():
+            if alert[:2] == (namespace, service):
+                line.is_over = True
+                line.changed.set()
+        self.results(namespace, service)
+
+    def results(self, namespace: str, service: str) -> dict[str, Result]:
+        """What became of the calls of a service since this was asked last, by alert."""
+        of_it = [each for each in self._results if each[:2] == (namespace, service)]
+        return {alert[2]: self._results.pop(alert) for alert in of_it}
+
+    async def close(self) -> None:
+        """Ends what is under way: who comes after tells what was not taken."""
+        tasks = [line.task for line in self._lines.values() if line.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, alert: Alert, line: _Line) -> None:
+        failures = 0
+        while True:
+            line.changed.clear()
+            if line.is_over:
+                del self._lines[alert]
+                return
+            told = line.told
+            error, final = await self._attempt(told)
+            failures += 1
+            if line.told is not told or line.is_over:
+                failures = 0
+                continue
+            final = final or error is None or failures >= MOST_ATTEMPTS
+            self._results[alert] = Result(told, error, final)
+            if final:
+                del self._lines[alert]
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pauses.pause(failures)):
+                    await line.changed.wait()
+                    failures = 0
+
+    async def _attempt(self, told: Notification) -> tuple[str | None, bool]:
+        """Why it was not taken, or None; and whether that is final."""
+        where = f"{told.namespace}/{told.service}"
+        try:
+            async with self._of_service.slot(where), self._of_namespace.slot(told.namespace):
+                key = signing_key(await self._secret(told))
+                await self._caller.call(told.url, headers(told, key, time.time()), told.body)
+        except Forbidden as rule:
+            return self._failed(told, "forbidden", str(rule)), True
+        except NotTaken as why:
+            return self._failed(told, "failed", str(why)), False
+        except BadSecret as wrong:
+            return self._failed(
+                told, "failed", f"Secret {told.secret.name}: {told.secret.key}: {wrong}"
+            ), False
+        except Exception as error:
+            log.exception("alert_webhook.crashed", service=where, alert=told.alert)
+            return self._failed(told, "failed", type(error).__name__), False
+        self._count("taken")
+        log.info("alert_webhook.taken", service=where, alert=told.alert, told=told.told)
+        return None, True
+
+    def _failed(self, told: Notification, result: str, why: str) -> str:
+        self._count(result)
+        log.warning(
+            "alert_webhook.not_taken",
+            service=f"{told.namespace}/{told.service}",
+            alert=told.alert,
+            reason=why,
+        )
+        return why
+
+    def _count(self, result: str) -> None:
+        if self._counter is not None:
+            self._counter.labels(result).inc()

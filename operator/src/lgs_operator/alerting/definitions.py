@@ -1,0 +1,139 @@
+"""The alerts of one service: its own rules, and those of the operator that it turned on. Pure."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lgs_crds import Spec
+from lgs_crds.model.alerts import AlertOperator, AlertRule, AlertSeverity, AlertWebhook
+from lgs_operator.alerting.measures import MEASURES, Measure, Seen
+from lgs_operator.monitoring.alerts import Alert
+from lgs_operator.monitoring.selecting import SERVICE, Replicas
+from lgs_operator.monitoring.service_alerts import FAILED_SHARE, PRIORITIES, longest_wait
+
+COMPARISONS: Final[Mapping[AlertOperator, tuple[Callable[[float, float], bool], str, str]]] = {
+    "gt": (operator.gt, ">", "above"),
+    "lt": (operator.lt, "<", "below"),
+    "eq": (operator.eq, "==", "equal to"),
+    "ne": (operator.ne, "!=", "not equal to"),
+}
+"""Of each operator: what it does, PromQL's sign, and a word."""
+FEWEST_FAILED: Final = 5
+"""Fewer runs that fail may be an accident."""
+SECTION: Final = "alerts-in-the-manifest"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One alert: it fires when `read` has compared so with the threshold for `seconds`."""
+
+    name: str
+    severity: AlertSeverity
+    metric: str
+    comparison: AlertOperator
+    threshold: float
+    seconds: float
+    read: Callable[[Seen], float | None]
+    webhook: AlertWebhook | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether it is so."""
+        return COMPARISONS[self.comparison][0](value, self.threshold)
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, such as `queueDepth above 100`."""
+        return f"{self.metric} {COMPARISONS[self.comparison][2]} {_number(self.threshold)}"
+
+
+def definitions(spec: Spec) -> tuple[Definition, ...]:
+    """All that are evaluated, in the order of the manifest."""
+    alerts = spec.observability.alerts
+    if alerts is None:
+        return ()
+    own = tuple(
+        Definition(
+            each.name,
+            each.severity,
+            each.metric,
+            each.operator,
+            each.threshold,
+            each.seconds,
+            MEASURES[each.metric].read,
+            each.webhook or alerts.webhook,
+        )
+        for each in alerts.rules
+    )
+    return (*own, *(_defaults(spec, alerts.webhook) if alerts.defaults else ()))
+
+
+def needs_usage(spec: Spec) -> bool:
+    """Whether replicas must be asked for more than the scaling law reads."""
+    alerts = spec.observability.alerts
+    return alerts is not None and any(MEASURES[each.metric].usage for each in alerts.rules)
+
+
+def _defaults(spec: Spec, webhook: AlertWebhook | None) -> Iterator[Definition]:
+    """Those of the rules for Prometheus (`monitoring/service_alerts.py`) that can be read here, by their
+    names."""
+    refused = MEASURES["rejectionRate"].read
+    yield Definition("LGSQueueFull", "critical", "rejectionRate", "gt", 0, 300, refused, webhook)
+    waits = _waits(spec)
+    yield Definition("LGSQueueWaitsLong", "warning", "waitOfItsBound", "gt", 1, 300, waits, webhook)
+    if (target := spec.scaling.target.p95_latency_seconds) is not None:
+        latency = MEASURES["p95LatencySeconds"].read
+        yield Definition(
+            "LGSLatencyOverTarget", "warning", "p95LatencySeconds", "gt", target, 600, latency, webhook
+        )
+    yield Definition("LGSRunsFail", "critical", "errorRate", "gt", FAILED_SHARE, 300, _failures, webhook)
+    opened = MEASURES["circuitsOpen"].read
+    yield Definition("LGSCircuitOpen", "warning", "circuitsOpen", "gt", 0, 300, opened, webhook)
+
+
+def _waits(spec: Spec) -> Callable[[Seen], float | None]:
+    """How long the oldest run has waited, in parts of what its priority may at most."""
+    bounds = [longest_wait(spec, priority) for priority in PRIORITIES]
+
+    def read(seen: Seen) -> float | None:
+        shown = [each.oldest_by for each in seen.observation.samples if each.oldest_by is not None]
+        parts = (waited / bound for oldest in shown for waited, bound in zip(oldest, bounds, strict=True))
+        return max(parts, default=None)
+
+    return read
+
+
+def _failures(seen: Seen) -> float | None:
+    lately = seen.lately
+    if not lately.finished:
+        return None
+    return lately.failed / lately.finished if lately.failed >= FEWEST_FAILED else 0.0
+
+
+def own_alerts(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
+    """The rules of the manifest as Prometheus evaluates them; the operator's own are there already."""
+    alerts = spec.observability.alerts
+    return () if alerts is None else tuple(_alert(of, each, MEASURES[each.metric]) for each in alerts.rules)
+
+
+def _number(value: float) -> str:
+    """Whole, and as short as it can be written."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def _alert(of: Replicas, rule: AlertRule, measure: Measure) -> Alert:
+    _, sign, word = COMPARISONS[rule.operator]
+    threshold = _number(rule.threshold)
+    return Alert(
+        rule.name,
+        rule.severity,
+        f"({measure.query(of)}) {sign} {threshold}",
+        rule.lasts,
+        f"{rule.name}: {rule.metric} of {{{{ $labels.namespace }}}}/{{{{ $labels.{SERVICE} }}}}"
+        f" is {word} {threshold}",
+        f"{rule.metric} is {{{{ $value }}}}.",
+        section=SECTION,
+    )

@@ -1,0 +1,82 @@
+"""One evaluation of all alerts of a service after the other. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from lgs_operator.alerting.definitions import Definition
+from lgs_operator.alerting.measures import Seen
+from lgs_operator.alerting.states import AlertState, Told, evaluated
+from lgs_operator.alerting.window import Window, advanced
+from lgs_operator.scaling.samples import Observation
+
+SECONDS: Final = 5.0
+"""Between two evaluations: an alert fires or ends no more often."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`states` are by the names of `definitions`; `at` is when that was, in seconds since the epoch."""
+
+    definitions: tuple[Definition, ...] = ()
+    states: Mapping[str, AlertState] = field(default_factory=dict)
+    window: Window = field(default_factory=Window)
+    at: float | None = None
+    known: bool = False
+    """Replicas answered."""
+
+    def is_due(self, now: float) -> bool:
+        """Whether there is to be another one."""
+        return self.at is None or not 0 <= now - self.at < SECONDS
+
+
+@dataclass(frozen=True)
+class Change:
+    """An alert has begun to fire, or that is over; in `state` is when and by which value. `gone`: the
+    manifest has it no more."""
+
+    definition: Definition
+    state: AlertState
+    told: Told
+    gone: bool = False
+
+
+def evaluate(
+    before: Evaluation, definitions: tuple[Definition, ...], observation: Observation | None, now: float
+) -> Evaluation:
+    """The next one. Without an observation nobody could be asked."""
+    known = observation is not None and bool(observation.samples)
+    window = before.window if observation is None or not definitions else advanced(before.window, observation)
+    earlier = {each.name: each for each in before.definitions}
+    states = {}
+    for each in definitions:
+        state = _as_it_was(each, earlier.get(each.name), before.states.get(each.name, AlertState(at=now)))
+        value = each.read(Seen(observation, window)) if known and observation is not None else None
+        states[each.name] = evaluated(each, state, value, now)
+    return Evaluation(definitions, states, window, now, known)
+
+
+def _as_it_was(now: Definition, before: Definition | None, state: AlertState) -> AlertState:
+    """What is pending begins anew where it is about something else now."""
+    if before is None or before.rule == now.rule or state.phase != "Pending":
+        return state
+    return replace(state, phase="Inactive")
+
+
+def changes(before: Evaluation, after: Evaluation) -> tuple[Change, ...]:
+    """What fires that did not before, and the other way round."""
+    found = []
+    for each in after.definitions:
+        was, now = before.states.get(each.name, AlertState()), after.states[each.name]
+        if now.phase == "Firing" and (was.phase != "Firing" or was.fired_at != now.fired_at):
+            found.append(Change(each, now, "firing"))
+        if now.phase == "Resolved" and was.phase == "Firing":
+            found.append(Change(each, now, "resolved"))
+    for each in before.definitions:
+        was = before.states[each.name]
+        if each.name not in after.states and was.phase == "Firing":
+            over = replace(was, phase="Resolved", since=after.at or 0.0, resolved_at=after.at)
+            found.append(Change(each, over, "resolved", gone=True))
+    return tuple(found)

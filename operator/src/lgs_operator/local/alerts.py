@@ -1,0 +1,59 @@
+"""The alerts of the manifest under `lgs up`: evaluated as in a cluster, said here, and told to receivers.
+
+The machine is one's own, so any address may be called. Calls are signed by the secret in `SECRET` of the
+environment; a cluster has them in its Secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lgs_operator.alert_webhooks import AlertWebhooks
+from lgs_operator.alerting.definitions import Definition
+from lgs_operator.alerting.evaluation import Change, Evaluation, changes, evaluate
+from lgs_operator.alerting.notification import Notification, described, notification
+from lgs_operator.scaling import Observation
+from lgs_operator.webhook_calls import NotTaken, WebhookCaller
+
+SECRET: Final = "LGS_WEBHOOK_SECRET"
+NAMESPACE: Final = "local"
+
+
+class LocalAlerts:
+    """Of one `lgs up`."""
+
+    def __init__(self, caller: WebhookCaller, secret: str | None) -> None:
+        self._secret = secret
+        self.webhooks = AlertWebhooks(caller, self._read)
+        self._evaluation = Evaluation()
+
+    def observe(
+        self, service: str, definitions: tuple[Definition, ...], observation: Observation, now: float
+    ) -> Iterator[str]:
+        """The lines to say of what has changed with this observation."""
+        before = self._evaluation
+        if before.definitions == definitions and not before.is_due(now):
+            return
+        self._evaluation = evaluate(before, definitions, observation, now)
+        for change in changes(before, self._evaluation):
+            yield _said(change)
+            told = notification(NAMESPACE, service, change.definition, change.state, change.told)
+            if told is not None:
+                self.webhooks.tell(told)
+        for name, result in self.webhooks.results(NAMESPACE, service).items():
+            if result.error is not None:
+                more = "" if result.final else "; it is tried again"
+                yield f"alert {name}: {result.told.url} was not told: {result.error}{more}"
+
+    async def _read(self, told: Notification) -> str:
+        if self._secret is None:
+            raise NotTaken(f"{SECRET} is not set: it signs the calls here, as whsec_ and a key in base64")
+        return self._secret
+
+
+def _said(change: Change) -> str:
+    each, state = change.definition, change.state
+    if change.told == "firing":
+        return f"alert {each.name} ({each.severity}) fires: {each.rule}: {described(state)}"
+    return f"alert {each.name} is over: {'the manifest has it no more' if change.gone else described(state)}"

@@ -1,0 +1,106 @@
+"""The alerts of a manifest in the words of the status: the condition, a line for each, and the Events of what
+changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lgs_crds.reasons import Reason
+from lgs_crds.status import AlertStatus, Condition, condition, status_before, timestamp
+from lgs_operator.alerting.definitions import Definition
+from lgs_operator.alerting.evaluation import Change, Evaluation
+from lgs_operator.alerting.notification import described
+from lgs_operator.alerting.states import AlertState
+from lgs_operator.kube.kinds import EventType
+
+
+@dataclass(frozen=True)
+class AlertsView:
+    """What is said of a service's alerts. No condition: it has none."""
+
+    condition: Condition | None = None
+    alerts: tuple[AlertStatus, ...] = ()
+
+
+def alerts_view(evaluation: Evaluation) -> AlertsView:
+    """What there is to be said."""
+    if not evaluation.definitions:
+        return AlertsView()
+    lines = tuple(
+        line
+        for each in evaluation.definitions
+        if (line := _line(each, evaluation.states[each.name])) is not None
+    )
+    return AlertsView(_alerting(evaluation), lines)
+
+
+def _alerting(evaluation: Evaluation) -> Condition:
+    firing = [each for each in evaluation.definitions if evaluation.states[each.name].phase == "Firing"]
+    if firing:
+        words = "; ".join(fired(each, evaluation.states[each.name]) for each in firing)
+        return condition("Alerting", "True", "AlertsFiring", f"{len(firing)} fire: {words}")
+    if not evaluation.known:
+        return condition("Alerting", "Unknown", "NoReplica", "no replica answers: nobody can tell")
+    return condition("Alerting", "False", "NoneFiring", f"none of {len(evaluation.definitions)} alerts fires")
+
+
+def fired(definition: Definition, state: AlertState) -> str:
+    """What fires and why, in words."""
+    return f"{definition.name} ({definition.severity}): {definition.rule}: {described(state)}"
+
+
+def _line(definition: Definition, state: AlertState) -> AlertStatus | None:
+    if state.phase == "Inactive":
+        return None
+    return AlertStatus(
+        name=definition.name,
+        state=state.phase,
+        severity=definition.severity,
+        since=_time(state.since),
+        value=None if state.value is None else round(state.value, 6),
+        fired_at=_time(state.fired_at),
+        unsent=state.unsent,
+        webhook_error=state.error,
+    )
+
+
+def states_before(status: Mapping[str, object]) -> dict[str, AlertState]:
+    """The states that an earlier operator wrote. What fired goes on firing, and is not told again."""
+    found: Iterable[AlertStatus] = status_before(status).alerts or ()
+    return {each.name: _state(each) for each in found}
+
+
+def _state(line: AlertStatus) -> AlertState:
+    since = _moment(line.since) or 0.0
+    resolved = since if line.state == "Resolved" else None
+    return AlertState(
+        phase=line.state,
+        since=since,
+        at=since,
+        value=line.value,
+        fired_at=_moment(line.fired_at),
+        resolved_at=resolved,
+        unsent=line.unsent,
+        error=line.webhook_error,
+    )
+
+
+def alert_event(change: Change) -> tuple[EventType, Reason, str]:
+    """The Event of what changed."""
+    if change.told == "firing":
+        return "Warning", "AlertFiring", fired(change.definition, change.state)
+    words = "the manifest has it no more" if change.gone else described(change.state)
+    return "Normal", "AlertResolved", f"{change.definition.name}: {change.definition.rule}: over: {words}"
+
+
+def _time(moment: float | None) -> str | None:
+    return None if moment is None else timestamp(datetime.fromtimestamp(moment, UTC))
+
+
+def _moment(text: str | None) -> float | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
