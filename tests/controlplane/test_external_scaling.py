@@ -1,5 +1,5 @@
 """What docs/scaling.md shows for an HPA and for KEDA: an API server takes both as they stand, KEDA's against
-its own CustomResourceDefinition, and both ask for the same number."""
+its own CustomResourceDefinition, both ask for the same number, and what can't be told is no number."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import yaml
 
 from controlplane.controlplane_server import ControlPlane
 from controlplane.waiting import established
+from support import prometheus
 from support.documents import ROOT, shown
 
 pytestmark = pytest.mark.controlplane
@@ -64,3 +65,49 @@ def test_both_ask_for_the_same_number_of_the_same_service() -> None:
     assert hpa()["spec"]["scaleTargetRef"]["name"] == service["metadata"]["name"]
     each = SHARE_IN_USE * service["spec"]["workers"]["concurrency"]
     assert float(metric["external"]["target"]["averageValue"]) == pytest.approx(each)
+
+
+def test_keda_knows_each_parameter_of_its_trigger_and_has_those_that_it_needs() -> None:
+    found = sorted(CACHE.glob("scalers-schema-*.yaml"))
+    if not found:
+        pytest.skip("the parameters of triggers are not here: tools/setup/definitions.sh brings them")
+    (trigger,) = scaled_object()["spec"]["triggers"]
+    scalers = yaml.safe_load(found[-1].read_text("utf-8"))["scalers"]
+    (scaler,) = [each for each in scalers if each["type"] == trigger["type"]]
+    known = {each["name"]: each for each in scaler["parameters"] if each.get("metadataVariableReadable")}
+    needed = {name for name, each in known.items() if not each.get("optional") and "default" not in each}
+
+    assert set(trigger["metadata"]) <= set(known)
+    assert needed <= set(trigger["metadata"])
+    assert all(isinstance(each, str) for each in trigger["metadata"].values())
+
+
+OF = '{namespace="default",lgs_dev_service="support",pod="%s"%s}'
+IN_USE = {"series": "lgs_slots_in_use" + OF % ("a", ""), "values": "5"}
+OTHERS = {"series": "lgs_slots_in_use" + OF % ("b", ""), "values": "2"}
+WAIT = [
+    {"series": "lgs_queue_depth" + OF % (pod, f',priority="{priority}"'), "values": str(number)}
+    for pod in "ab"
+    for priority, number in (("high", 3), ("normal", 30))
+]
+
+
+@prometheus.needed
+@pytest.mark.parametrize(
+    ("series", "told"),
+    [([IN_USE, OTHERS, *WAIT], [40]), ([IN_USE, *WAIT[:2]], [38]), ([IN_USE, OTHERS], []), ([], [])],
+    ids=["two replicas", "one replica", "the database is silent", "no replica is read"],
+)
+def test_the_sum_is_of_the_service_and_there_is_none_where_nobody_can_tell(
+    tmp_path: Path, series: list[dict[str, str]], told: list[float]
+) -> None:
+    (trigger,) = scaled_object()["spec"]["triggers"]
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("groups: []")
+    expected = [{"labels": "{}", "value": each} for each in told]
+    asked = {"expr": trigger["metadata"]["query"], "eval_time": "0s", "exp_samples": expected}
+
+    said = prometheus.failures(rules, [{"input_series": series, "promql_expr_test": [asked]}], tmp_path)
+
+    assert said == ""
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
