@@ -22,6 +22,7 @@ from lgs_runtime.storage.postgres.statements.assistants import (
     ADD_VERSION,
     ASSISTANT,
     ASSISTANTS,
+    AWAIT_ARRIVALS,
     COUNT_ASSISTANTS,
     CREATE_ASSISTANT,
     DELETE_ASSISTANT,
@@ -98,13 +99,14 @@ class PostgresAssistants:
         scope: Scope | None = None,
         threads_scope: Scope | None = None,
     ) -> None:
-        threads = []
-        if delete_threads:
-            within = documents(threads_scope)
-            threads = await self._database.rows(THREADS_OF_ASSISTANT, assistant_id, within)
         gone = await self._database.row(DELETE_ASSISTANT, assistant_id, documents(scope))
         existing(gone, "assistant", assistant_id)
-        for row in threads:
+        # A run that is just being stored may have found it: statements lock their tables before they read.
+        await self._database.rows(AWAIT_ARRIVALS)
+        if not delete_threads:
+            return
+        within = documents(threads_scope)
+        for row in await self._database.rows(THREADS_OF_ASSISTANT, assistant_id, within):
             await self._threads.remove(row["thread_id"], threads_scope)
 
     async def search(self, query: AssistantQuery) -> Sequence[Assistant]:

@@ -68,6 +68,16 @@ WITH gone AS (
 SELECT assistant_id FROM gone
 """
 
+AWAIT_ARRIVALS: Final = """
+DO $$ BEGIN
+    SET LOCAL lock_timeout = '1s';
+    LOCK TABLE lgs_run IN SHARE MODE;
+EXCEPTION WHEN lock_not_available THEN
+    -- Whoever writes runs for so long is something else than one that comes.
+END $$
+"""
+"""Has the lock when all have ended that were writing runs; others wait meanwhile, for a second at most."""
+
 THREADS_OF_ASSISTANT: Final = f"""
 SELECT thread_id FROM lgs_thread
 WHERE metadata @> jsonb_build_object('assistant_id', $1::text) AND {within(2)}
