@@ -239,6 +239,35 @@ async def test_a_backup_that_fails_is_told_with_its_pods_words(story: Story, ope
     await operator.shows("lgs_operator_backup_ready", 0)
 
 
+async def test_a_backup_that_can_not_start_makes_room_when_the_manifest_is_mended(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(managed(backup={"schedule": "@daily", "s3": S3}))
+    await story.appears(CRON_JOB, "support-backup")
+    where = ("-n", story.namespace)
+    for name in ("by-schedule", "by-hand"):
+        story.plane.run("create", "job", name, "--from=cronjob/support-backup", *where)
+    story.plane.run("annotate", "job", "by-schedule", "cronjob.kubernetes.io/instantiate-", *where)
+
+    async def both() -> bool:
+        return len(await pods_of(story, "backup")) == 2
+
+    await until(both, "the Jobs have no pods")
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "keys" not found'}
+    for pod in await pods_of(story, "backup"):
+        told = {"name": "dump", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
+        status = {"initContainerStatuses": [told | {"state": {"waiting": waiting}}]}
+        patch = ["patch", "pod", pod["metadata"]["name"], *where, "--subresource=status", "--type=merge"]
+        story.plane.run(*patch, "-p", json.dumps({"status": status}))
+    await story.has_condition("BackupReady", "False", "BackupFailed")
+
+    story.apply(managed(backup={"schedule": "@daily", "s3": S3 | {"credentialsSecret": {"name": "right"}}}))
+
+    await story.vanishes(JOB, "by-schedule")
+    assert await story.get(JOB, "by-hand"), "it is somebody's own, and holds nothing up"
+
+
 async def test_a_new_service_is_restored_before_its_first_replica_starts(
     story: Story, operators: Operators
 ) -> None:

@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -49,6 +50,7 @@ from lgs_operator.status.health import has_just_failed, to_go_back_to
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
+from lgs_operator.stuck_backups import stuck_backups
 
 log = structlog.get_logger(__name__)
 
@@ -175,7 +177,8 @@ class Reconciler:
         awaited = await self._cloud_native_pg.awaited(key, service) if begun else None
         if awaited is not None:
             todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold | begun, admitted=admitted)
-        return todo, awaited
+        stuck = stuck_backups(wanted, live, self._state.pods(key, "backup"), datetime.now(UTC))
+        return replace(todo, deletes=(*todo.deletes, *stuck)), awaited
 
     def _taken_back(
         self,

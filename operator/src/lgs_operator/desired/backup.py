@@ -6,6 +6,10 @@ and the runtime's `dump keep` describes and keeps it. The claim belongs to nobod
 
 from __future__ import annotations
 
+import hashlib
+import json
+from typing import Final
+
 from lgs_crds.model.backup import Backup
 from lgs_operator.desired.dumps import (
     BACKUPS,
@@ -21,6 +25,8 @@ from lgs_operator.desired.objects import name_of, owned, retained
 from lgs_operator.kube.kinds import CLAIM, CRON_JOB, Manifest
 from lgs_operator.naming import labels
 
+TEMPLATE_ANNOTATION: Final = "lgs.dev/template"
+"""Of a Job: the hash of the pods' template that it was made by."""
 _SIZE = "10Gi"
 _MOST_SECONDS = 6 * 3600
 """A backup that does not end would hold up all that follow."""
@@ -70,7 +76,8 @@ def backup_cron_job(inputs: Inputs) -> Wanted:
     backup = backup_of(inputs)
     if inputs.postgres is None or backup is None:
         return None
-    manifest = owned(inputs, CRON_JOB, "backup")
+    manifest, template = owned(inputs, CRON_JOB, "backup"), _pod(inputs, inputs.postgres, backup)
+    digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
     manifest["spec"] = {
         "schedule": backup.schedule,
         "timeZone": "Etc/UTC",
@@ -80,11 +87,14 @@ def backup_cron_job(inputs: Inputs) -> Wanted:
         "successfulJobsHistoryLimit": 3,
         "failedJobsHistoryLimit": 3,
         "jobTemplate": {
-            "metadata": {"labels": labels(inputs.name, "backup")},
+            "metadata": {
+                "labels": labels(inputs.name, "backup"),
+                "annotations": {TEMPLATE_ANNOTATION: digest},
+            },
             "spec": {
                 "backoffLimit": 2,
                 "activeDeadlineSeconds": _MOST_SECONDS,
-                "template": _pod(inputs, inputs.postgres, backup),
+                "template": template,
             },
         },
     }
