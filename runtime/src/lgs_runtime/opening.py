@@ -49,6 +49,7 @@ from lgs_runtime.graphs.priority import PriorityHandler
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.graphs.revision import revision_of
 from lgs_runtime.metrics import Metrics
+from lgs_runtime.model import Release
 from lgs_runtime.notifier import Notifier
 from lgs_runtime.periodic import running
 from lgs_runtime.persistence import Persistence, open_persistence
@@ -266,6 +267,7 @@ class _Opening:
             settings.lease_seconds,
             lost,
             graphs=services.graphs.ids,
+            release=Release(settings.revision or None, settings.canary_percent),
             on_held=fence.held_until,
             keeper=KeeperProcess(
                 settings.database_uri, settings.replica_id, settings.lease_seconds, settings.stall_seconds

@@ -91,6 +91,9 @@ class Settings:
     """For how many seconds the answers of graphs are cached; not at all where one is not here."""
     revision: str = ""
     """What who deploys the graphs calls their revision: runs and checkpoints are marked with it."""
+    canary_percent: int | None = None
+    """Of the threads, whose runs this replica takes while others are there that take the rest. None: it is
+    no canary."""
     revision_digest: str = ""
     """What decides, beside the files, what the graphs answer."""
     circuits: Mapping[str, GraphPolicy] = field(default_factory=dict)

@@ -132,8 +132,10 @@ def _with_servers(settings: Settings, values: Variables, found: Gathered) -> Set
 
 def _with_limits(settings: Settings, values: Variables) -> Settings:
     """What a replica takes on, and for how long."""
+    percent = values.integer("LGS_CANARY_PERCENT", -1, at_least=0, at_most=100)
     return replace(
         settings,
+        canary_percent=None if percent < 0 else percent,
         concurrency=values.integer(
             "LGS_CONCURRENCY", USUAL.concurrency, at_least=1, alias="N_JOBS_PER_WORKER"
         ),

@@ -380,7 +380,7 @@ async def test_a_replica_that_drains_is_not_ready(new_replica: Callable[..., Any
 
 async def test_a_lease_that_can_not_be_had_for_a_reason_that_nobody_thought_of_ends_the_start() -> None:
     class Refusing:
-        async def take(self, replica: str, graphs: object) -> Lease:
+        async def take(self, replica: str, graphs: object, release: object) -> Lease:
             raise KeyError("nobody thought of this")
 
     heartbeat = Heartbeat(Refusing(), "a", 10.0, lambda: None)

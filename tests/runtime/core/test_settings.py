@@ -59,6 +59,8 @@ def test_a_replica_answers_and_executes_unless_it_is_told_otherwise() -> None:
         ("LGS_CONCURRENCY", "0", "LGS_CONCURRENCY: 0: must be at least 1"),
         ("N_JOBS_PER_WORKER", "many", "N_JOBS_PER_WORKER: many: must be a whole number"),
         ("LGS_QUEUE_HIGH", "-1", "LGS_QUEUE_HIGH: -1: must be at least 1"),
+        ("LGS_CANARY_PERCENT", "-1", "LGS_CANARY_PERCENT: -1: must be at least 0"),
+        ("LGS_CANARY_PERCENT", "101", "LGS_CANARY_PERCENT: 101: must be at most 100"),
         ("LGS_DRAIN_SECONDS", "nan", "LGS_DRAIN_SECONDS: nan: must be a finite number"),
         ("LGS_RUN_TIMEOUT_SECONDS", "0", "LGS_RUN_TIMEOUT_SECONDS: 0: must be greater than 0"),
         ("LGS_CACHE_TTL_SECONDS", "0", "LGS_CACHE_TTL_SECONDS: 0: must be greater than 0"),

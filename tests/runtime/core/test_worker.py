@@ -565,3 +565,22 @@ async def test_a_run_whose_end_is_refused_is_not_executed_again_and_ends_when_it
     assert "could not be stored" in ended.error
     assert ran(tmp_path) == ["one", "two", "three"]
     assert not [line for line in said if line["event"] == "run.found"]
+
+
+async def test_a_canary_runs_its_threads_and_leaves_them_to_the_others_as_soon_as_it_drains(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    stable = await new_replica("stable", revision="1")
+    canary = await new_replica("canary", revision="2", canary_percent=100)
+    held = hold(tmp_path, "two")
+
+    first = await stable.start("three_steps", given(tmp_path))
+    await until(lambda: canary.services.worker.running() == 1)
+    draining = asyncio.create_task(canary.services.worker.drain(60.0))
+    second = await stable.start("three_steps", given(tmp_path))
+    await until(lambda: stable.services.worker.running() == 1)
+    held.unlink()
+    await draining
+
+    ended = [(await stable.ended(run)).metadata["lgs_revision"] for run in (first, second)]
+    assert ended == ["2", "1"]

@@ -19,7 +19,8 @@ import structlog
 
 from lgs_runtime.background.keeper_process import KeeperProcess
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.storage.contract import Lease, Leases
+from lgs_runtime.model import Release
+from lgs_runtime.storage.contract import NO_RELEASE, Lease, Leases
 
 BEATS_PER_LEASE = 3
 STILL = 0.1
@@ -40,16 +41,18 @@ class Heartbeat:
         on_lost: Callable[[], None],
         *,
         graphs: Sequence[str] | None = None,
+        release: Release = NO_RELEASE,
         on_held: Callable[[float], None] = lambda _: None,
         keeper: KeeperProcess | None = None,
     ) -> None:
-        """`graphs`: those that the replica has. `on_held` is given, in any thread, until when the lease is
-        held (seconds of `time.monotonic`)."""
+        """`graphs`: those that the replica has; `release`: what it runs. `on_held` is given, in any thread,
+        until when the lease is held (seconds of `time.monotonic`)."""
         self._leases = leases
         self._replica = replica
         self._lease_seconds = lease_seconds
         self._on_lost = on_lost
         self._graphs = graphs
+        self._release = release
         self._on_held = on_held
         self._keeper = keeper
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,7 +84,7 @@ class Heartbeat:
     async def _beat(self, home: asyncio.AbstractEventLoop, taken: asyncio.Future[None]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            lease = await self._leases.take(self._replica, self._graphs)
+            lease = await self._leases.take(self._replica, self._graphs, self._release)
         except Exception as failed:  # noqa: BLE001 - it reaches who starts, who would wait for ever
             home.call_soon_threadsafe(taken.set_exception, failed)
             return

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
 
 from lgs_runtime.database import json_columns as encoding
@@ -85,6 +87,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Of so many arguments, for the statements of one user of the file. Pure."""
+
+    arguments: int
+    of: Callable[..., Any]
+
+
 class Database:
     """The file. Opened by `open`, which also migrates it through `prepare`. Belongs to one event loop."""
 
@@ -96,9 +106,19 @@ class Database:
         self._reading: BatchThread[_Work] = BatchThread("lgs-sqlite-read", self._read)
 
     @classmethod
-    async def open(cls, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Database:
-        """Opens or makes the file. Raises `ConfigError` when it can't be one, `StorageUnavailable`."""
-        return cls(path, *await asyncio.to_thread(_opened, path, prepare))
+    async def open(
+        cls,
+        path: Path,
+        prepare: Callable[[sqlite3.Connection], None],
+        functions: Mapping[str, Function] = MappingProxyType({}),
+    ) -> Database:
+        """Opens or makes the file; its statements may call these functions. Raises `ConfigError` when it
+        can't be one, `StorageUnavailable`."""
+        connections = await asyncio.to_thread(_opened, path, prepare)
+        for connection in connections:
+            for name, function in functions.items():
+                connection.create_function(name, function.arguments, function.of, deterministic=True)
+        return cls(path, *connections)
 
     async def write(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Runs `work` on the writing thread, in a transaction: all of it is committed when this returns, and

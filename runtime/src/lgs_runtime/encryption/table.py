@@ -69,6 +69,7 @@ TABLE: Final[Mapping[str, Mapping[str, Rule]]] = {
         "enqueue_all": Rule(calls=runs.enqueue_all),
         "claim": Rule(opens=_TO_EXECUTE),
         "take_only": PLAIN,
+        "leave": PLAIN,
         "held": Rule(opens=_TO_EXECUTE),
         "finish": Rule({"outcome": runs.outcome}),
         "release": PLAIN,

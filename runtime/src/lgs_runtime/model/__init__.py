@@ -17,6 +17,7 @@ from lgs_runtime.model.queue import (
     PriorityDepth,
     QueueDepth,
     QueueLimits,
+    Release,
     Signal,
 )
 from lgs_runtime.model.runs import (
@@ -65,6 +66,7 @@ __all__ = [
     "PriorityDepth",
     "QueueDepth",
     "QueueLimits",
+    "Release",
     "Run",
     "RunStatus",
     "Scope",

@@ -19,6 +19,15 @@ class Priority(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """What a replica runs, by the name of its revision; as a canary, the percentage of the threads whose runs
+    it takes. None: it is no canary."""
+
+    revision: str | None = None
+    canary_percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AssignedPriority:
     """Where the runs of a thread stand in the queue."""
 

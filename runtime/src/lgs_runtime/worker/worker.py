@@ -166,6 +166,7 @@ class Worker:
         self.slots.open = False
         self._metrics.draining()
         await self._claim_loop.stop()
+        await self._leave()
         handed_back = self._metrics.released_total
         await self._settle(budget / 2)
         for attempt in list(self._attempts.values()):
@@ -182,6 +183,13 @@ class Worker:
         await self._cleanup.close()
         await asyncio.gather(*self._background, return_exceptions=True)
         return self._metrics.released_total - handed_back
+
+    async def _leave(self) -> None:
+        """What is a canary's, or the others', is not left to one that claims no more."""
+        try:
+            await self._storage.queue.leave(self.replica)
+        except StorageUnavailable as gone:
+            log.warning("replica.did_not_leave", reason=str(gone))
 
     async def _settle(self, seconds: float) -> None:
         """Waits until nothing executes, at most so long."""

@@ -18,11 +18,12 @@ from lgs_runtime.storage.contract.assistants import Assistants
 from lgs_runtime.storage.contract.crons import Crons
 from lgs_runtime.storage.contract.histories import Archives, Audit, Versions
 from lgs_runtime.storage.contract.queue import Queue
-from lgs_runtime.storage.contract.replicas import Lease, Leases, Signals
+from lgs_runtime.storage.contract.replicas import NO_RELEASE, Lease, Leases, Signals
 from lgs_runtime.storage.contract.runs import Orphans, Runs, Webhooks
 from lgs_runtime.storage.contract.threads import Threads
 
 __all__ = [
+    "NO_RELEASE",
     "Archives",
     "Assistants",
     "Audit",

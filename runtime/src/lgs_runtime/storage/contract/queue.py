@@ -62,6 +62,10 @@ class Queue(Protocol):
         """Says which of its graphs `replica` takes runs of from now on, until its lease is taken anew. Runs
         of a graph that no replica takes wait, and count as `unserved`."""
 
+    async def leave(self, replica: str) -> None:
+        """Says that `replica` claims no more runs, until its lease is taken anew: what a canary and the
+        others leave to each other is not left to one that ends."""
+
     async def held(self, replica: str) -> Sequence[Run]:
         """The runs that are `replica`'s by the storage's account: running, and claimed by it. A claim whose
         answer was lost on its way is found here."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
-from lgs_runtime.model import Signal
+from lgs_runtime.model import Release, Signal
+
+NO_RELEASE: Final = Release()
+"""It is not said what a replica runs."""
 
 
 class Lease(Protocol):
@@ -26,9 +29,11 @@ class Lease(Protocol):
 class Leases(Protocol):
     """The leases of replicas."""
 
-    async def take(self, replica: str, graphs: Sequence[str] | None = None) -> Lease:
-        """The replica's lease, taken, and what graphs it has (None: any). To be awaited on the event loop
-        that is going to renew it."""
+    async def take(
+        self, replica: str, graphs: Sequence[str] | None = None, release: Release = NO_RELEASE
+    ) -> Lease:
+        """The replica's lease, taken, what graphs it has (None: any) and what it runs. To be awaited on the
+        event loop that is going to renew it."""
 
 
 class Signals(Protocol):

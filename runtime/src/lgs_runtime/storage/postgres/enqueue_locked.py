@@ -74,7 +74,7 @@ async def enqueue_locked(
     claimed = False
     if claim_for is not None and not busy and new.delay_seconds <= 0:
         offset = fairness.rank_offset(fairness.level_of(new))
-        claimed = await connection.fetchval(MAY_CLAIM, claim_for, offset, new.graph_id)
+        claimed = await connection.fetchval(MAY_CLAIM, claim_for, offset, new.graph_id, new.thread_id)
     if not claimed:
         await _take_room(connection, new.priority, limits)
     values = arrivals.columns([arrivals.row(new, claim_for if claimed else None, 0)])

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.database.postgres_connections import Access, connect, translated
 from lgs_runtime.errors import DatabaseReplaced, StorageUnavailable
+from lgs_runtime.model import Release
+from lgs_runtime.storage.contract.replicas import NO_RELEASE
 from lgs_runtime.storage.identity import mismatch
 from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.postgres.identity import database_id
@@ -42,6 +45,7 @@ class PostgresLease:
         replica: str,
         lease_seconds: float,
         graphs: Sequence[str] | None = None,
+        release: Release = NO_RELEASE,
         *,
         database_id: str,
     ) -> None:
@@ -51,6 +55,7 @@ class PostgresLease:
         self._replica = replica
         self._seconds = lease_seconds
         self._graphs = None if graphs is None else list(graphs)
+        self._release = release
         self._database_id = database_id
         self._connection: asyncpg.Connection | None = None
         self._lost = False
@@ -60,7 +65,7 @@ class PostgresLease:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
         connection = await self._connected()
         with translated():
-            await connection.execute(TAKE_LEASE, self._replica, self._seconds, self._graphs)
+            await connection.execute(TAKE_LEASE, *self._taken())
 
     async def renew(self) -> bool:
         """One statement; see the contract. That the lease was lost is answered again when the first such
@@ -74,8 +79,7 @@ class PostgresLease:
                     self._lost = True
                 if (wrong := mismatch(await database_id(connection), self._database_id)) is not None:
                     raise DatabaseReplaced(wrong)
-                take = (TAKE_LEASE, self._replica, self._seconds, self._graphs)
-                await connection.execute(*take, timeout=self._seconds)
+                await connection.execute(TAKE_LEASE, *self._taken(), timeout=self._seconds)
         except (StorageUnavailable, asyncio.CancelledError):
             # A connection that does not answer may never do so again, though a new one would.
             connection.terminate()
@@ -93,6 +97,10 @@ class PostgresLease:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             self._connection.terminate()
 
+    def _taken(self) -> tuple[Any, ...]:
+        release = self._release
+        return self._replica, self._seconds, self._graphs, release.revision, release.canary_percent
+
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._access)
@@ -108,8 +116,10 @@ class PostgresLeases:
         self._options = options
         self._known = known
 
-    async def take(self, replica: str, graphs: Sequence[str] | None = None) -> PostgresLease:
+    async def take(
+        self, replica: str, graphs: Sequence[str] | None = None, release: Release = NO_RELEASE
+    ) -> PostgresLease:
         seconds = self._options.lease_seconds
-        lease = PostgresLease(self._access, replica, seconds, graphs, database_id=self._known)
+        lease = PostgresLease(self._access, replica, seconds, graphs, release, database_id=self._known)
         await lease.take()
         return lease

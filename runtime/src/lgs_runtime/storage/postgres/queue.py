@@ -45,6 +45,7 @@ from lgs_runtime.storage.postgres.statements.queue import (
     DELETE_LOST_REPLICAS,
     DEPTH,
     HELD_BY,
+    LEAVE,
     LOCK_RUNS,
     LOCK_THREADS,
     LOST_RUNS,
@@ -123,6 +124,9 @@ class PostgresQueue:
 
     async def take_only(self, replica: str, graphs: Sequence[str]) -> None:
         await self._database.rows(TAKE_ONLY, replica, list(graphs))
+
+    async def leave(self, replica: str) -> None:
+        await self._database.rows(LEAVE, replica)
 
     async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
         """One statement, again when others were claiming the same runs."""

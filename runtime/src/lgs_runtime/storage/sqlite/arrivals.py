@@ -10,7 +10,7 @@ from lgs_runtime.model import NewRun, Priority, QueueLimits, Signal
 from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.storage.scope import covers
-from lgs_runtime.storage.sqlite import rows
+from lgs_runtime.storage.sqlite import parts, rows
 from lgs_runtime.storage.sqlite.change import Change
 from lgs_runtime.storage.sqlite.completion import carry_out
 from lgs_runtime.storage.sqlite.statements.arrivals import (
@@ -26,7 +26,7 @@ from lgs_runtime.storage.sqlite.statements.arrivals import (
     TURNS,
     UNFINISHED,
 )
-from lgs_runtime.storage.sqlite.statements.queue import ALIVE
+from lgs_runtime.storage.sqlite.statements.queue import ALIVE, FLEET
 from lgs_runtime.storage.sqlite.statements.runs import RUN
 
 
@@ -79,8 +79,11 @@ def _may_claim(change: Change, new: NewRun, replica: str) -> bool:
     graphs = lease["graphs"]
     if graphs is not None and new.graph_id is not None and new.graph_id not in load(graphs):
         return False
+    part = parts.part(lease, change.all(FLEET))
+    if not parts.member_takes(part, new.graph_id, new.thread_id):
+        return False
     rank = change.now + fairness.rank_offset(fairness.level_of(new))
-    return change.one(SOMEBODY_AHEAD, rank=rank, graphs=graphs) is None
+    return change.one(SOMEBODY_AHEAD, rank=rank, graphs=graphs, part=part) is None
 
 
 def _take_place(change: Change, priority: Priority, limit: int | None) -> None:

@@ -19,6 +19,8 @@ from typing import TypeVar
 from lgs_runtime.database.json_columns import dump
 from lgs_runtime.database.sqlite import connect, transaction, translated
 from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.model import Release
+from lgs_runtime.storage.contract.replicas import NO_RELEASE
 from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.sqlite.statements.replicas import GIVE_UP_LEASE, RENEW_LEASE, SET_LEASE, UNCLAIM_RUNS
 
@@ -46,12 +48,18 @@ class SqliteLease:
     """May be used from any one event loop."""
 
     def __init__(
-        self, path: Path, replica: str, lease_seconds: float, graphs: Sequence[str] | None = None
+        self,
+        path: Path,
+        replica: str,
+        lease_seconds: float,
+        graphs: Sequence[str] | None = None,
+        release: Release = NO_RELEASE,
     ) -> None:
         self._path = path
         self._replica = replica
         self._seconds = lease_seconds
         self._graphs = None if graphs is None else dump(list(graphs))
+        self._release = release
         self._thread = ThreadPoolExecutor(1, "lgs-sqlite-lease")
         self._connection: sqlite3.Connection | None = None
         self._lost = False
@@ -87,7 +95,13 @@ class SqliteLease:
 
     def _take(self, connection: sqlite3.Connection) -> None:
         connection.execute(UNCLAIM_RUNS, {"replica": self._replica})
-        lease = {"replica": self._replica, "graphs": self._graphs, **_until(self._seconds)}
+        lease = {
+            "replica": self._replica,
+            "graphs": self._graphs,
+            "revision": self._release.revision,
+            "share": self._release.canary_percent,
+            **_until(self._seconds),
+        }
         connection.execute(SET_LEASE, lease)
 
     async def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
@@ -108,7 +122,9 @@ class SqliteLeases:
         self._path = path
         self._options = options
 
-    async def take(self, replica: str, graphs: Sequence[str] | None = None) -> SqliteLease:
-        lease = SqliteLease(self._path, replica, self._options.lease_seconds, graphs)
+    async def take(
+        self, replica: str, graphs: Sequence[str] | None = None, release: Release = NO_RELEASE
+    ) -> SqliteLease:
+        lease = SqliteLease(self._path, replica, self._options.lease_seconds, graphs, release)
         await lease.take()
         return lease

@@ -24,7 +24,7 @@ from lgs_runtime.model import (
     Signal,
 )
 from lgs_runtime.storage import fairness, transitions
-from lgs_runtime.storage.sqlite import arrivals, completion, rows
+from lgs_runtime.storage.sqlite import arrivals, completion, parts, rows
 from lgs_runtime.storage.sqlite.change import Change, Changes
 from lgs_runtime.storage.sqlite.completion import apply, carry_out
 from lgs_runtime.storage.sqlite.statements.queue import (
@@ -34,10 +34,12 @@ from lgs_runtime.storage.sqlite.statements.queue import (
     DELETE_LOST_REPLICAS,
     DEPTH,
     FIRST_OF_LEVELS,
-    GRAPHS_OF,
+    FLEET,
     HELD,
     HELD_BY,
+    LEAVE,
     LOST,
+    OF_REPLICA,
     TAKE_ONLY,
     UNSERVED,
 )
@@ -74,6 +76,9 @@ class SqliteQueue:
             return []
         found = await self._changes.run(lambda change: _claim(change, replica, slots, among))
         return [rows.run(row) for row in found]
+
+    async def leave(self, replica: str) -> None:
+        await self._database.write(lambda c: c.execute(LEAVE, {"replica": replica}).rowcount)
 
     async def held(self, replica: str) -> Sequence[Run]:
         by = {"replica": replica}
@@ -137,8 +142,11 @@ def _clocks() -> dict[str, float]:
 
 
 def _anything_claimable(connection: sqlite3.Connection, replica: str, graphs: str | None) -> bool:
-    lease = connection.execute(GRAPHS_OF, {"replica": replica}).fetchone()
-    asked = {**_clocks(), "graphs": graphs or (lease["graphs"] if lease else None)}
+    lease, now = connection.execute(OF_REPLICA, {"replica": replica}).fetchone(), _clocks()
+    if lease is None:
+        return False
+    part = parts.part(lease, connection.execute(FLEET, now).fetchall())
+    asked = {**now, "graphs": graphs or lease["graphs"], "part": part}
     return bool(connection.execute(ANYTHING_CLAIMABLE, asked).fetchall())
 
 
@@ -153,7 +161,8 @@ def _claim(change: Change, replica: str, slots: int, graphs: str | None) -> list
     lease = change.one(ALIVE, replica=replica)
     if lease is None:
         return []
-    found = change.all(FIRST_OF_LEVELS, slots=slots, graphs=graphs or lease["graphs"])
+    part = parts.part(lease, change.all(FLEET))
+    found = change.all(FIRST_OF_LEVELS, slots=slots, graphs=graphs or lease["graphs"], part=part)
     first = [fairness.Waiting(*row) for row in found]
     run_ids = [run.run_id for run in fairness.in_line(first)[:slots]]
     claimed = change.all(CLAIM, replica=replica, run_ids=dump(run_ids))

@@ -21,6 +21,7 @@ from lgs_runtime.storage.sqlite.crons import SqliteCrons
 from lgs_runtime.storage.sqlite.identity import database_id, file_at
 from lgs_runtime.storage.sqlite.leases import SqliteLeases
 from lgs_runtime.storage.sqlite.migrations.apply import migrate
+from lgs_runtime.storage.sqlite.parts import FUNCTIONS
 from lgs_runtime.storage.sqlite.queue import SqliteQueue
 from lgs_runtime.storage.sqlite.runs import SqliteOrphans, SqliteRuns, SqliteWebhooks
 from lgs_runtime.storage.sqlite.signals import SqliteSignals, folder_of
@@ -30,7 +31,7 @@ from lgs_runtime.storage.sqlite.versions import SqliteVersions
 
 async def open_sqlite(path: Path, options: StorageOptions) -> Storage:
     """Opens or makes the file and migrates it. Raises `ConfigError`, `StorageUnavailable`."""
-    database = await Database.open(path, migrate)
+    database = await Database.open(path, migrate, FUNCTIONS)
     signals = SqliteSignals(folder_of(path))
     changes = Changes(database, signals, options)
     known = str(await database.read(database_id))

@@ -22,4 +22,5 @@ MIGRATIONS: Final = (
     threads.TTL,
     runs.GRAPHS,
     replicas.DATABASE,
+    replicas.CANARIES,
 )

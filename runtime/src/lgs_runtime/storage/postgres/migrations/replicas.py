@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+CANARIES: Final = """
+-- revision: what the replica runs. share: of the threads, in percent, whose runs it takes as a canary, null:
+-- it is none. leaving: it claims no more.
+ALTER TABLE lgs_replica ADD COLUMN revision text;
+ALTER TABLE lgs_replica ADD COLUMN share smallint;
+ALTER TABLE lgs_replica ADD COLUMN leaving boolean NOT NULL DEFAULT false;
+"""
+
 DATABASE: Final = """
 -- One row: by its id a replica knows this database from another one.
 CREATE TABLE lgs_database (

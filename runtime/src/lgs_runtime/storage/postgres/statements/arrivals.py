@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lgs_runtime.storage.postgres.statements.conditions import CLAIMABLE, has
+from lgs_runtime.storage.postgres.statements.conditions import CLAIMABLE, asker, takes
 
 CREATE_THREAD_FOR_RUN: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, created_by, ttl_seconds, ttl_strategy)
@@ -32,10 +32,10 @@ TO_BE_STOPPED: Final = f"{UNFINISHED} FOR UPDATE"
 """Claims do not lock threads: a run that waits must still wait when it is ended or deleted as such."""
 
 MAY_CLAIM: Final = f"""
-WITH asker AS MATERIALIZED (SELECT graphs FROM lgs_replica WHERE replica = $1 AND expires_at > now())
-SELECT EXISTS (SELECT FROM asker WHERE {has("$3::text", "graphs")})
+WITH asker AS MATERIALIZED ({asker("$1")})
+SELECT EXISTS (SELECT FROM asker) AND {takes("$3::text", "$4::text")}
    AND NOT EXISTS (SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + $2::float8
-                   AND {has("r.graph_id", "SELECT graphs FROM asker")} AND {CLAIMABLE})
+                   AND {takes("r.graph_id", "r.thread_id")} AND {CLAIMABLE})
 """
 """Runs that the asking replica can't take are not before any of its own."""
 
@@ -94,13 +94,12 @@ _INSERT_RUN: Final = f"""
 
 ENQUEUE: Final = f"""
 WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
-    SELECT graphs FROM lgs_replica
-    WHERE replica = (SELECT max(claim_for) FROM new) AND expires_at > now()
+    {asker("(SELECT max(claim_for) FROM new)")}
 ), ahead AS (
     SELECT o.rank_offset, EXISTS (
         SELECT FROM lgs_run r
         WHERE r.rank < extract(epoch FROM now()) + o.rank_offset
-          AND {has("r.graph_id", "SELECT graphs FROM asker")} AND {CLAIMABLE}
+          AND {takes("r.graph_id", "r.thread_id")} AND {CLAIMABLE}
     ) AS somebody
     FROM (SELECT DISTINCT rank_offset FROM new WHERE claim_for IS NOT NULL) o
 ), waiting AS (
@@ -111,7 +110,7 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
 ), gate AS MATERIALIZED (
     SELECT n.*,
            n.delay <= 0 AND NOT a.somebody
-           AND EXISTS (SELECT FROM asker WHERE {has("n.graph_id", "graphs")}) AS may_claim,
+           AND EXISTS (SELECT FROM asker) AND {takes("n.graph_id", "n.thread_id")} AS may_claim,
            w.runs + row_number() OVER (PARTITION BY n.priority ORDER BY n.number) <= n.room AS has_room
     FROM new n JOIN waiting w USING (priority)
     LEFT JOIN ahead a ON n.claim_for IS NOT NULL AND a.rank_offset = n.rank_offset

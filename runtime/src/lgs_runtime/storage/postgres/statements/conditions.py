@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from lgs_runtime.storage.canary import BUCKETS
+
 
 def run_within(scope: str) -> str:
     """Whether the run `r` is within the scope in parameter `scope`: its thread is, or was when it lived."""
@@ -29,6 +31,40 @@ def has(graph: str, graphs: str) -> str:
     """Whether a graph is among those that a replica has; also where one of them is not known. In this form
     the planner takes it to be true as a rule, and goes by the order of the line."""
     return f"coalesce({graph} = ANY(({graphs})::text[]), true)"
+
+
+def asker(replica: str, graphs: str = "own.graphs") -> str:
+    """The lease of a replica that asks for runs: the graphs that it takes, and its part beside a canary, as
+    `canary.part_of` has it. `high` null: all."""
+    return f"""
+    SELECT {graphs} AS graphs, part.salt, part.low, part.high, part.others
+    FROM lgs_replica own LEFT JOIN LATERAL (
+        SELECT coalesce(c.revision, '') AS salt,
+               CASE WHEN own.share IS NULL THEN c.share ELSE 0 END AS low,
+               CASE WHEN own.share IS NULL THEN {BUCKETS} ELSE c.share END AS high,
+               (SELECT CASE WHEN bool_or(p.graphs IS NULL) THEN NULL
+                            ELSE coalesce(array_agg(has.graph) FILTER (WHERE has.graph IS NOT NULL), '{{}}')
+                       END
+                FROM lgs_replica p LEFT JOIN LATERAL unnest(p.graphs) AS has (graph) ON true
+                WHERE p.expires_at > now() AND NOT p.leaving
+                  AND CASE WHEN own.share IS NULL THEN p.share IS NOT NULL OR p.revision = c.revision
+                           ELSE p.share IS NULL END) AS others
+        FROM (SELECT p.share, p.revision FROM lgs_replica p
+              WHERE p.share IS NOT NULL AND p.expires_at > now() AND NOT p.leaving
+              ORDER BY p.share DESC, p.revision DESC NULLS LAST LIMIT 1) c
+        WHERE own.share IS NOT NULL OR coalesce(own.revision <> c.revision, true)
+    ) part ON true
+    WHERE own.replica = {replica} AND own.expires_at > now()"""
+
+
+def takes(graph: str, thread: str) -> str:
+    """Whether a run of this graph and thread is one that the `asker` takes, as `canary.takes` has it."""
+    digest = f"sha256(convert_to((SELECT salt FROM asker) || {thread}, 'UTF8'))"
+    bucket = f"('x' || substr(encode({digest}, 'hex'), 1, 4))::bit(16)::integer % {BUCKETS}"
+    return f"""(coalesce({graph} = ANY((SELECT graphs FROM asker)::text[]), true) AND coalesce(
+        (SELECT high FROM asker) IS NULL
+        OR NOT coalesce({graph} = ANY((SELECT others FROM asker)::text[]), true)
+        OR {bucket} >= (SELECT low FROM asker) AND {bucket} < (SELECT high FROM asker), true))"""
 
 
 def within(parameter: int, column: str = "metadata") -> str:

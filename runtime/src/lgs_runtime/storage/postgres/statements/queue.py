@@ -10,7 +10,14 @@ from __future__ import annotations
 from typing import Final
 
 from lgs_runtime.storage.fairness import FIRST_TURN, LEAST_URGENT, MOST_URGENT
-from lgs_runtime.storage.postgres.statements.conditions import CLAIMABLE, CLAIMABLE_FEW, has, run_within
+from lgs_runtime.storage.postgres.statements.conditions import (
+    CLAIMABLE,
+    CLAIMABLE_FEW,
+    asker,
+    has,
+    run_within,
+    takes,
+)
 
 REMEMBERED_SECONDS: Final = 60.0
 """So long after its lease the graphs of a replica are taken for served."""
@@ -27,13 +34,13 @@ LOCK_RUNS: Final = "SELECT FROM lgs_run WHERE run_id = ANY($1::text[]) FOR UPDAT
 
 CLAIM: Final = f"""
 WITH asker AS MATERIALIZED (
-    SELECT coalesce($3::text[], graphs) AS graphs FROM lgs_replica WHERE replica = $1 AND expires_at > now()
+    {asker("$1", "coalesce($3::text[], own.graphs)")}
 ), line AS MATERIALIZED (
     SELECT run_id, level, turn, rank,
            max(rank) OVER (PARTITION BY level ORDER BY turn, rank ROWS UNBOUNDED PRECEDING) AS held_up
     FROM generate_series({MOST_URGENT}, {LEAST_URGENT}) AS levels (level) CROSS JOIN LATERAL (
         SELECT r.run_id, r.turn, r.rank FROM lgs_run r
-        WHERE r.level = levels.level AND {has("r.graph_id", "SELECT graphs FROM asker")} AND {CLAIMABLE_FEW}
+        WHERE r.level = levels.level AND {takes("r.graph_id", "r.thread_id")} AND {CLAIMABLE_FEW}
         ORDER BY r.turn, r.rank LIMIT $2::integer + {SPARE}
     ) first
     WHERE EXISTS (SELECT FROM asker)
@@ -93,6 +100,8 @@ ORDER BY r.seq LIMIT 100
 """
 """Waiting runs of graphs that no replica takes, as `DEPTH` has it; first to find their threads, then, when
 these are locked, to end them."""
+
+LEAVE: Final = "UPDATE lgs_replica SET leaving = true WHERE replica = $1"
 
 TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = $2::text[] WHERE replica = $1"
 

@@ -24,4 +24,5 @@ MIGRATIONS: Final = (
     runs.GRAPHS,
     replicas.STEADY_LEASES,
     replicas.DATABASE,
+    replicas.CANARIES,
 )

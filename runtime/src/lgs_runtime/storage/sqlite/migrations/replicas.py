@@ -10,6 +10,13 @@ STEADY_LEASES: Final = """
 ALTER TABLE lgs_replica ADD COLUMN held_from REAL;
 ALTER TABLE lgs_replica ADD COLUMN held_until REAL
 """
+CANARIES: Final = """
+-- revision: what the replica runs. share: of the threads, in percent, whose runs it takes as a canary, null:
+-- it is none. leaving: it claims no more.
+ALTER TABLE lgs_replica ADD COLUMN revision TEXT;
+ALTER TABLE lgs_replica ADD COLUMN share INTEGER;
+ALTER TABLE lgs_replica ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0
+"""
 DATABASE: Final = """
 -- One row: by its id a replica knows this database from another one.
 CREATE TABLE lgs_database (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, made_at REAL NOT NULL);

@@ -28,9 +28,10 @@ CLAIMABLE: Final = """
 
 HAS: Final = """
     (r.graph_id IS NULL OR :graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(:graphs)))
+    AND (:part IS NULL OR lgs_takes(:part, r.graph_id, r.thread_id))
 """
-"""Whether the replica that asks has the graph of a run; `:graphs` are those that it declared with its
-lease."""
+"""Whether the replica that asks takes a run; `:graphs` are those that it declared with its lease, `:part`
+what it takes beside a canary (`canary.Part`)."""
 
 RUN_WITHIN: Final = """
     (:scope IS NULL OR lgs_within(

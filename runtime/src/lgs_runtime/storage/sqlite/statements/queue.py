@@ -19,9 +19,17 @@ from lgs_runtime.storage.sqlite.statements.conditions import (
     lease_holds,
 )
 
-GRAPHS_OF: Final = "SELECT graphs FROM lgs_replica WHERE replica = :replica"
+OF_REPLICA: Final = "SELECT graphs, revision, share FROM lgs_replica WHERE replica = :replica"
 
-ALIVE: Final = f"SELECT graphs FROM lgs_replica p WHERE replica = :replica AND {HOLDS}"
+ALIVE: Final = f"SELECT graphs, revision, share FROM lgs_replica p WHERE replica = :replica AND {HOLDS}"
+
+FLEET: Final = f"""
+SELECT graphs, revision, share FROM lgs_replica p
+WHERE {HOLDS} AND NOT leaving AND EXISTS (SELECT 1 FROM lgs_replica WHERE share IS NOT NULL)
+"""
+"""Those that claim runs, where some of them may be canaries."""
+
+LEAVE: Final = "UPDATE lgs_replica SET leaving = 1 WHERE replica = :replica"
 
 FIRST_OF_LEVELS: Final = " UNION ALL ".join(
     f"""

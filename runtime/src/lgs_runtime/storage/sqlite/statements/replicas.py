@@ -9,11 +9,11 @@ UNCLAIM_RUNS: Final = (
 )
 
 SET_LEASE: Final = """
-INSERT INTO lgs_replica (replica, expires_at, held_from, held_until, graphs)
-VALUES (:replica, :expires_at, :held_from, :held_until, :graphs)
+INSERT INTO lgs_replica (replica, expires_at, held_from, held_until, graphs, revision, share)
+VALUES (:replica, :expires_at, :held_from, :held_until, :graphs, :revision, :share)
 ON CONFLICT (replica) DO UPDATE
 SET expires_at = excluded.expires_at, held_from = excluded.held_from, held_until = excluded.held_until,
-    graphs = excluded.graphs
+    graphs = excluded.graphs, revision = excluded.revision, share = excluded.share, leaving = 0
 """
 
 RENEW_LEASE: Final = """
