@@ -151,7 +151,8 @@ def parts_of(question: str) -> list[str]:
     has several: "My name is Ann. When will my parcel come?" is covered by what covers its second. One word is
     no sentence to go by."""
     parts = [" ".join(tokens(part)) for part in sentences(question) if len(set(terms(part))) > 1]
-    return [" ".join(tokens(question)), *(parts if len(parts) > 1 else [])]
+    whole = " ".join(tokens(question))
+    return [whole, *(part for part in parts if part != whole)]
 
 
 @cache

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from courtesy import matter
 from handbook import shipped
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.constants import TAG_NOSTREAM
@@ -59,7 +60,7 @@ def prompt() -> str:
 def by_words(message: str) -> str:
     """The intent without any model, by the likeness to the examples: for when none can be asked, and to put
     complaints before questions, which can't wait for one."""
-    return classified(prompt(), message)
+    return classified(prompt(), matter(message) or message)
 
 
 @model_breaker()
@@ -67,7 +68,7 @@ async def ask(message: str) -> str:
     """The intent, by the model. Raises what it raises."""
     # A client that follows messages is to see the reply, and not this word.
     model = chat_model().with_config(tags=[TAG_NOSTREAM])
-    answer = await model.ainvoke([SystemMessage(prompt()), HumanMessage(message)])
+    answer = await model.ainvoke([SystemMessage(prompt()), HumanMessage(matter(message) or message)])
     word = str(answer.text).strip().strip(".`'\"").lower()
     return word if word in INTENTS else "other"
 
@@ -95,12 +96,14 @@ def _after(intent: str) -> After:
 
 
 def same_words(state: Conversation) -> str:
-    """The key: the words of the last message. The messages have ids, so the state is never the same.
+    """The key: the words of the last message, but for courtesies. The messages have ids, so the state is
+    never the same.
 
     `tokens` leaves signs and accents out: messages that have other than ASCII's are distinguished as they
     are.
     """
     said = question(state["messages"]).replace("’", "'")
+    said = matter(said) or said
     words = tokens(said) if said.isascii() else []
     return " ".join(words or said.casefold().split())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+from courtesy import matter
 from handbook import parts_of, search
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
@@ -34,9 +35,11 @@ class Found(TypedDict):
 
 async def phrase(state: Retrieval) -> dict[str, Any]:
     """What to search for: the message, with the one before it where it is too short to stand alone."""
-    said = questions(state["messages"])[-2:]
-    short = len(set(terms(said[-1]))) <= FEW_WORDS if said else False
-    return {"query": parts_of(". ".join(said) if short else "".join(said[-1:]))}
+    said = questions(state["messages"])
+    asked = matter(said[-1]) or said[-1] if said else ""
+    before = next((each for each in map(matter, reversed(said[:-1])) if each), "")
+    short = len(set(terms(asked))) <= FEW_WORDS
+    return {"query": parts_of(f"{before}. {asked}" if short and before else asked)}
 
 
 async def look_up(state: Retrieval, runtime: Runtime[Any]) -> dict[str, Any]:

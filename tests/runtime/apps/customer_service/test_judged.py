@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from support.customer_service import Centre, example, last, rows, threshold
 
 
@@ -49,6 +51,34 @@ async def test_a_question_finds_its_passage_and_the_answer_says_what_stands_ther
     assert share(first) >= threshold("questions.jsonl", "found_first"), share(first)
     assert share(said) >= threshold("questions.jsonl", "said"), share(said)
     assert share(to_the_point) >= threshold("questions.jsonl", "nothing_beside"), share(to_the_point)
+
+
+@pytest.mark.parametrize(
+    ("form", "before"),
+    [
+        ("Hello! {}", []),
+        ("Hi, {}", []),
+        ("Good morning. I have a question. {}", []),
+        ("Dear Fernwick team,\n\n{}\n\nThank you very much in advance.\nKind regards,\nAnn Miller", []),
+        ("{} Thanks a lot!", []),
+        ("{}", ["Hello"]),
+        ("{}", ["How can I pay?", "thank you"]),
+        ("{}", ["I want a pony"]),
+    ],
+)
+async def test_a_polite_customer_is_answered_like_any(centre: Centre, form: str, before: list[str]) -> None:
+    """And one that said hello first, or asked what the handbook does not say."""
+    asked = rows("questions.jsonl")
+    found = []
+
+    for number, row in enumerate(asked):
+        for said in before:
+            await centre.say(said, thread=str(number))
+        values = await centre.say(form.format(row["ask"]), thread=str(number))
+        names = [passage["id"] for passage in values.get("passages") or ()]
+        found.append(bool({*names[:3]} & {*row["finds"]}))
+
+    assert share(found) >= threshold("questions.jsonl", "found_in_a_conversation"), share(found)
 
 
 async def test_of_two_questions_in_a_message_both_are_answered(centre: Centre) -> None:

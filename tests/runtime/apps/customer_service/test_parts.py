@@ -143,6 +143,32 @@ def test_messages_share_an_intent_only_if_they_say_the_same(one: str, other: str
     assert (key(one) == key(other)) is alike
 
 
+@pytest.mark.parametrize(
+    ("message", "matter"),
+    [
+        ("Hello", ""),
+        ("Hi there!", ""),
+        ("thank you so much", ""),
+        ("Hello, how can I pay?", "how can I pay?"),
+        ("hey, quick question: do you ship to Norway? thx", "do you ship to Norway?"),
+        ("Thanks! And to Norway?", "And to Norway?"),
+        ("Sehr geehrte Damen und Herren, where is it?\nMit freundlichen Grüßen\nAnn", "where is it?"),
+        ("Hiking boots?", "Hiking boots?"),
+        ("Thanks for nothing, my lamp is broken.", "Thanks for nothing, my lamp is broken."),
+        ("I ordered thank you cards", "I ordered thank you cards"),
+        ("dear me where is it", "dear me where is it"),
+        ("", ""),
+    ],
+)
+def test_what_a_message_is_about_is_said_without_courtesies(message: str, matter: str) -> None:
+    assert example.courtesy.matter(message) == matter
+
+
+@given(st.text(alphabet="hi ,.!\nthanksdear", max_size=400))
+def test_what_is_left_of_a_message_stands_in_it(message: str) -> None:
+    assert example.courtesy.matter(message) in message
+
+
 def test_one_of_us_is_shown_what_waits_for_a_person_and_nothing_that_a_terminal_obeys() -> None:
     stopped = {"interrupts": {}}
     waits = {"interrupts": {"task": [{"id": "1", "value": {"customer": "ann"}}]}}
