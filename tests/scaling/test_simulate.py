@@ -300,7 +300,7 @@ def test_each_run_several_times_is_that_many_runs_at_about_the_same_time() -> No
     assert times(load, 1) == load
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), 1e9, 1e-9])
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), 1e9, 1e308, 1e-9])
 def test_a_rate_that_cannot_be_played_is_refused(rate: float) -> None:
     with pytest.raises(LoadError, match="--rate is"):
         named(Named.STEADY, POLICY, rate=rate)

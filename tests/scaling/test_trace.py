@@ -73,6 +73,14 @@ def test_published_forms_and_common_names_are_read_as_they_are(
     assert [(job.at, job.seconds) for job in load.jobs] == jobs
 
 
+def test_a_trace_may_have_the_prompts_and_trailing_delimiters(tmp_path: Path) -> None:
+    lines = f"TIMESTAMP,prompt,duration\n1,{'word ' * 60_000},2\n3,short,4,\n"
+
+    load = read_trace(written(tmp_path, lines))
+
+    assert [(job.at, job.seconds) for job in load.jobs] == [(0, 2), (2, 4)]
+
+
 def test_a_gzipped_trace_is_the_same_load(tmp_path: Path) -> None:
     lines = "TIMESTAMP,duration\n1,2\n3,4\n"
     zipped = tmp_path / "trace.csv.gz"
@@ -120,6 +128,13 @@ def test_some_hours_of_a_long_trace_are_played(tmp_path: Path) -> None:
         ('{"ts": 1}\n[]\n', ":2: '[]'; it must be an object of JSON on one line"),
         ('{"when": 1}\n', ":1: the columns are when; one must say when a run came"),
         ('{"ts": 1, "duration": null}\n', ":1: duration is ''; it must be a number of at least 0"),
+        ("TIMESTAMP,duration\n1,2,,\n1,000,2\n", ":3: more fields than the 2 columns; what has a ',' must"),
+        (
+            "TIMESTAMP;duration\n1;2;3;4\n",
+            ":2: more fields than the 2 columns; what has a ';' must be quoted",
+        ),
+        ('[{"timestamp": 1}]\n', ": a list; it must be CSV or JSON lines, an object of JSON on each"),
+        ("TIMESTAMP\n1e308\n0\n", ": spans 2.78e+295 h; it must span at most 48 h"),
         (f"TIMESTAMP\n{'9' * 2_000_000}\n", ":2: a line of more than 1048576 characters; it must be shorter"),
     ],
 )
@@ -139,7 +154,7 @@ def test_a_trace_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: st
         b"TIMESTAMP\n\xff\xfe\n",
         gzip.compress(b"TIMESTAMP\n1\n2\n")[:-9],
         b"\x1f\x8bno gzip at all",
-        b"TIMESTAMP\n" + b'"' + b"x" * 200_000 + b'"\n',
+        b"TIMESTAMP\n" + b'"' + b"x\n" * 600_000 + b'"\n',
     ],
     ids=["another encoding", "half a gzip", "no gzip", "an endless field"],
 )

@@ -127,7 +127,7 @@ def named(
         raise LoadError(f"--rate is {top}; it must be a number above 0")
     mean = sum(shape.share(shape.seconds * (part + 0.5) / 240) for part in range(240)) / 240
     _must_be_bearable(
-        round(top * mean * shape.seconds), f"--rate is {top:.4g} runs/s, ", "a lower --rate or longer runs"
+        top * mean * shape.seconds, f"--rate is {top:.4g} runs/s, ", "a lower --rate or longer runs"
     )
     jobs = poisson(lambda at: top * shape.share(at), shape.seconds, length, seed, most=top)
     if shape.batch_seconds:
@@ -141,9 +141,13 @@ def named(
     return Load(title, tuple(jobs), shape.seconds)
 
 
-def _must_be_bearable(runs: int, what: str, way_out: str) -> None:
+def _must_be_bearable(runs: float, what: str, way_out: str) -> None:
     if runs > MOST_RUNS:
-        raise LoadError(f"{what}{runs} runs in all; it must give at most {MOST_RUNS}: pass {way_out}")
+        raise LoadError(f"{what}{_whole(runs)} runs in all; it must give at most {MOST_RUNS}: pass {way_out}")
+
+
+def _whole(runs: float) -> str:
+    return f"{runs:.0f}" if runs < 1e15 else f"{runs:.3g}"
 
 
 def times(load: Load, number: int, seed: int = 1) -> Load:

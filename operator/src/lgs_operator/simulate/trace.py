@@ -27,6 +27,8 @@ from lgs_operator.simulate.record import Job
 GZIP = b"\x1f\x8b"
 MOST_LINE = 1024 * 1024
 DELIMITERS = ",;\t"
+BEYOND = "\0"
+"""Where the reader keeps the fields for which there are no columns."""
 LEAST_DATE = 1e8
 """A number of seconds below this is no date."""
 LATEST_SECONDS = 3600.0
@@ -74,7 +76,7 @@ def _load(path: Path, found: list[tuple[float, float | None]], words: str, mean:
     start, seconds = found[0][0], found[-1][0] - found[0][0]
     if seconds > MOST_SECONDS:
         raise LoadError(
-            f"{path}: spans {seconds / 3600:.0f} h; it must span at most {MOST_SECONDS // 3600} h: "
+            f"{path}: spans {_hours(seconds)}; it must span at most {MOST_SECONDS // 3600} h: "
             f"pass --hours, and --skip-hours for where to begin"
         )
     dice = random.Random(seed)
@@ -112,17 +114,26 @@ def _rows(path: Path, file: TextIO) -> Rows:
     """Each run's row, and where it stands."""
     lines = _lines(path, file)
     first = next((line for line in lines if line.strip()), "")
+    if first.lstrip().startswith("["):
+        raise LoadError(f"{path}: a list; it must be CSV or JSON lines, an object of JSON on each")
     both = chain((first,), lines)
     return _json(path, both) if first.lstrip().startswith("{") else _csv(path, both, first)
 
 
 def _csv(path: Path, lines: Iterator[str], first: str) -> Rows:
     delimiter = max(DELIMITERS, key=first.count)
-    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
+    # Prompts and answers may stand in a field.
+    csv.field_size_limit(MOST_LINE)
+    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True, restkey=BEYOND)
     names = reader.fieldnames or []
     Columns.of(f"{path}:1", names)
     for row in reader:
-        yield f"{path}:{reader.line_num}", row
+        where = f"{path}:{reader.line_num}"
+        if any(each.strip() for each in row.pop(BEYOND, ())):
+            raise LoadError(
+                f"{where}: more fields than the {len(names)} columns; what has a {delimiter!r} must be quoted"
+            )
+        yield where, row
 
 
 def _json(path: Path, lines: Iterator[str]) -> Rows:
@@ -165,6 +176,11 @@ def _within(
                 f"{where}: more runs than {MOST_RUNS}, the most that can be played: pass fewer --hours"
             )
         yield at, length
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.0f} h" if hours < 1e6 else f"{hours:.3g} h"
 
 
 def _span(seconds: float) -> str:
