@@ -36,7 +36,7 @@ format: setup ## format the code and mend what lint can mend
 	$(BIN)/ruff format .
 
 test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real API server)
-	@tools/setup/system.sh services
+	@tools/setup/system.sh services alerts
 	@tools/kubernetes/build.sh apiserver
 	@tools/setup/s3.sh
 	@tools/setup/collector.sh

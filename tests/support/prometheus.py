@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,12 @@ def program(name: str = "promtool") -> Path | None:
 needed = pytest.mark.skipif(
     any(program(each) is None for each in ("promtool", "prometheus")),
     reason="prometheus not found: run tools/setup/prometheus.sh",
+)
+
+
+alertmanager_needed = pytest.mark.skipif(
+    shutil.which("prometheus-alertmanager") is None,
+    reason="prometheus-alertmanager not found: run tools/setup/system.sh alerts",
 )
 
 
@@ -115,11 +122,46 @@ def running(
         f"--web.listen-address={address}",
         "--log.level=warn",
     ]
+    with _started(command, log, address):
+        yield Prometheus(f"http://{address}")
+
+
+@contextmanager
+def alerting(folder: Path, receiver: str) -> Iterator[str]:
+    """Debian's Alertmanager, which tells the receiver at this URL at once; its host and port."""
+    config = {
+        "route": {
+            "receiver": "story",
+            "group_by": ["alertname"],
+            "group_wait": "0s",
+            "group_interval": "1s",
+            "repeat_interval": "1h",
+        },
+        "receivers": [{"name": "story", "webhook_configs": [{"url": receiver, "send_resolved": True}]}],
+    }
+    file, address = folder / "alertmanager.yaml", f"127.0.0.1:{free_port()}"
+    file.write_text(json.dumps(config), "utf-8")
+    command = [
+        shutil.which("prometheus-alertmanager") or "",
+        f"--config.file={file}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        # alone
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    ]
+    with _started(command, folder / "alertmanager.log", address):
+        yield address
+
+
+@contextmanager
+def _started(command: Sequence[str], log: Path, address: str) -> Iterator[None]:
+    """A program that is ready, and ended with the context."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
     try:
-        wait_until(lambda: _is_ready(address), f"Prometheus is ready (log in {log})")
-        yield Prometheus(f"http://{address}")
+        wait_until(lambda: _is_ready(address), f"{command[0]} is ready (log in {log})")
+        yield
     finally:
         process.terminate()
         process.wait()

@@ -2,6 +2,7 @@
 # Installs the system packages that a part of the tests needs, and only those that are missing.
 #   system.sh services   PostgreSQL (with pgvector where apt has it), PgBouncer and Redis for the contract
 #                        tests, a wrong clock for the crash tests
+#   system.sh alerts     Debian's Alertmanager, where it can be installed: one test tells it of an alert
 #   system.sh cluster    what building and running a kind node on this machine takes
 # Debian and Ubuntu as root; anywhere else it says what to install. Running it again does nothing.
 set -euo pipefail
@@ -35,6 +36,9 @@ missing() {
       has redis-server || echo redis-server
       has_faketime || echo libfaketime
       ;;
+    alerts)
+      ! can_install || has prometheus-alertmanager || echo prometheus-alertmanager
+      ;;
     cluster)
       for pair in containerd:containerd runc:runc iptables:iptables nft:nftables mmdebstrap:mmdebstrap \
         gcc:gcc ip:iproute2 setsid:util-linux; do
@@ -43,7 +47,7 @@ missing() {
       has_headers || echo libc6-dev
       has_keyring || echo debian-archive-keyring
       ;;
-    *) fail "group $1: it must be services or cluster" ;;
+    *) fail "group $1: it must be services, alerts or cluster" ;;
   esac
 }
 

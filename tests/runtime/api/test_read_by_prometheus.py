@@ -5,6 +5,7 @@ It answers each query of the dashboards, with data where there is something to s
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +19,11 @@ import yaml
 from api_replicas import Replica, open_replica
 from prometheus_client import start_http_server
 
+from lgs_crds import Spec
 from lgs_crds.model.observability import Monitoring
+from lgs_operator.alerting.definitions import definitions, own_alerts
+from lgs_operator.alerting.notification import notification
+from lgs_operator.alerting.states import AlertState
 from lgs_operator.desired.monitoring import watching
 from lgs_operator.kube.kinds import POD_MONITOR, ServiceKey
 from lgs_operator.metrics import Metrics
@@ -32,6 +37,7 @@ from lgs_operator.monitoring.service_board import service_board
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 from support import prometheus
+from support.alerts import rule, spec
 from support.desired import inputs_of
 from support.ports import free_port
 from support.receiver import receiving
@@ -220,3 +226,67 @@ async def test_an_alertmanager_hears_of_a_replica_that_nobody_can_read_and_that_
     }
     assert firing["labels"]["severity"] == "warning"
     assert ended["labels"] == firing["labels"]
+
+
+@prometheus.alertmanager_needed
+async def test_through_a_real_alertmanager_a_rule_of_the_pack_fires_and_is_over_and_one_of_the_manifest_fires(
+    alone: Settings, tmp_path: Path
+) -> None:
+    """Prometheus, Alertmanager and the replica are real; the alert of the pack needs no quarter of an hour.
+    What the operator itself sends to receivers has the form of what they are sent."""
+    idle = rule("slotUtilization", "lt", 0.5, name="Idle", severity="info")
+    webhook = {"url": "https://example.com/x", "secret": {"name": "signing"}}
+    made = spec({"rules": [idle | {"webhook": webhook}]})
+    pack = [
+        replace(each, lasts="0s")
+        for each in service_alerts(Replicas(*SUPPORT), made)
+        if each.name == "LGSReplicaNotScraped"
+    ]
+    rules = tmp_path / "rules.yaml"
+    both = [*groups("lgs-team-support", pack), *groups("own", own_alerts(Replicas(*SUPPORT), made))]
+    rules.write_text(yaml.safe_dump({"groups": both}), "utf-8")
+    settings = replace(alone, graphs={"agent": GraphSpec("api_traced:agent")}, port=free_port())
+    (target, _) = jobs(f"http://127.0.0.1:{settings.port}", 1)
+
+    async with receiving() as receiver:
+
+        async def told(name: str, status: str) -> dict[str, Any]:
+            def seen() -> dict[str, Any] | None:
+                of_it = [each for each in receiver.calls if each["groupLabels"] == {"alertname": name}]
+                return next((each for each in of_it if each["status"] == status), None)
+
+            return await until(seen, f"{name} is not {status}: {receiver.calls}")
+
+        with (
+            prometheus.alerting(tmp_path, receiver.url) as alertmanager,
+            prometheus.running(tmp_path, [target], [rules], alertmanager),
+        ):
+            fired = await told("LGSReplicaNotScraped", "firing")
+            async with open_replica(settings):
+                over = await told("LGSReplicaNotScraped", "resolved")
+                own = await told("Idle", "firing")
+
+    assert fired["commonLabels"]["severity"] == "warning"
+    assert fired["commonAnnotations"]["runbook"] == f"{RUNBOOK}#lgsreplicanotscraped"
+    assert over["commonLabels"] == fired["commonLabels"]
+    assert own["commonAnnotations"]["summary"] == "Idle: slotUtilization of team/support is below 0.5"
+    assert form_of(ours(made)) == form_of(own)
+
+
+def ours(made: Spec) -> dict[str, Any]:
+    """What the operator sends of an alert that fires."""
+    state = AlertState("Firing", since=1.0, fired_at=1.0, value=0.0)
+    sent = notification(*SUPPORT, definitions(made)[0], state, "firing")
+    assert sent is not None
+    found: dict[str, Any] = json.loads(sent.body)
+    return found
+
+
+def form_of(body: dict[str, Any]) -> dict[str, Any]:
+    """Its fields and their types, and what is the same in all of them. Labels and texts are each alert's
+    own."""
+    (alert,) = body["alerts"]
+    fields = {name: type(value).__name__ for name, value in body.items()}
+    within = {name: type(value).__name__ for name, value in alert.items()}
+    same = (body["version"], body["status"], body["groupLabels"], alert["status"], alert["endsAt"])
+    return {"body": fields, "alert": within, "same": same, "fingerprint": len(alert["fingerprint"])}
