@@ -5,6 +5,7 @@ What it writes is a draft, which becomes a message of the conversation when it h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -84,6 +85,11 @@ async def greet(state: Conversation) -> dict[str, Any]:
 async def refuse(state: Conversation) -> dict[str, Any]:
     """What the handbook does not say is not made up."""
     return {"messages": [AIMessage(UNKNOWN)]}
+
+
+def offers_a_person(messages: Sequence[AnyMessage]) -> bool:
+    """Whether a conversation ends with that question of ours."""
+    return bool(messages) and isinstance(messages[-1], AIMessage) and messages[-1].text == UNKNOWN
 
 
 def _shown(messages: list[AnyMessage]) -> list[BaseMessage]:

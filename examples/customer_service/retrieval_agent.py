@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from courtesy import matter
+from courtesy import is_yes, matter
 from handbook import parts_of, search
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from ranking import terms
-from state import Passage, Question, questions
+from reply_agent import offers_a_person
+from state import Passage, Question, question, questions
 
 FEW_WORDS = 2
 """A message of so few words that say something is about what was said before ("and to Norway?")."""
@@ -61,7 +62,10 @@ retrieval = builder.compile(name="retrieval")
 
 
 async def by_passages(state: dict[str, Any]) -> str:
-    """Where a turn goes on: a complaint that no passage answers is for a person, a question is refused."""
+    """Where a turn goes on: a complaint that no passage answers is for a person, a question is refused. Who
+    was offered a person and says yes gets one."""
+    if offers_a_person(state["messages"][:-1]) and is_yes(question(state["messages"])):
+        return "ask_person"
     if state["passages"]:
         return "reply"
     return "ask_person" if state["intent"] == "complaint" else "refuse"

@@ -141,6 +141,28 @@ async def test_what_a_customer_adds_while_a_person_is_asked_reaches_the_person(c
     assert "3 years" in last(later)
 
 
+@pytest.mark.parametrize(
+    "yes", ["yes", "Yes, please!", "ok", "sure, thank you", "Ja bitte", "a person, please"]
+)
+async def test_who_says_yes_to_a_person_gets_one(centre: Centre, yes: str) -> None:
+    refused = await centre.say("What is the capital of France?")
+    handed_over = await centre.say(yes)
+
+    assert last(refused) == example.reply_agent.UNKNOWN
+    assert last(handed_over) == PASSED_ON
+    (asked,) = handed_over["__interrupt__"]
+    assert asked.value["questions"] == ["What is the capital of France?", yes]
+
+
+@pytest.mark.parametrize("said", ["yes", "Ok"])
+async def test_a_yes_to_nothing_is_no_wish_for_a_person(centre: Centre, said: str) -> None:
+    answered = [await centre.say(said, thread="new")]
+    await centre.say("How can I pay?")
+    answered.append(await centre.say(said))
+
+    assert [values for values in answered if "__interrupt__" in values] == []
+
+
 async def test_a_customer_can_not_answer_in_the_persons_place(centre: Centre) -> None:
     await centre.say("I want to talk to a human")
 
