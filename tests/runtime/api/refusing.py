@@ -1,8 +1,9 @@
-"""Graphs whose state refuses what a node gives it."""
+"""Graphs whose state refuses what a node gives it, and one whose error handler asks."""
 
 from typing import Annotated, Any
 
 from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 
@@ -41,4 +42,15 @@ def _of(*nodes: Any) -> Any:
 twice = _of(first, second)
 refused = _of(poison)
 refused_inside = StateGraph(Kept).add_node("inner", refused).add_edge(START, "inner").compile()
+
+
+async def fails(state: Kept) -> Kept:
+    raise ValueError("not today")
+
+
+async def handles(state: Kept) -> Kept:
+    return {"many": [interrupt("what now?")]}
+
+
+handler_asks = StateGraph(Kept).add_node(fails, error_handler=handles).add_edge(START, "fails").compile()
 GRAPHS = ("twice", "refused", "refused_inside")

@@ -20,7 +20,9 @@ NewService = Callable[[str, Callable[[Settings], Settings]], AbstractAsyncContex
 
 
 def refusing(settings: Settings) -> Settings:
-    return replace(settings, graphs={name: GraphSpec(f"api_refusing:{name}") for name in GRAPHS})
+    return replace(
+        settings, graphs={name: GraphSpec(f"api_refusing:{name}") for name in (*GRAPHS, "handler_asks")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,20 @@ async def test_the_state_before_what_was_refused_can_be_read_and_gone_on_with(
 
     await client.threads.update_state(thread, {"many": ["by hand"]}, as_node=state["next"][0])
     assert (await client.threads.get_state(thread))["values"] == {"many": ["given", "by hand"]}
+
+
+async def test_what_an_error_handler_asks_is_told_and_answered(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+
+    asked: Any = await client.runs.wait(thread, "handler_asks", input={"many": ["given"]})
+    record = await client.threads.get(thread)
+    state = await client.threads.get_state(thread)
+
+    [[question]] = record["interrupts"].values()
+    assert [one["value"] for one in asked["__interrupt__"]] == ["what now?"]
+    assert (record["status"], question["value"]) == ("interrupted", "what now?")
+    assert [one["value"] for task in state["tasks"] for one in task["interrupts"]] == ["what now?"]
+
+    answered: Any = await client.runs.wait(thread, "handler_asks", command={"resume": "go on"})
+    assert answered["many"] == ["given", "go on"]
+    assert (await client.threads.get(thread))["status"] == "idle"

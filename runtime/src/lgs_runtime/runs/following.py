@@ -17,7 +17,6 @@ import structlog
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.errors import NotFound, StorageUnavailable
-from lgs_runtime.graphs.states import state_of
 from lgs_runtime.model import (
     FINAL,
     Json,
@@ -39,6 +38,7 @@ from lgs_runtime.threads.reading import graph_at, graph_that_made, named_graph
 from lgs_runtime.threads.thread_graph import open_for
 from lgs_runtime.worker.outcomes import output_of
 from lgs_runtime.worker.publisher import epoch_of
+from lgs_runtime.worker.states import state_of
 
 LATE_EVENTS_SECONDS = 2.0
 """How long the last events of a run that has ended are waited for."""

@@ -18,10 +18,10 @@ from langgraph.types import StateSnapshot
 from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.errors import Conflict
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.graphs.states import state_of
 from lgs_runtime.model import Thread
 from lgs_runtime.services import Services
 from lgs_runtime.threads.thread_graph import open_for
+from lgs_runtime.worker.states import state_of
 
 
 def named_graph(thread: Thread) -> str | None:

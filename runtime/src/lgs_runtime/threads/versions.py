@@ -22,7 +22,6 @@ from lgs_runtime.checkpoint.id_order import advance_ids_past
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.errors import Conflict, NotFound
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.graphs.states import state_of
 from lgs_runtime.model import Json, Version
 from lgs_runtime.services import Services
 from lgs_runtime.storage.histories import NewVersion
@@ -32,6 +31,7 @@ from lgs_runtime.threads.removal import has_deltas, nested_graphs, refuse_busy
 from lgs_runtime.threads.thread_graph import open_for
 from lgs_runtime.threads.transplant import Transplant
 from lgs_runtime.worker.outcomes import outcome_of
+from lgs_runtime.worker.states import state_of
 
 OF_THE_RUN = ("run_id", "attempt", "assistant_id")
 """What a checkpoint's metadata say of the run that made it, which is not the one that copies it."""

@@ -18,7 +18,6 @@ from langgraph.errors import GraphDrained
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.graphs.registry import GraphRegistry
-from lgs_runtime.graphs.states import state_of
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.storage.contract import Assistants
 from lgs_runtime.tracebacks import text_of
@@ -28,6 +27,7 @@ from lgs_runtime.worker.outcomes import names_of, of_nothing, outcome_of
 from lgs_runtime.worker.publisher import Publisher
 from lgs_runtime.worker.retry_budget import RetryBudget
 from lgs_runtime.worker.run_config import build_config, graph_id_of
+from lgs_runtime.worker.states import state_of
 
 log = structlog.get_logger(__name__)
 

@@ -39,6 +39,7 @@ from lgs_runtime.worker.resumption import (
     starting_point,
 )
 from lgs_runtime.worker.run_config import build_config, graph_id_of
+from lgs_runtime.worker.states import state_of
 from lgs_runtime.worker.stream_v2 import ProtocolEmitter, stream_protocol
 
 log = structlog.get_logger(__name__)
@@ -199,7 +200,7 @@ class Executor:
             if start.kind != "done":
                 of_modes = Emitter(publisher, kwargs)
                 await stream(graph, start.input, start.config, kwargs, emitter=of_modes, control=control)
-            state = await graph.aget_state(config)
+            state = await state_of(graph, config)
         return marked(outcome_of(graph, state, attempt.run), state, attempt.run)
 
     async def _latest(self, attempt: Attempt, config: RunnableConfig) -> CheckpointTuple | None:

@@ -30,6 +30,7 @@ from lgs_runtime.streams.stream_v2 import (
 )
 from lgs_runtime.worker.publisher import Publisher, epoch_of
 from lgs_runtime.worker.resumption import Start
+from lgs_runtime.worker.states import state_of
 
 ENDS_OF_SUBGRAPHS = frozenset({"started", "running", "completed", "failed", "interrupted"})
 
@@ -150,7 +151,7 @@ async def stream_protocol(
     (`GraphDrained`); the state that it left."""
     if start.kind != "done":
         await _stream(graph, start, kwargs, emitter, control)
-    state = await graph.aget_state(config)
+    state = await state_of(graph, config)
     await emitter.ask(state.interrupts, epoch_of(None))
     return state
 
