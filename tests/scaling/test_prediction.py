@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,17 @@ def test_two_weeks_fit_into_little_space_and_survive_the_operator() -> None:
     assert len(known.levels) == DAYS * QUARTERS_A_DAY
     assert len(json.dumps(stored_days(known))) < 1500
     assert at_nine(again, 20)[1] == at_nine(known, 20)[1]
+
+
+@pytest.mark.parametrize("written", ["1e999", "-1", "NaN", '"x"', "null"])
+def test_days_that_no_operator_wrote_cost_the_memory_and_no_decision(written: str) -> None:
+    known = replace(lived(4, office), seconds=600.0, slot_seconds=0.5)
+    line = Memory(at=4 * DAY, replicas=1, days=known).to_json()
+
+    memory = Memory.from_json(line.replace(",600.0,0.5]", f",600.0,{written}]"))
+
+    assert memory == Memory()
+    assert decided(POLICY, memory.days, 8, 4 * DAY + 900).replicas >= 1
 
 
 def test_the_memory_stays_small_with_all_that_it_can_hold() -> None:

@@ -21,6 +21,8 @@ LIKENESS = 0.5
 LOOK_BACK = 4
 """If the last hour had less than half of what was foreseen for it, the day is not like the others."""
 LEAST_SEEN = 300.0
+MOST_SLOT_SECONDS = 1e30
+"""More than any load that can be measured leaves in a quarter of an hour."""
 SCALE = 1.2
 UNKNOWN = "-"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -105,6 +107,7 @@ def restored_days(line: list[Any] | None) -> Days:
     if line is None:
         return NO_DAYS
     quarter, levels, seconds, slot_seconds = line
-    if not isinstance(levels, str) or set(levels) - {UNKNOWN, *DIGITS} or not (0 <= seconds < 1e6):
+    is_possible = 0 <= seconds < 1e6 and 0 <= slot_seconds < MOST_SLOT_SECONDS
+    if not isinstance(levels, str) or set(levels) - {UNKNOWN, *DIGITS} or not is_possible:
         raise ValueError("no days of the law's")
-    return Days(int(quarter), levels[-DAYS * QUARTERS_A_DAY :], float(seconds), max(0.0, float(slot_seconds)))
+    return Days(int(quarter), levels[-DAYS * QUARTERS_A_DAY :], float(seconds), float(slot_seconds))
