@@ -16,7 +16,7 @@ from bench.page import put
 from lgs_operator.scaling import Policy
 from lgs_operator.simulate import drawing
 from lgs_operator.simulate.advice import Target, advise
-from lgs_operator.simulate.candidates import OURS, Candidate, compared, ours, varied
+from lgs_operator.simulate.candidates import KPA, OURS, Candidate, compared, ours, varied
 from lgs_operator.simulate.comparison import Outcome, Players, quantile
 from lgs_operator.simulate.conditions import WORDS, Conditions, Fault
 from lgs_operator.simulate.front import Point, front
@@ -39,6 +39,7 @@ FRONTS = (Named.SPIKE, Named.FLASH, Named.BURSTS, Named.SHORT_BURSTS, Named.LONG
 DRAWN = (Named.SPIKE, Named.BURSTS, CONVERSATIONS)
 CLEAR = 1.1
 """Ahead of us is who is better in one measure and not worse by more than a tenth in the other."""
+HOLDS = (15.0, 30.0, 60.0, 120.0, 300.0)
 WAITS = (0.05, 0.2, 0.5, 1.0, 3.0, 10.0)
 LATENCIES = (None, 12.0, 8.0, 6.0, 5.0, 4.2)
 RUN_SECONDS = 3.9
@@ -61,6 +62,7 @@ class Page:
     lost: list[str]
     fronts: list[str]
     against: list[str]
+    holds: list[str]
 
 
 def row(*parts: str) -> str:
@@ -105,6 +107,19 @@ def front_row(name: str, points: Sequence[Point]) -> str:
         for law in laws
     )
     return row(name, *numbers)
+
+
+HOLDS_HEAD = "\n".join(
+    [row("load", *(f"{each:g} s" for each in HOLDS), KPA), row("---", *["---:"] * (len(HOLDS) + 1))]
+)
+
+
+def holds_row(name: str, players: Players) -> str:
+    """Late runs and price of our law with each hold, and of Knative's."""
+    candidates = [ours(replace(POLICY, hold_seconds=each)) for each in HOLDS]
+    knative = next(each for each in compared(POLICY) if each.name == KPA)
+    played = players.play([*candidates, knative])
+    return row(name, *(f"{100 * each.late(5):.1f} %, {each.replica_hours:.2f} h" for each in played))
 
 
 def faults(players_of: Callable[[Load, Conditions], Players]) -> str:
@@ -181,7 +196,9 @@ def advice_text(name: str, load: Load, words: str, players: Players) -> str:
 def main() -> int:
     """Writes the page."""
     processes = os.cpu_count() or 1
-    page = Page([row("load", "law", *HEAD), row("---", "---", *["---:"] * len(HEAD))], [], [], [])
+    page = Page(
+        [row("load", "law", *HEAD), row("---", "---", *["---:"] * len(HEAD))], [], [], [], [HOLDS_HEAD]
+    )
     advised = [row("load", "wanted", "as the manifest is", "numbers found", "with them"), row(*["---"] * 5)]
     for name, load in loads():
         print(f"{name}: {load.title}", file=sys.stderr)
@@ -199,12 +216,14 @@ def main() -> int:
                     page.fronts += [row("load", *laws), row("---", *["---:"] * len(laws))]
                 page.fronts.append(front_row(name, points))
                 page.against.append(f"- **{name}**: {losses(points)}.")
+                page.holds.append(holds_row(name, players))
                 if name in DRAWN:
                     (DOCS / f"autoscaling-{name}-front.svg").write_text(drawing.front(points), "utf-8")
             advised += [advice_text(name, load, words, players) for known, words in ADVICES if known == name]
     put("comparison", "\n".join(page.comparison), PAGE)
     put("losses", "\n".join(page.lost), PAGE)
     put("fronts", "\n".join([*page.fronts, "", *page.against]), PAGE)
+    put("holds", "\n".join(page.holds), PAGE)
     put("faults", faults(lambda load, conditions: Players(load, conditions, processes)), PAGE)
     put("waits", waits_table(), PAGE)
     put("latencies", latencies_table(), PAGE)

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from bench.autoscaling import DRAWN, FRONTS, POLICY, USUAL, ahead, front_row, lost_in_words, row
+from bench.autoscaling import DRAWN, FRONTS, POLICY, USUAL, ahead, front_row, holds_row, lost_in_words, row
 from bench.page import put
 from typer.testing import CliRunner
 
 from lgs_operator.cli import app
 from lgs_operator.simulate.candidates import OURS, compared, ours
-from lgs_operator.simulate.comparison import Outcome, compare, play
+from lgs_operator.simulate.comparison import Outcome, Players, compare, play
 from lgs_operator.simulate.front import front
 from lgs_operator.simulate.loads import Named, named
 from lgs_operator.simulate.record import Timeline
@@ -57,7 +57,15 @@ def test_every_load_has_its_rows_and_every_front_its_sentence() -> None:
     for name in FRONTS:
         assert f"| {name} |" in between("fronts")
         assert f"- **{name}**: " in between("fronts")
-    assert all(len(between(name)) > 100 for name in ("waits", "latencies", "faults", "advice"))
+    assert all(len(between(name)) > 100 for name in ("waits", "latencies", "faults", "advice", "holds"))
+
+
+def test_the_price_of_each_hold_is_what_it_is_today() -> None:
+    with Players(named(Named.SPIKE, POLICY), USUAL, 1) as players:
+        today = holds_row(Named.SPIKE, players)
+
+    assert today in between("holds").splitlines()
+    assert all(f"| {name} |" in between("holds") for name in FRONTS)
 
 
 def test_every_picture_of_the_page_is_there_and_drawn() -> None:
