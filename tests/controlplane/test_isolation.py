@@ -154,3 +154,30 @@ async def test_a_revision_whose_data_are_no_text_ends_no_watch(
     await tenants.operator.process.wait()
     tenants.operator = await operators.start()
     await tenants.goes_on("by-list")
+
+
+async def test_services_of_a_megabyte_take_neither_the_time_nor_the_memory_of_others(
+    tenants: Tenants,
+) -> None:
+    """kopf copied each at each event, and a list of empty mappings is forty times as large in memory."""
+    inputs = [{"input": {"a": [{}] * 400_000}}]
+    for number in range(3):
+        large = service(f"large-{number}", cache={"warmup": {"inputs": inputs}})
+        large["metadata"]["namespace"] = tenants.namespace
+        path = SERVICE_OF_OURS.path(tenants.namespace)
+        tenants.plane.send(path, json.dumps(large, separators=(",", ":")).encode())
+
+    await tenants.goes_on()
+
+    for number in range(3):
+        said = await tenants.says(f"large-{number}", "Reconciled", "False")
+        assert said["message"].startswith("spec: must be smaller: at most 1048576 bytes")
+
+
+async def test_an_annotation_of_kopf_keeps_no_service_from_being_served(tenants: Tenants) -> None:
+    annotated = service("annotated")
+    annotated["metadata"]["annotations"] = {"kopf.zalando.org/last-handled-configuration": "{"}
+
+    tenants.apply(annotated)
+
+    await tenants.says("annotated", "Reconciled", "True")

@@ -283,3 +283,17 @@ def test_deaf_is_who_is_told_of_none_that_it_should_know_by_now(
     late: dict[str, int], there: dict[str, int], known: dict[str, int], deaf: bool
 ) -> None:
     assert is_deaf(late, there, known) is deaf
+
+
+def test_kopf_neither_copies_what_it_tells_of_nor_reads_what_anybody_may_annotate() -> None:
+    """Its own way to find out what has changed: an annotation of no JSON kept its service from being told."""
+    settings = kopf.OperatorSettings()
+    handlers.tune(settings)
+    annotated = {"metadata": {"annotations": {"kopf.zalando.org/last-handled-configuration": "{"}}}
+    body = kopf.Body(kopf.RawBody(**annotated, spec={"large": [{}]}))  # type: ignore[typeddict-item]
+
+    storage = settings.persistence.diffbase_storage
+
+    assert storage.fetch(body=body) is None
+    assert storage.build(body=body) == {}
+    assert settings.watching.chunk_size == handlers.CHUNK

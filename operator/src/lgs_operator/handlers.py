@@ -29,11 +29,44 @@ from lgs_operator.kube.state import ClusterState
 log = structlog.get_logger(__name__)
 BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
 FORBIDDEN: Final = 403
+CHUNK: Final = 2
+"""Services that kopf lists at a time: a megabyte of JSON may be forty in memory."""
 RELIST_SECONDS: Final = 10.0
 UNDEFINED_SECONDS: Final = 1.0
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STEADY_SECONDS: Final = 60.0
 """Who watched for so long begins anew as soon as at first."""
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """kopf compares nothing: no handler here asks what has changed. Its own storage copies the whole object
+    at each event, a second for a megabyte of JSON, and fails by an annotation that anybody may write."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing of it is compared."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Nothing was kept."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Keeps nothing."""
+
+
+def tune(settings: kopf.OperatorSettings) -> None:
+    """kopf as this operator uses it: it lists and watches the services, and tells of them."""
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    # nothing is in flight in kopf when it ends: the Lease must be given back quickly
+    # so long kopf keeps a service that it has told of
+    settings.batching.idle_timeout = 0.1
+    settings.batching.exit_timeout = 0.2
+    settings.watching.server_timeout = 290
+    settings.watching.chunk_size = CHUNK
+    settings.persistence.diffbase_storage = NoDiffs()
+    settings.watching.reconnect_backoff = 0.5
+    settings.networking.error_backoffs = [0.5, 1, 2, 5, 10]
 
 
 def registry(
@@ -48,14 +81,7 @@ def registry(
         # kopf's own are void once it ends for another reason, as for another choice of namespaces
         for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, asked)
-        settings.posting.enabled = False
-        settings.scanning.disabled = True
-        # nothing is in flight in kopf when it ends: the Lease must be given back quickly
-        settings.batching.idle_timeout = 1.0
-        settings.batching.exit_timeout = 0.2
-        settings.watching.server_timeout = 290
-        settings.watching.reconnect_backoff = 0.5
-        settings.networking.error_backoffs = [0.5, 1, 2, 5, 10]
+        tune(settings)
 
     @kopf.on.login(registry=handlers)
     async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:

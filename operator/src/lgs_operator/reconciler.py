@@ -18,6 +18,7 @@ import structlog
 
 from lgs_crds import LangGraphService, ManifestError, parse
 from lgs_crds.status import DatabaseStatus, status_before
+from lgs_crds.weight import RULE
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.credentials import NotText
@@ -30,6 +31,7 @@ from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of
 from lgs_operator.handover import held, replicas_of
 from lgs_operator.inspection import Inspector
+from lgs_operator.kube.kept_service import TOO_LARGE
 from lgs_operator.kube.kinds import (
     SECRET,
     Key,
@@ -92,6 +94,9 @@ class Reconciler:
             return None
         if "deletionTimestamp" in body["metadata"]:
             await self._let_go(key, body)
+            return None
+        if TOO_LARGE in body:
+            await self._halt(key, body, Diagnosis("InvalidSpec", f"spec: {RULE}"))
             return None
         try:
             document = _without_status(body)

@@ -23,15 +23,16 @@ async def whole_list(
 ) -> tuple[list[Manifest], str]:
     """All objects, each with its kind filled in and as `kept` makes it, and the list's version. `ask` has
     a query answered in no more than so many bytes, or raises `AnswerTooLong`."""
-    found, most, filled = list[Manifest](), MOST_OBJECTS, {"apiVersion": kind.api_version, "kind": kind.name}
+    found, filled = list[Manifest](), {"apiVersion": kind.api_version, "kind": kind.name}
+    most: int | None = None  # whole, as the API server answers from its cache; pages it reads from etcd
     while True:
         try:
-            longest = LONGEST_PAGE if most > 1 else LONGEST_OBJECT
-            answer = await ask(dict(query) | {"limit": str(most)}, longest)
+            limit = {} if most is None else {"limit": str(most)}
+            answer = await ask(dict(query) | limit, LONGEST_OBJECT if most == 1 else LONGEST_PAGE)
         except AnswerTooLong:
             if most == 1:
                 raise
-            most = max(1, most // 8)
+            most = MOST_OBJECTS if most is None else max(1, most // 8)
             continue
         try:
             page, items = answer["metadata"], answer["items"] or []  # an empty list of metadata is null
@@ -40,4 +41,4 @@ async def whole_list(
                 return found, page["resourceVersion"]
         except (AttributeError, KeyError, TypeError) as error:
             raise KubeError(0, "NoAnswer", f"what came is no list of {kind.plural}") from error
-        query, most = dict(query) | {"continue": page["continue"]}, min(MOST_OBJECTS, 2 * most)
+        query, most = dict(query) | {"continue": page["continue"]}, min(MOST_OBJECTS, 2 * (most or 1))

@@ -11,6 +11,7 @@ from typing import Any
 
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.informer import Informer
+from lgs_operator.kube.kept_service import kept_service
 from lgs_operator.kube.kinds import (
     CONFIG_MAP,
     OPTIONAL,
@@ -79,7 +80,7 @@ class ClusterState:
         metadata = body["metadata"]
         key = ServiceKey(metadata["namespace"], metadata["name"])
         if not gone:
-            self._seen[key] = body
+            self._seen[key] = kept_service(body)
             self._update(key)
         elif key in self._seen and self._seen[key]["metadata"]["uid"] == metadata["uid"]:
             del self._seen[key]

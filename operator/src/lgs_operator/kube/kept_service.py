@@ -1,0 +1,42 @@
+"""What of a service stays in memory: who writes one, of any size that etcd takes, must not have the memory
+and the time of all others. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lgs_crds.weight import is_too_large
+
+TOO_LARGE: Final = "lgs.dev/too-large"
+"""Of a service without its spec, of which only the class is kept."""
+_KEPT: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "generation",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "annotations",
+)
+_MOST_FINALIZERS: Final = 100
+"""Each of them may be as long as a manifest."""
+_LONGEST_FINALIZER: Final = 200
+_LONGEST_CLASS: Final = 253
+
+
+def kept_service(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of it that is read."""
+    said = body["metadata"]
+    metadata = {field: said[field] for field in _KEPT if field in said}
+    if held := said.get("finalizers"):
+        metadata["finalizers"] = [str(each)[:_LONGEST_FINALIZER] for each in held[:_MOST_FINALIZERS]]
+    kept = {field: each for field, each in body.items() if field != "metadata"} | {"metadata": metadata}
+    if is_too_large(body.get("spec")):
+        spec = body["spec"]
+        named = spec.get("operatorClass") if isinstance(spec, dict) else None
+        is_class = isinstance(named, str) and len(named) <= _LONGEST_CLASS
+        kept |= {"spec": {"operatorClass": named} if is_class else {}, TOO_LARGE: True}
+    return kept
