@@ -7,10 +7,13 @@ import asyncio
 import hashlib
 import hmac
 import json
+import ssl
+import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +27,7 @@ from lgs_operator.backoff import Backoff
 from lgs_operator.receivers import Receivers
 from lgs_operator.webhook_calls import Forbidden, NotTaken, webhook_caller
 from support.alerts import SECRET, rule, spec
-from support.receiver import receiving
+from support.receiver import Receiver, receiving
 from support.waiting import until
 
 QUICK = Backoff(first_seconds=0.01, longest_seconds=0.02)
@@ -316,6 +319,54 @@ async def test_an_address_that_leads_nowhere_is_no_error_of_the_operator(url: st
     async with webhook_caller(ANYBODY) as caller:
         with pytest.raises(NotTaken):
             await caller.call(url, {}, b"{}")
+
+
+async def test_an_address_that_is_not_reached_is_followed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lgs_operator.webhook_calls._resolved", lambda *_: ["127.0.0.3", "127.0.0.1"])
+
+    async with receiving() as receiver, webhook_caller(ANYBODY) as caller:
+        await caller.call(receiver.url.replace("127.0.0.1", "two.example"), {}, b"{}")
+
+    assert len(receiver.calls) == 1
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """The key and the certificate of receiver.example, which signs itself."""
+    key, made = folder / "key.pem", folder / "certificate.pem"
+    names = ("-subj", "/CN=receiver.example", "-addext", "subjectAltName=DNS:receiver.example")
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    command = ("openssl", "req", "-x509", *kind, *names, "-keyout", str(key), "-out", str(made))
+    subprocess.run(command, check=True, capture_output=True)
+    return key, made
+
+
+async def test_by_https_the_certificate_must_be_of_the_name_whatever_its_address(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key, made = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    asked_for: list[str | None] = []
+    context.sni_callback = lambda _, name, __: asked_for.append(name)
+    monkeypatch.setattr("lgs_operator.webhook_calls._resolved", lambda *_: ["127.0.0.1"])
+    receiver = Receiver()
+    async with await asyncio.start_server(receiver.answer, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        async with webhook_caller(ANYBODY) as stranger:
+            with pytest.raises(NotTaken, match="certificate verify failed: self-signed"):
+                await stranger.call(f"https://receiver.example:{port}/x", {}, b"{}")
+        monkeypatch.setenv("SSL_CERT_FILE", str(made))
+        async with webhook_caller(ANYBODY) as caller:
+            with pytest.raises(NotTaken, match=r"not valid for 'other\.example'"):
+                await caller.call(f"https://other.example:{port}/x", {}, b"{}")
+            assert receiver.calls == []
+            await caller.call(f"https://receiver.example:{port}/x", {}, b"{}")
+
+    assert len(receiver.calls) == 1
+    assert asked_for[-1] == "receiver.example"
 
 
 async def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
