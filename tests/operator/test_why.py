@@ -69,6 +69,8 @@ def test_what_happened_is_said_from_the_newest_on_with_how_often_and_no_more_tha
         ("Ready", "False", "Starting", True),
         ("ScalingLimited", "True", "AtMaximum", True),
         ("ScalingLimited", "False", "NotLimited", False),
+        ("Alerting", "True", "AlertsFiring", True),
+        ("Alerting", "False", "NoneFiring", False),
         ("Progressing", "False", "Complete", False),
         ("Progressing", "True", "RollingOut", False),
         ("ScalingActive", "False", "Manual", False),

@@ -8,8 +8,8 @@ from typing import Final
 
 from lgs_crds.status import Condition
 
-LIMITS: Final = "ScalingLimited"
-"""The condition that is well when it is False."""
+WELL_WHEN_FALSE: Final = frozenset({"ScalingLimited", "Alerting"})
+"""Conditions that say by True that something is to be known."""
 AS_ASKED: Final = frozenset({"Complete", "Manual", "External"})
 """Reasons for which a condition is False and all is as the manifest has it."""
 UNSAID: Final = "no operator has said anything of it yet"
@@ -39,6 +39,6 @@ def age(moment: str | None, now: datetime) -> str | None:
 
 
 def _says_nothing(each: Condition) -> bool:
-    if each.type == LIMITS:
+    if each.type in WELL_WHEN_FALSE:
         return each.status != "True"
     return each.status != "False" or each.reason in AS_ASKED
