@@ -77,3 +77,21 @@ def test_what_is_not_known_has_no_series() -> None:
     metrics.by_service.bounded(SUPPORT, None)
 
     assert set(series(metrics)) == {of("reconcile_errors_total")}
+
+
+def test_an_alert_has_a_series_while_the_status_has_it_whoever_wrote_that() -> None:
+    metrics = Metrics()
+    firing = {"name": "Busy", "severity": "critical", "state": "Firing"}
+    over = {"name": "Cold", "state": "Resolved"}
+
+    metrics.by_service.reported(SUPPORT, status() | {"alerts": [firing, over]})
+    told = {name: value for name, value in series(metrics).items() if "alert" in name}
+    metrics.by_service.reported(SUPPORT, status())
+
+    busy = 'alert="Busy",namespace="team",service="support",severity="critical"'
+    cold = 'alert="Cold",namespace="team",service="support",severity=""'
+    assert told == {
+        f"lgs_operator_service_alert_firing{{{busy}}}": "1.0",
+        f"lgs_operator_service_alert_firing{{{cold}}}": "0.0",
+    }
+    assert not any("alert" in name for name in series(metrics))

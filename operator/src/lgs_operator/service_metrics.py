@@ -82,7 +82,9 @@ class ServiceMetrics(Collector):
             for each in series.status.get("conditions", ()):
                 conditions.add_metric([*key, each["type"], each["status"], each["reason"]], 1)
             for each in series.status.get("alerts") or ():
-                alerts.add_metric([*key, each["name"], each["severity"]], float(each["state"] == "Firing"))
+                alerts.add_metric(
+                    [*key, each["name"], each.get("severity", "")], float(each["state"] == "Firing")
+                )
             for code, count in series.changes.items():
                 changes.add_metric([*key, code], count)
             errors.add_metric(key, series.errors)
