@@ -17,6 +17,7 @@ import pytest
 from langgraph.errors import GraphInterrupt
 
 from lgs_runtime.cache import cached
+from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import MOST_REFRESHES, CacheManager
 from lgs_runtime.cache.single_flight import Flight, Flights, Without, copy_of
 
@@ -49,6 +50,31 @@ async def waiting(cache: CacheManager, callers: int) -> None:
     """Until so many callers wait."""
     while cache.statistics.total().waits < callers:
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_a_value_that_comes_as_a_caller_begins_to_lead_is_not_computed_again(
+    cache: CacheManager, *, blocking: bool
+) -> None:
+    """Between its look into memory and its flight the one before it lands."""
+    place, join = cache.place("some", "key"), cache.flights.join
+
+    def join_late(key: str) -> tuple[Flight, bool]:
+        cache.flights.join = join  # type: ignore[method-assign]
+        before, leads = join(key)
+        assert leads
+        cache.land_blocking(place, before, "there", Life(60.0))
+        return join(key)
+
+    cache.flights.join = join_late  # type: ignore[method-assign]
+    if blocking:
+        found = await asyncio.to_thread(cache.enter_blocking, place, Life(60.0), frozenset())
+    else:
+        found = await cache.enter(place, Life(60.0), frozenset())
+
+    assert isinstance(found, Found)
+    assert found.value == "there"
+    assert cache.flights.of(place.key) is None
 
 
 async def test_a_hundred_calls_at_once_compute_once(cache: CacheManager) -> None:

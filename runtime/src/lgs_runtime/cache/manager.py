@@ -57,7 +57,7 @@ class CacheManager(Values):
             if leads:
                 flight.loop = asyncio.get_running_loop()
                 with self._leading(flight):
-                    return await self.on_loop(self._lead(place, flight, life))
+                    return self._come(place, flight) or await self.on_loop(self._lead(place, flight, life))
             if self._given_up(place, flight):
                 continue
             left = _left(flight, give_up_at)
@@ -80,7 +80,8 @@ class CacheManager(Values):
             flight, leads = self.flights.join(place.key)
             if leads:
                 with self._leading(flight):
-                    return self._lead_blocking(place, flight, life, may_wait=may_wait)
+                    come = self._come(place, flight)
+                    return come or self._lead_blocking(place, flight, life, may_wait=may_wait)
             if self._given_up(place, flight):
                 continue
             left = _left(flight, give_up_at)
@@ -213,6 +214,12 @@ class CacheManager(Values):
                 await asyncio.sleep(min(max(waited / 10, POLL_SECONDS[0]), POLL_SECONDS[1]))
         self._missed(place)
         return flight
+
+    def _come(self, place: Place, flight: Flight) -> Found | None:
+        """What the flight before this one has left in memory as this one began, and so ends it."""
+        if (found := self.peek(place)) is not None:
+            self.fail(flight)
+        return found
 
     def _lead_blocking(self, place: Place, flight: Flight, life: Life, *, may_wait: bool) -> Found | Flight:
         if self.loop is None or not may_wait:
