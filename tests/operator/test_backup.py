@@ -53,7 +53,7 @@ def job(minutes_ago: float, condition: str | None = None, message: str = "") -> 
 
 
 def said(view: BackupView, before: dict[str, Any] | None = None) -> tuple[str, str, str]:
-    condition = backup_ready(view, last_backup(view, before or {}), NOW)
+    condition = backup_ready(view, last_backup(view, before or {}, NOW), NOW)
     return condition.status, condition.reason, condition.message
 
 
@@ -156,24 +156,24 @@ def test_a_backup_that_was_kept_is_told_with_its_size() -> None:
 
 def test_the_last_backup_is_remembered_when_its_pod_is_gone() -> None:
     view = BackupView(DAILY, job(9999), pods=(pod(570, told(28)),))
-    known = last_backup(view, {})
+    known = last_backup(view, {}, NOW)
     assert known is not None
 
     before = {"backup": known.model_dump(by_alias=True)}
 
-    assert last_backup(BackupView(DAILY, job(9999)), before) == known
+    assert last_backup(BackupView(DAILY, job(9999)), before, NOW) == known
 
 
 def test_the_last_backup_is_remembered_when_its_service_is_gone() -> None:
     """The claim of the volume has it; the schedule of the one that is made again has just begun."""
-    known = last_backup(BackupView(DAILY, job(9999), pods=(pod(570, told(23)),)), {})
+    known = last_backup(BackupView(DAILY, job(9999), pods=(pod(570, told(23)),)), {}, NOW)
     again = BackupView(DAILY, job(1), noted=noted_of(known))
 
-    assert last_backup(again, {}) == known
+    assert last_backup(again, {}, NOW) == known
     assert said(again)[:2] == ("True", "BackedUp")
     assert noted_of(None) is None
     for broken in ("", "{", "[]", '{"name": 5}', "[" * 100_000):
-        assert last_backup(replace(again, noted=broken), {}) is None
+        assert last_backup(replace(again, noted=broken), {}, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_the_last_backup_is_remembered_when_its_service_is_gone() -> None:
 )
 def test_what_a_pod_tells_that_can_t_be_a_backup_is_not_believed(nonsense: dict[str, Any]) -> None:
     view = BackupView(DAILY, job(1), pods=(pod(1, nonsense),))
-    last = last_backup(view, {})
+    last = last_backup(view, {}, NOW)
 
     assert backup_ready(view, last, NOW).reason in {"BackupPending", "BackedUp"}
     assert last is None or (last.time, last.bytes, last.threads) == (None, None, None)
@@ -250,6 +250,28 @@ def test_a_backup_of_a_time_that_is_to_come_hides_no_failure_and_no_delay() -> N
     assert said(BackupView(DAILY, job(99999)), slightly)[1] == "BackedUp"
 
 
+def test_a_name_of_a_year_to_come_outlives_no_later_backup() -> None:
+    """At another destination, or in an emptied one, names begin by the clock again: they sort before it."""
+    ahead = {"name": "20990101T030002Z-1a2b3c", "began": "2099-01-01T03:00:02Z", "bytes": 1, "threads": 1}
+    following = ahead | {"name": "20990101T030003Z-1a2b3c", "began": "2026-11-27T03:00:02Z"}
+    remembered = {"backup": {"name": ahead["name"], "time": ahead["began"]}}
+    right = {"backup": {"name": following["name"], "time": following["began"]}}
+
+    for before, pods in (
+        (remembered, (pod(570, told(28)),)),
+        (right, (pod(570, told(28)),)),
+        ({}, (pod(2010, following), pod(570, told(28)))),
+        (remembered, (pod(570, told(28)), pod(2010, ahead))),
+    ):
+        last = last_backup(BackupView(DAILY, job(9999), pods=pods), before, NOW)
+        assert last is not None
+        assert last.name == told(28)["name"]
+    assert said(BackupView(DAILY, job(9999), pods=(pod(570, told(28)),)), remembered)[:2] == (
+        "True",
+        "BackedUp",
+    )
+
+
 def test_a_backup_by_a_clock_that_is_behind_is_of_the_time_at_which_its_pod_was_made() -> None:
     """It was told as overdue, or as one before the failure of another, though it is the newest."""
     kept = pod(10, told(28) | {"began": "1970-01-01T00:03:00Z"})
@@ -257,7 +279,7 @@ def test_a_backup_by_a_clock_that_is_behind_is_of_the_time_at_which_its_pod_was_
         DAILY, job(60 * 24 * 9), (job(60 * 24, "Failed", "BackoffLimitExceeded"),), pods=(kept,)
     )
 
-    last = last_backup(view, {})
+    last = last_backup(view, {}, NOW)
 
     assert last is not None and last.time == "2026-11-28T12:20:00Z"
     assert said(view)[1] == "BackedUp"
@@ -267,7 +289,7 @@ def test_a_report_of_many_levels_is_none() -> None:
     ended = pod(10, told(28))
     ended["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = "[" * 4096
 
-    assert last_backup(BackupView(DAILY, pods=(ended,)), {}) is None
+    assert last_backup(BackupView(DAILY, pods=(ended,)), {}, NOW) is None
 
 
 def test_a_schedule_whose_day_never_comes_is_told_and_not_waited_for() -> None:

@@ -130,7 +130,7 @@ class Inspector:
     ) -> str | None:
         """What is to be noted of the last backup at the claim of the volume. `before` is the status."""
         view = self._backup(key, service)
-        return None if view is None else noted_of(last_backup(view, before))
+        return None if view is None else noted_of(last_backup(view, before, datetime.now(UTC)))
 
     async def database_id(self, key: ServiceKey) -> str | None:
         """The id of its database that a replica that takes work answers, if one does."""

@@ -38,12 +38,31 @@ class BackupView:
     """What the claim of the database's volume says of the last one, by `noted_of`."""
 
 
-def last_backup(view: BackupView, before: Mapping[str, Any]) -> BackupStatus | None:
-    """The newest backup that was kept: one that a pod reports, or the one that is remembered."""
-    told = [*(_told(pod) for pod in view.pods), _read(view.noted)]
-    reported = (described(each) for each in told)
-    known = [each for each in (status_before(before).backup, *reported) if each is not None and each.name]
-    return max(known, key=lambda each: each.name or "", default=None)
+def last_backup(view: BackupView, before: Mapping[str, Any], now: datetime) -> BackupStatus | None:
+    """The newest backup that was kept: one that a pod reports, or the one that is remembered. Of those that
+    pods report it is that of the pod that was made last, whatever the clocks of nodes said: a name may be of
+    years to come, and those at that destination follow it."""
+    pods = sorted(view.pods, key=created_at)
+    reported = [each for pod in pods if (each := described(_told(pod))) is not None]
+    names = {each.name for each in reported}
+    kept = (status_before(before).backup, described(_read(view.noted)))
+    remembered = [each for each in kept if each is not None and each.name and each.name not in names]
+    if not remembered:
+        return reported[-1] if reported else None
+    known = max(remembered, key=_order)
+    if reported and (_is_ahead(known, now) or _order(known) < _order(reported[-1])):
+        return reported[-1]
+    return known
+
+
+def _order(each: BackupStatus) -> tuple[datetime, str]:
+    return _moment(each.time) or datetime.min.replace(tzinfo=UTC), each.name or ""
+
+
+def _is_ahead(last: BackupStatus | None, now: datetime) -> bool:
+    """Its node's clock was wrong."""
+    made = _moment(last.time) if last else None
+    return made is not None and made > now + SKEW
 
 
 def _told(pod: Manifest) -> Mapping[str, Any]:
@@ -89,7 +108,7 @@ def described(result: Mapping[str, Any]) -> BackupStatus | None:
 def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> Condition:
     """Backups are made as often as the manifest says."""
     kept_until = _moment(last.time) if last else None
-    is_ahead = kept_until is not None and kept_until > now + SKEW
+    is_ahead = _is_ahead(last, now)
     problem = _problem(view, None if is_ahead else kept_until)
     if problem is not None:
         since = f"; the last backup is {last.name}" if last else "; there is no backup yet"

@@ -30,7 +30,7 @@ def status_of(
 ) -> dict[str, Any]:
     """The whole status, as it is to be applied. `before` is the status as it was."""
     metadata = view.service.metadata
-    backup = last_backup(view.backup, before) if view.backup else None
+    backup = last_backup(view.backup, before, now) if view.backup else None
     told = revisions(view, status_before(before), scaling.runs, scaling.durations)
     current = current_revision(view.deployment)
     health = healthy(view.service, current, told, view.taken_back)
