@@ -85,6 +85,12 @@ def test_keda_knows_each_parameter_of_its_trigger_and_has_those_that_it_needs() 
 OF = '{namespace="default",lgs_dev_service="support",pod="%s"%s}'
 IN_USE = {"series": "lgs_slots_in_use" + OF % ("a", ""), "values": "5"}
 OTHERS = {"series": "lgs_slots_in_use" + OF % ("b", ""), "values": "2"}
+DRAINS = [
+    {"series": "lgs_slots_in_use" + OF % ("c", ""), "values": "50"},
+    {"series": "lgs_draining" + OF % ("c", ""), "values": "1"},
+    {"series": "lgs_draining" + OF % ("a", ""), "values": "0"},
+]
+TWICE = {"series": "lgs_slots_in_use" + OF % ("a", ',job="another"'), "values": "5"}
 WAIT = [
     {"series": "lgs_queue_depth" + OF % (pod, f',priority="{priority}"'), "values": str(number)}
     for pod in "ab"
@@ -95,8 +101,15 @@ WAIT = [
 @prometheus.needed
 @pytest.mark.parametrize(
     ("series", "told"),
-    [([IN_USE, OTHERS, *WAIT], [40]), ([IN_USE, *WAIT[:2]], [38]), ([IN_USE, OTHERS], []), ([], [])],
-    ids=["two replicas", "one replica", "the database is silent", "no replica is read"],
+    [
+        ([IN_USE, OTHERS, *WAIT], [40]),
+        ([IN_USE, *WAIT[:2]], [38]),
+        ([IN_USE, TWICE, OTHERS, *WAIT], [40]),
+        ([IN_USE, OTHERS, *DRAINS, *WAIT], [40]),
+        ([IN_USE, OTHERS], []),
+        ([], []),
+    ],
+    ids=["two replicas", "one", "read by two jobs", "a third drains", "a silent database", "none is read"],
 )
 def test_the_sum_is_of_the_service_and_there_is_none_where_nobody_can_tell(
     tmp_path: Path, series: list[dict[str, str]], told: list[float]

@@ -77,6 +77,14 @@ def test_a_new_replica_counts_from_zero_and_one_that_was_only_missed_does_not() 
     assert arrived(known, [sample("a", 2, 100), sample("b", 2, 4000)], complete=False) == 0
 
 
+def test_a_replica_whose_clock_is_ahead_is_not_new_for_that() -> None:
+    others = sample("a", 0.0, 5.0)
+
+    heard_again = [sample("a", 2.0, 5.0), sample("b", 2.0, 40_000.0, started_at=1800.0)]
+
+    assert arrived([others], heard_again, complete=False) == 0
+
+
 def test_a_replica_that_missed_rounds_is_not_counted_twice_nor_lost() -> None:
     first = merge({}, Observation(1.0, (sample("a", 1, 0), sample("b", 1, 0)), ready=2), None, True)
     second = merge(first.baselines, Observation(2.0, (sample("a", 2, 5),), ready=2, failed=1), 1.0, True)

@@ -179,12 +179,14 @@ def baseline(
         return before
     if since is None:
         return None
-    is_new = (
-        before is not None or complete or (sample.started_at is not None and sample.started_at >= since - 1)
-    )
-    if not is_new:
+    if not (before is not None or complete or _began_between(sample, since)):
         return None
     return ReplicaSample(replica=sample.replica, at=before.at if before else since, slots=sample.slots)
+
+
+def _began_between(sample: ReplicaSample, since: float) -> bool:
+    """Whether its process says that it began since then. One whose clock is ahead says so of any time."""
+    return sample.started_at is not None and since - 1 <= sample.started_at <= sample.at + 1
 
 
 def _restarted(before: ReplicaSample, sample: ReplicaSample) -> bool:
