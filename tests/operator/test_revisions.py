@@ -207,6 +207,27 @@ def test_one_goes_back_to_the_last_revision_before_that_worked() -> None:
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"spec": [3]},
+        {"spec": {}, "source": {"a": [1]}},
+        {"spec": {"image": 5}},
+        {"spec": {}, "stockImage": ["i"]},
+        {"a\ufffd": 1},
+    ],
+)
+def test_what_only_looks_like_a_revision_is_none(data: dict[str, Any]) -> None:
+    """Whoever may write ControllerRevisions may give one any labels: the work on its service ended by it."""
+    cluster = Cluster()
+    cluster.release()
+    (ours,) = cluster.history
+    forged = ours | {"metadata": ours["metadata"] | {"name": "forged"}, "data": data}
+
+    assert history_of({key_of(each): each for each in (forged, ours)}) == [ours]
+
+
+@pytest.mark.parametrize(
     ("status", "to", "words"),
     [
         ({}, None, "no revision before the first one was ready; those that are kept: none"),

@@ -93,6 +93,16 @@ def image_of_revision(revision: Manifest) -> str | None:
 
 
 def history_of(live: Mapping[Key, Manifest]) -> list[Manifest]:
-    """The revisions among the objects of a service; the managed database has others of this kind."""
+    """The revisions among the objects of a service; the managed database has others of this kind, and anybody
+    may write some that only look like one."""
     found = (each for key, each in live.items() if key.kind == CONTROLLER_REVISION)
-    return [each for each in found if each["metadata"]["labels"].get(COMPONENT_LABEL) == "revision"]
+    revisions = (each for each in found if each["metadata"]["labels"].get(COMPONENT_LABEL) == "revision")
+    return [each for each in revisions if _has_our_form(each)]
+
+
+def _has_our_form(revision: Manifest) -> bool:
+    data = revision.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("spec"), dict):
+        return False
+    texts = (data.get("source"), data.get("stockImage"), data["spec"].get("image"))
+    return isinstance(revision.get("revision"), int) and all(isinstance(each, str | None) for each in texts)
