@@ -13,9 +13,10 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 from langgraph.graph import START, StateGraph
-from langgraph.types import CachePolicy
+from langgraph.types import CachePolicy, Send
 from structlog.testing import capture_logs
 
+from lgs_runtime.cache import cache_key
 from lgs_runtime.cache.forgetting import MOST_CLEARED, Cleared
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import CacheManager
@@ -202,6 +203,35 @@ async def test_what_two_runs_compute_at_once_while_it_is_cleared_is_not_kept(
 
     assert (await run(2))["said"] == ["new 2", "new 2"]
     assert begun.acquire(blocking=False) is False
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_what_a_run_computes_several_times_at_once_while_it_is_cleared_is_not_kept(
+    new_cache: NewCache, *, sync: bool
+) -> None:
+    """LangGraph asks once for tasks of one step that have the same input."""
+    cache = new_cache()
+    begun, ends = threading.Semaphore(0), threading.Event()
+
+    def node(state: Said) -> Said:
+        begun.release()
+        assert ends.wait(60)
+        return {"said": ["old"]}
+
+    builder = StateGraph(Said)
+    builder.add_node("node", node, cache_policy=CachePolicy(key_func=cache_key))
+    builder.add_conditional_edges(START, lambda _state: [Send("node", {"run": 1})] * 3, ["node"])
+    graph = builder.compile(cache=ResponseCache(cache, "graph"))
+    given: Said = {"run": 0, "said": []}
+    run = asyncio.ensure_future(asyncio.to_thread(graph.invoke, given) if sync else graph.ainvoke(given))
+
+    for _ in range(3):
+        await until(partial(begun.acquire, blocking=False))
+    await graph.aclear_cache()
+    ends.set()
+
+    assert (await run)["said"] == ["old"] * 3
+    assert cache.statistics.of("graph/node").sets == 0
 
 
 async def test_a_node_that_several_fetch_at_once_is_computed_again_when_a_run_ends_without_it(

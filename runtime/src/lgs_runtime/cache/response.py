@@ -53,6 +53,8 @@ class AllBegun:
     def __init__(self) -> None:
         self._begun: dict[int, Begun] = {}
         """By identity: each key is held, so that none that comes later has its identity."""
+        self._since: dict[FullKey, int] = {}
+        """The latest of equal keys: LangGraph asks once for those of a step that are equal."""
         self._lock = threading.Lock()
         copied(self)
 
@@ -60,17 +62,22 @@ class AllBegun:
         """A copy of this process computes none of them."""
         self._lock = threading.Lock()
 
-    def note(self, begun: Begun) -> None:
+    def note(self, full: FullKey, place: Place, times: int) -> None:
         """One more, unless it is known: LangGraph asks again for all of a step as that goes on."""
+        _, key = full
         with self._lock:
-            self._begun.setdefault(id(begun.key), begun)
-            if len(self._begun) > MOST_BEGUN:
-                del self._begun[next(iter(self._begun))]
+            begun = self._begun.setdefault(id(key), Begun(key, place, times))
+            self._since.pop(full, None)
+            self._since[full] = begun.since
+            for known in (self._begun, self._since):
+                if len(known) > MOST_BEGUN:
+                    del known[next(iter(known))]  # type: ignore[arg-type]
 
-    def over(self, key: str) -> Begun | None:
-        """What was begun for a key, which has a value now; None where that is not known."""
+    def over(self, full: FullKey) -> tuple[Place | None, int | None]:
+        """Where a value is that has been computed, and since when it was; None for what is not known."""
         with self._lock:
-            return self._begun.pop(id(key), None)
+            begun = self._begun.pop(id(full[1]), None)
+            return (None, self._since.get(full)) if begun is None else (begun.place, begun.since)
 
 
 class ResponseCache(BaseCache[Any]):
@@ -164,9 +171,9 @@ class ResponseCache(BaseCache[Any]):
     def _answer(self, places: Mapping[FullKey, Place], found: Mapping[Place, Found]) -> dict[FullKey, Any]:
         """What was found; the rest the run computes that asks."""
         times = self._manager.cleared.times
-        for (_, key), place in places.items():
+        for full, place in places.items():
             if place not in found:
-                self._begun.note(Begun(key, place, times))
+                self._begun.note(full, place, times)
         return {key: found[place].value for key, place in places.items() if place in found}
 
     def _name(self, namespace: Namespace) -> str:
@@ -184,9 +191,9 @@ class ResponseCache(BaseCache[Any]):
     def _entries(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> list[Entry]:
         entries = []
         for full, (value, ttl) in pairs.items():
-            begun = self._begun.over(full[1])
-            place = self._place(full, _way()) if begun is None else begun.place
-            cleared = begun is not None and self._manager.cleared.covers(place.key, begun.since)
+            known, since = self._begun.over(full)
+            place = known or self._place(full, _way())
+            cleared = since is not None and self._manager.cleared.covers(place.key, since)
             if rule := _broken_rule(ttl):
                 if (flight := self._manager.flights.of(place.key)) is not None:
                     self._manager.fail(flight)
