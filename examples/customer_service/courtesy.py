@@ -26,6 +26,7 @@ _THANKS = r"""
       (?: \s (?: a \s lot | a \s million | so \s much | very \s much | again | in \s advance
                | for \s your \s (?: help | time | answer | reply | support ) ) )*
   | (?: danke | vielen \s dank ) (?: \s (?: sch\w+n | sehr | im \s voraus ) )*
+  | (?: good \s? )? bye (?: \s bye )? | tsch\w+s
 """
 _SIGNATURE = r"""
     (?: (?: with \s )? (?: kind | kindest | best | warm | many ) \s )? (?: regards | wishes ) \b [^.?!]{0,60}
@@ -65,3 +66,8 @@ def matter(message: str) -> str:
 def is_yes(message: str) -> bool:
     """Whether a message says no more than that something is wanted which was offered."""
     return _YES.fullmatch(message.strip()) is not None
+
+
+def is_farewell(message: str) -> bool:
+    """Whether a message says no more than thanks, or goodbye."""
+    return not matter(message) and _CLOSING.search(message.strip()) is not None

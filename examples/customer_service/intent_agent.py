@@ -75,7 +75,10 @@ async def ask(message: str) -> str:
 
 async def understand(state: Conversation) -> Conversation:
     """The node. What it raises is not kept, so one that could not ask leaves no worse answer behind."""
-    return begin(await ask(question(state["messages"])))
+    said = question(state["messages"])
+    # No model is needed for a hello or a thank-you, in whichever of these languages.
+    is_courtesy = bool(said.strip()) and not matter(said)
+    return begin("greeting" if is_courtesy else await ask(said))
 
 
 async def understand_without_model(state: Conversation, error: NodeError) -> Command[After]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
+from courtesy import is_farewell
 from customers import Profile, profile_of
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
@@ -17,13 +18,14 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 from models import chat_model, model_breaker
 from ranking import sentences
-from state import LONGEST_QUESTION, Conversation, Passage, customer_of
+from state import LONGEST_QUESTION, Conversation, Passage, customer_of, question
 
 MOST_MESSAGES = 6
 """So much of the conversation the model is shown."""
 SORRY = "I am sorry for the trouble."
 GREETING = """Hello, this is the assistant of Fernwick. What can I do for you?
 I know about delivery, orders, returns, payment, warranty and accounts."""
+WELCOME = "You are welcome. What else can I do for you?"
 UNKNOWN = "I am sorry, I know nothing about that. Shall one of us answer? Then write: a person, please."
 AWAY = "I can't answer in my own words at the moment; this is what our handbook says."
 
@@ -78,8 +80,9 @@ async def reply_failed(state: Conversation, error: NodeError) -> Command[Literal
 
 
 async def greet(state: Conversation) -> dict[str, Any]:
-    """The answer to a mere greeting says what can be asked."""
-    return {"messages": [AIMessage(GREETING)]}
+    """The answer to a mere greeting says what can be asked; that to thanks does not begin anew."""
+    said = WELCOME if is_farewell(question(state["messages"])) else GREETING
+    return {"messages": [AIMessage(said)]}
 
 
 async def refuse(state: Conversation) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from courtesy import is_yes, matter
 from handbook import parts_of, search
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
-from ranking import terms
+from ranking import terms, tokens
 from reply_agent import offers_a_person
 from state import Passage, Question, question, questions
 
@@ -39,7 +39,8 @@ async def phrase(state: Retrieval) -> dict[str, Any]:
     said = questions(state["messages"])
     asked = matter(said[-1]) or said[-1] if said else ""
     before = next((each for each in map(matter, reversed(said[:-1])) if each), "")
-    short = len(set(terms(asked))) <= FEW_WORDS
+    # A message without a word, such as a picture, is no question at all.
+    short = bool(tokens(asked)) and len(set(terms(asked))) <= FEW_WORDS
     return {"query": parts_of(f"{before}. {asked}" if short and before else asked)}
 
 

@@ -154,6 +154,24 @@ async def test_who_says_yes_to_a_person_gets_one(centre: Centre, yes: str) -> No
     assert asked.value["questions"] == ["What is the capital of France?", yes]
 
 
+@pytest.mark.parametrize("farewell", ["thanks", "Thank you very much!", "Vielen Dank", "bye"])
+async def test_who_says_thanks_is_not_greeted_anew(centre: Centre, farewell: str) -> None:
+    greeted = await centre.say("Guten Tag")
+    await centre.say("How can I pay?")
+
+    assert last(greeted) == example.reply_agent.GREETING
+    assert last(await centre.say(farewell)) == example.reply_agent.WELCOME
+
+
+@pytest.mark.parametrize("nothing", ["", " \n", "?!", "🙂"])
+async def test_a_message_without_a_word_does_not_repeat_the_answer_before(
+    centre: Centre, nothing: str
+) -> None:
+    await centre.say("How can I pay?")
+
+    assert (await centre.say(nothing))["passages"] == []
+
+
 @pytest.mark.parametrize("said", ["yes", "Ok"])
 async def test_a_yes_to_nothing_is_no_wish_for_a_person(centre: Centre, said: str) -> None:
     answered = [await centre.say(said, thread="new")]
