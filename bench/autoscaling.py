@@ -40,6 +40,7 @@ DRAWN = (Named.SPIKE, Named.BURSTS, CONVERSATIONS)
 CLEAR = 1.1
 """Ahead of us is who is better in one measure and not worse by more than a tenth in the other."""
 HOLDS = (15.0, 30.0, 60.0, 120.0, 300.0)
+OVERSHOOTS = (1.0, 1.5, 2.0, 3.0, 6.0)
 WAITS = (0.05, 0.2, 0.5, 1.0, 3.0, 10.0)
 LATENCIES = (None, 12.0, 8.0, 6.0, 5.0, 4.2)
 RUN_SECONDS = 3.9
@@ -63,6 +64,7 @@ class Page:
     fronts: list[str]
     against: list[str]
     holds: list[str]
+    overshoots: list[str]
 
 
 def row(*parts: str) -> str:
@@ -114,11 +116,24 @@ HOLDS_HEAD = "\n".join(
 )
 
 
+OVERSHOOTS_HEAD = "\n".join(
+    [row("load", *(f"{each:g}" for each in OVERSHOOTS)), row("---", *["---:"] * len(OVERSHOOTS))]
+)
+
+
 def holds_row(name: str, players: Players) -> str:
     """Late runs and price of our law with each hold, and of Knative's."""
-    candidates = [ours(replace(POLICY, hold_seconds=each)) for each in HOLDS]
     knative = next(each for each in compared(POLICY) if each.name == KPA)
-    played = players.play([*candidates, knative])
+    return _priced(name, players, [*(ours(replace(POLICY, hold_seconds=each)) for each in HOLDS), knative])
+
+
+def overshoots_row(name: str, players: Players) -> str:
+    """The same with each overshoot."""
+    return _priced(name, players, [ours(replace(POLICY, overshoot=each)) for each in OVERSHOOTS])
+
+
+def _priced(name: str, players: Players, candidates: Sequence[Candidate]) -> str:
+    played = players.play(candidates)
     return row(name, *(f"{100 * each.late(5):.1f} %, {each.replica_hours:.2f} h" for each in played))
 
 
@@ -217,6 +232,7 @@ def main() -> int:
                 page.fronts.append(front_row(name, points))
                 page.against.append(f"- **{name}**: {losses(points)}.")
                 page.holds.append(holds_row(name, players))
+                page.overshoots.append(overshoots_row(name, players))
                 if name in DRAWN:
                     (DOCS / f"autoscaling-{name}-front.svg").write_text(drawing.front(points), "utf-8")
             advised += [advice_text(name, load, words, players) for known, words in ADVICES if known == name]
@@ -224,6 +240,7 @@ def main() -> int:
     put("losses", "\n".join(page.lost), PAGE)
     put("fronts", "\n".join([*page.fronts, "", *page.against]), PAGE)
     put("holds", "\n".join(page.holds), PAGE)
+    put("overshoots", "\n".join(page.overshoots), PAGE)
     put("faults", faults(lambda load, conditions: Players(load, conditions, processes)), PAGE)
     put("waits", waits_table(), PAGE)
     put("latencies", latencies_table(), PAGE)

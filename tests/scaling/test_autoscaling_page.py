@@ -6,7 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
-from bench.autoscaling import DRAWN, FRONTS, POLICY, USUAL, ahead, front_row, holds_row, lost_in_words, row
+from bench.autoscaling import (
+    DRAWN,
+    FRONTS,
+    POLICY,
+    USUAL,
+    ahead,
+    front_row,
+    holds_row,
+    lost_in_words,
+    overshoots_row,
+    row,
+)
 from bench.page import put
 from typer.testing import CliRunner
 
@@ -60,12 +71,13 @@ def test_every_load_has_its_rows_and_every_front_its_sentence() -> None:
     assert all(len(between(name)) > 100 for name in ("waits", "latencies", "faults", "advice", "holds"))
 
 
-def test_the_price_of_each_hold_is_what_it_is_today() -> None:
+def test_the_price_of_each_hold_and_overshoot_is_what_it_is_today() -> None:
     with Players(named(Named.SPIKE, POLICY), USUAL, 1) as players:
-        today = holds_row(Named.SPIKE, players)
+        today = holds_row(Named.SPIKE, players), overshoots_row(Named.SPIKE, players)
 
-    assert today in between("holds").splitlines()
-    assert all(f"| {name} |" in between("holds") for name in FRONTS)
+    assert today[0] in between("holds").splitlines()
+    assert today[1] in between("overshoots").splitlines()
+    assert all(f"| {name} |" in between(table) for name in FRONTS for table in ("holds", "overshoots"))
 
 
 def test_every_picture_of_the_page_is_there_and_drawn() -> None:
