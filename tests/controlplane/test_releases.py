@@ -441,6 +441,89 @@ async def test_replicas_whose_runs_fail_stop_before_others_have_taken_their_plac
         await until(is_as_ever, "the next rollout would be one with a gap")
 
 
+CANARY: dict[str, Any] = STOCK | {
+    "replicas": 3,
+    "scaling": {"mode": "Manual"},
+    "persistence": {"postgres": {"managed": {}}},
+    "rollout": {"strategy": "Canary", "steps": [10, 50], "pauseSeconds": 1, "minRuns": 10},
+}
+BESIDE = "support-canary"
+
+
+def percent_of(deployment: dict[str, Any]) -> tuple[str, int]:
+    """The share of the threads that a canary's replicas take, and how many they are."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (said,) = [each["value"] for each in container["env"] if each["name"] == "LGS_CANARY_PERCENT"]
+    return said, deployment["spec"]["replicas"]
+
+
+async def test_a_canary_that_does_well_takes_step_by_step_and_becomes_the_whole(source: Source) -> None:
+    story = source.story
+    story.apply(service(**CANARY))
+    good = await source.release("graph = 1")
+    seen: list[tuple[str, int]] = []
+
+    async def is_whole() -> bool:
+        beside = await story.get(DEPLOYMENT, BESIDE)
+        if beside and percent_of(beside) not in seen:
+            seen.append(percent_of(beside))
+        return bool(seen) and not beside
+
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        await source.serves(good)
+        await source.revisions(1)
+        before = await story.get(DEPLOYMENT)
+        story.apply(code("graph = 2"))
+        first = percent_of(await story.appears(DEPLOYMENT, BESIDE))
+        copy = mounted_by((await story.get(DEPLOYMENT, BESIDE))["spec"]["template"]["spec"])
+        await source.serves(copy)
+        said = await story.has_condition("Healthy", "Unknown", "Unverified")
+        assert await source.mounted() == good
+        assert (await story.get(DEPLOYMENT))["metadata"]["generation"] == before["metadata"]["generation"]
+
+        kubelet.load.serves(per_second=30, run_seconds=0.1, waiting=0)
+        await until(is_whole, lambda: f"it does not become the whole: {seen}")
+        await source.has_revision(2)
+        await story.has_condition("Healthy", "True", "Verified")
+        await story.has_condition("Reconciled", "True", "Done")
+
+    assert first == ("10", 1)
+    assert seen == [("10", 1), ("50", 3)]
+    assert said["message"] == (
+        "revision 2 is a canary with 10 % of the threads, step 1 of 2: 0 of 0 runs failed, 10 are needed"
+    )
+    assert await source.mounted() == copy
+    assert "canary" not in (await story.get(SERVICE_OF_OURS))["status"]
+
+
+async def test_a_canary_whose_runs_fail_goes_and_the_replicas_beside_it_are_never_touched(
+    source: Source,
+) -> None:
+    story = source.story
+    story.apply(service(**CANARY))
+    good = await source.release("graph = 1")
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        kubelet.load.failing = {"2": 1.0}
+        kubelet.load.serves(per_second=30, run_seconds=0.1, waiting=0)
+        await source.serves(good)
+        await source.revisions(1)
+        before = await story.get(DEPLOYMENT)
+
+        story.apply(code("graph = 2"))
+        said = await story.has_condition("Healthy", "False", "RolledBack")
+        await story.vanishes(DEPLOYMENT, BESIDE)
+        after = await story.get(DEPLOYMENT)
+        await story.has_condition("Reconciled", "False", "RolledBack")
+        event = await story.event("RolledBack")
+
+        assert "revision 2 was taken back: " in said["message"]
+        assert "runs failed (100 %, more than 50 %); replicas run revision 1" in said["message"]
+        assert "revision 2 was taken back" in event
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+        story.apply(code("graph = 3"))
+        await source.has_revision(3)
+
+
 async def test_a_release_whose_runs_take_too_long_is_taken_back_by_itself_before_it_is_rolled_out(
     source: Source,
 ) -> None:

@@ -213,6 +213,19 @@ class AlertStatus(StatusPart):
     )
 
 
+class CanaryStatus(StatusPart):
+    """The revision that takes the runs of a share of the threads beside the one before it."""
+
+    revision: int = Field(description="Its number.")
+    step: int = Field(description="Which of spec.rollout.steps it is at, from 1; one more: it becomes all.")
+    percent: int = Field(description="The share of the threads that it takes.")
+    since: str = Field(description="When the step began.", json_schema_extra={"format": "date-time"})
+    runs: int | None = Field(default=None, description="Runs that it has ended since then.")
+    failed_runs: int | None = Field(
+        default=None, description="Those of them that ended in error or were timed out."
+    )
+
+
 class Status(StatusPart):
     """What the operator saw and did."""
 
@@ -232,6 +245,7 @@ class Status(StatusPart):
         description="The revisions that are kept, newest first.",
         json_schema_extra={"x-list-keys": ["revision"]},
     )
+    canary: CanaryStatus | None = None
     endpoint: str | None = Field(default=None, description="Address inside the cluster.")
     queue: int | None = Field(default=None, description="Runs that wait and could start now.")
     p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")

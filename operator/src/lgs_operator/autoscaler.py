@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -22,7 +22,7 @@ from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.alerting.definitions import needs_usage
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
-from lgs_operator.desired.revision import revision_of
+from lgs_operator.desired.revision import is_canary, revision_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, Key, ServiceKey
@@ -30,7 +30,7 @@ from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS
 from lgs_operator.observer import Observer
 from lgs_operator.scale_writer import ScaleWriter
-from lgs_operator.scaling import Decision, Memory, Observation, Policy, decide
+from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.release import Measured, measured
 from lgs_operator.status.alerts import AlertsView
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
@@ -140,9 +140,11 @@ class Autoscaler:
         deployment = self._state.owned(key).get(Key(DEPLOYMENT, key.namespace, key.name))
         if deployment is None:
             return
-        pods, api_pods = (
+        replicas, api_pods = (
             [pod for pod in self._state.pods(key, each) if not is_ended(pod)] for each in REPLICAS
         )
+        pods = [pod for pod in replicas if not is_canary(pod)]
+        canary_pods = [pod for pod in replicas if is_canary(pod)]
         track = self._track(key, service)
         live = int(deployment["spec"].get("replicas", 1))
         policy = self._policy(key, service)
@@ -155,6 +157,7 @@ class Autoscaler:
             return
         usage = needs_usage(service.spec)
         observation = await self._observer.observe(key, pods, api_pods, live, usage=usage)
+        beside = await self._observer.samples(key, canary_pods)
         decision = decide(policy, observation, track.memory, self._now())
         track.memory = decision.memory
         is_ours = service.spec.scaling.mode == "Auto" and decision.replicas != live
@@ -163,7 +166,7 @@ class Autoscaler:
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
         alerts = await self._watch_alerts(key, service, observation)
-        self._measure(key, track, current_revision(deployment), observation)
+        self._measure(key, track, current_revision(deployment), (*observation.samples, *beside))
         await self._report(key, service, decision, circuits, alerts)
 
     async def _watch_alerts(
@@ -204,16 +207,20 @@ class Autoscaler:
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
         return circuits_closed(service, track.opened)
 
-    def _measure(self, key: ServiceKey, track: _Track, current: int | None, observation: Observation) -> None:
-        """How the runs of the current revision have ended, and how long they took, while it is not known how
-        it does."""
-        known = self._reporter.before(key).get("revisions", ())
+    def _measure(
+        self, key: ServiceKey, track: _Track, current: int | None, samples: Sequence[ReplicaSample]
+    ) -> None:
+        """How the runs of a canary, else of the current revision, have ended, and how long they took, while
+        it is not known how it does."""
+        before = self._reporter.before(key)
+        canary, known = before.get("canary") or {}, before.get("revisions", ())
+        current = canary.get("revision", current)
         told = next((each for each in known if each["revision"] == current), None)
         if current is None or told is None or told.get("verified") or told["state"] == "Failed":
             track.measured = None
             return
         revisions = {pod["metadata"]["name"]: revision_of(pod) for pod in self._state.pods(key)}
-        track.measured = measured(track.measured, current, observation.samples, revisions)
+        track.measured = measured(track.measured, current, samples, revisions, canary.get("step"))
 
     def _track(self, key: ServiceKey, service: LangGraphService) -> _Track:
         uid, mode = service.metadata.uid or "", service.spec.scaling.mode
@@ -242,7 +249,12 @@ class Autoscaler:
         )
         is_failing = False
         if decision is not None and track.measured is not None:
-            view = replace(view, runs=track.measured.runs, durations=track.measured.durations)
+            view = replace(
+                view,
+                runs=track.measured.runs,
+                canary_step=track.measured.step,
+                durations=track.measured.durations,
+            )
             is_failing = any_failed(view.runs, view.durations, service.spec.rollout)
         for kind, reason, words in downstream_events(known, view):
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
@@ -261,7 +273,8 @@ class Autoscaler:
             return
         await self._reporter.report_scaling(key, view)
         track.written, track.written_at = reported, now
-        if is_failing and service.spec.rollout.auto_rollback:
+        rollout = service.spec.rollout
+        if is_failing and (rollout.auto_rollback or rollout.strategy == "Canary"):
             self._state.mark_due(key)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from lgs_operator.desired.deployment import CONTAINER, first_replicas
 from lgs_operator.desired.environment import ROLE_VARIABLE, WORKER
 from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.revision import revision_of
 from lgs_operator.kube.kinds import (
     DEPLOYMENT,
     DISRUPTION_BUDGET,
@@ -28,6 +29,7 @@ from lgs_operator.kube.kinds import (
 from lgs_operator.kube.pods import is_ended, is_going, is_ready, reads_secret
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, object_name
 from lgs_operator.status.restore import RestoreView
+from lgs_operator.status.rollout import is_rolled_out
 
 OF_THE_API = (DEPLOYMENT, DISRUPTION_BUDGET, NETWORK_POLICY)
 OF_REDIS = (DEPLOYMENT, NETWORK_POLICY, SECRET, SERVICE)
@@ -47,7 +49,8 @@ def held(
     """All that is neither written nor deleted now. `lacking`: something that the manifest names is not there;
     `paused`: the database may not have taken over a new password yet."""
     # pods that can't start are not rolled out: those that run go on with what they have
-    replicas = replicas_of(key) if lacking or paused or restore.waits else frozenset()
+    stays = lacking or paused or restore.waits
+    replicas = replicas_of(key) | canary_of(key, live) if stays else frozenset()
     some_wanted = first_replicas(inputs.service) > 0
     of_topology = kept(key, live, pods, api_pods, split=inputs.split, some_wanted=some_wanted)
     of_redis = (
@@ -59,6 +62,25 @@ def held(
 def replicas_of(key: ServiceKey) -> frozenset[Key]:
     """The Deployments of both kinds of replicas, whichever of them there are."""
     return frozenset(Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS)
+
+
+def kept_canary(key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest]) -> frozenset[Key]:
+    """The Deployment of a canary that becomes the whole, until all replicas run its revision: its threads
+    stay with it."""
+    canary, whole = canary_of(key, live), live.get(Key(DEPLOYMENT, *key))
+    if inputs.revision is None or whole is None:
+        return canary
+    number = inputs.revision.number
+    if any(revision_of(live[each]["spec"]["template"]) != number for each in canary):
+        return frozenset()
+    is_done = revision_of(whole["spec"]["template"]) == number and is_rolled_out(whole)
+    return frozenset() if is_done else canary
+
+
+def canary_of(key: ServiceKey, live: Mapping[Key, Manifest]) -> frozenset[Key]:
+    """The Deployment of a canary, if there is one."""
+    canary = Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary"))
+    return frozenset({canary}) & live.keys()
 
 
 def kept(

@@ -17,7 +17,7 @@ from lgs_crds import LangGraphService
 from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
-from lgs_operator.desired.revision import history_of
+from lgs_operator.desired.revision import history_of, is_canary
 from lgs_operator.desired.volume import last_backup_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.errors import KubeError
@@ -72,7 +72,9 @@ class Inspector:
         """The service as it is now. `missing`, `refused`, `restore` and `awaited`, what pods that are to be
         made wait for, are what the reconciler met."""
         live = self._state.owned(key)
-        pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
+        replicas, api_pods = (self._state.pods(key, each) for each in REPLICAS)
+        pods = tuple(each for each in replicas if not is_canary(each))
+        canary_pods = tuple(each for each in replicas if is_canary(each))
         postgres = live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres")))
         postgres_pods = self._state.pods(key, "postgres")
         return ObservedService(
@@ -82,6 +84,8 @@ class Inspector:
             api_deployment=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "api"))),
             api_pods=api_pods,
             revisions=tuple(history_of(live)),
+            canary_deployment=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary"))),
+            canary_pods=canary_pods,
             leads_to_api=leads_to_api(key, live),
             postgres=postgres,
             postgres_pods=postgres_pods,
@@ -90,7 +94,7 @@ class Inspector:
             redis_pods=self._state.pods(key, "redis"),
             missing=missing,
             refused=refused,
-            reports=await self._reports((*api_pods, *pods)),
+            reports=await self._reports((*api_pods, *pods, *canary_pods)),
             backup=self._backup(key, service),
             restore=restore,
             awaited=awaited,

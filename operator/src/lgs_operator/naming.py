@@ -18,6 +18,7 @@ Component = Literal[
     "source",
     "revision",
     "dashboard",
+    "canary",
 ]
 REPLICAS: Final[tuple[Component, ...]] = ("runtime", "api")
 """The components whose pods are replicas of the service."""
@@ -37,6 +38,8 @@ FORGET_ANNOTATION = "lgs.dev/forget-database"
 CONTENTS_ANNOTATION = "lgs.dev/contents"
 REVISION_LABEL = "lgs.dev/revision"
 """Of a pod: the number of the revision that it runs."""
+TRACK_LABEL = "lgs.dev/track"
+"""Of a pod: `canary`, where it is one."""
 CLASS_LABEL = "lgs.dev/operator-class"
 
 RUNTIME_PORT = 8000

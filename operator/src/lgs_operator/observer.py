@@ -67,6 +67,12 @@ class Observer:
             startup_seconds=typical_startup(_startups(ready)),
         )
 
+    async def samples(self, key: ServiceKey, pods: list[Manifest]) -> tuple[ReplicaSample, ...]:
+        """What these replicas answer, of those that can be asked."""
+        return _given(
+            await asyncio.gather(*(self._ask(key.namespace, pod, METRICS_PATH) for pod in _asked(pods)))
+        )
+
     async def _ask(self, namespace: str, pod: Manifest, path: str) -> ReplicaSample | None:
         async with self._scrapes.slot(namespace):
             url = url_of(pod, path) or ""

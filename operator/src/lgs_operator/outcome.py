@@ -36,6 +36,10 @@ class Outcome:
     """What of a Cluster of CloudNativePG pods wait for that are to be made."""
     taken_back: int | None = None
     """The revision that was released, which failed and is not run."""
+    canary: int | None = None
+    """The revision that was released, which runs beside the one before it."""
+    released: int | None = None
+    """The one that replicas are to run otherwise."""
     monitoring: MonitoringView | None = None
     """What watches it; None: that was not looked at."""
     later: bool = False
@@ -57,6 +61,7 @@ def seconds_until_again(outcome: Outcome, observed: ObservedService) -> float | 
         return RETRY_REFUSED_SECONDS
     if outcome.again is not None:
         return outcome.again
-    if not observed.settled or outcome.missing or outcome.restore.waits or outcome.awaited:
+    moves = not observed.settled or outcome.canary is not None
+    if moves or outcome.missing or outcome.restore.waits or outcome.awaited:
         return UNSETTLED_SECONDS
     return LATER_SECONDS if outcome.later or observed.backup is not None else None

@@ -26,13 +26,15 @@ from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.known_database import id_in_status, unless_forgotten
-from lgs_operator.desired.pinned import Pinned, at_number, pinned
+from lgs_operator.desired.pinned import Canary, Pinned, at_number, pinned
 from lgs_operator.desired.references import references
-from lgs_operator.desired.revision import history_of
-from lgs_operator.handover import held, replicas_of
+from lgs_operator.desired.revision import history_of, is_canary
+from lgs_operator.handover import held, kept_canary, replicas_of
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.kept_service import TOO_LARGE
 from lgs_operator.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
     SECRET,
     Key,
     Manifest,
@@ -45,11 +47,13 @@ from lgs_operator.naming import REPLICAS, object_name
 from lgs_operator.outcome import AT_ONCE, Outcome, seconds_until_again, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import Plan, begins_pods, plan
-from lgs_operator.releases import Releases, retreats
+from lgs_operator.releases import Release, Releases, retreats
+from lgs_operator.status.canary import canary_of
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import deleting_message
 from lgs_operator.status.health import has_just_failed, to_go_back_to
 from lgs_operator.status.reporter import StatusReporter
+from lgs_operator.status.revisions import current_revision
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
 from lgs_operator.stuck_backups import stuck_backups
@@ -123,8 +127,7 @@ class Reconciler:
         """`watched`: what else than its own references is read, since a change of it matters."""
         self._states.of(key).manifest = service
         await self._state.read_secrets(key)
-        wanted = tuple(dict.fromkeys((*references(service.spec), *watched)))
-        contents, missing = await self._state.referenced.read(key, wanted)
+        contents, missing = await self._state.referenced.read(key, references(service.spec), watched)
         missing = (pin, *missing) if isinstance(pin, MissingReference) else missing
         live, before = self._state.owned(key), self._reporter.before(key)
         known = id_in_status(service, before)
@@ -145,15 +148,20 @@ class Reconciler:
         inputs, missing = release.inputs, release.missing
         if (back := self._taken_back(key, inputs, before, pin)) is not None:
             return await self._bring(key, back.service, back, references(service.spec))
+        if (beside := self._beside(key, release, live, before, pin)) is not None:
+            return await self._bring(key, beside.service, beside, references(service.spec))
+        canary = pin.canary if isinstance(pin, Pinned) else None
         pause = self._databases.pause(key, live, read.inputs) if read else None
         pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
         if isinstance(pin, Pinned) and pin.instead_of is not None:
-            failing = retreats(service.spec.rollout, pin.instead_of, status_before(before), pods)
+            whole = [pod for pod in pods if not is_canary(pod)]
+            failing = retreats(service.spec.rollout, pin.instead_of, status_before(before), whole)
             inputs = replace(inputs, retreats=failing)
         hold = held(
             key, inputs, live, pods, api_pods, lacking=bool(missing), paused=bool(pause), restore=restore
         )
-        todo, awaited = await self._plan(key, inputs, live, hold | release.kept)
+        kept = release.kept | (canary.kept if canary else kept_canary(key, inputs, live))
+        todo, awaited = await self._plan(key, inputs, live, hold | kept, canary)
         refused = await self._writer.write(key, service.metadata.uid or "", todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
         status = (
@@ -167,14 +175,23 @@ class Reconciler:
         monitoring = await self._monitoring.bring(key, inputs)
         outcome = replace(outcome, later=release.mounted, monitoring=monitoring)
         if isinstance(pin, Pinned):
-            outcome = replace(outcome, taken_back=pin.instead_of)
+            outcome = replace(outcome, taken_back=pin.instead_of, canary=_number(canary))
+        if inputs.revision is not None:
+            outcome = replace(outcome, released=inputs.revision.number)
         return await self._observe(key, service, outcome)
 
     async def _plan(
-        self, key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest], hold: frozenset[Key]
+        self,
+        key: ServiceKey,
+        inputs: Inputs,
+        live: Mapping[Key, Manifest],
+        hold: frozenset[Key],
+        canary: Canary | None,
     ) -> tuple[Plan, Diagnosis | None]:
         """What to write, and what new pods wait for; until that is there they are not made."""
         service, wanted = inputs.service, everything(inputs)
+        if canary is not None:
+            wanted += canary.objects(int(live[Key(DEPLOYMENT, *key)]["spec"].get("replicas", 1)))
         first, uid = first_replicas(service), service.metadata.uid or ""
         admitted = self._writer.admitted(key)
         todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold, admitted=admitted)
@@ -207,6 +224,34 @@ class Reconciler:
             log.warning("rollback.impossible", service=f"{key.namespace}/{key.name}", error=str(error))
             return None
 
+    def _beside(
+        self,
+        key: ServiceKey,
+        release: Release,
+        live: Mapping[Key, Manifest],
+        before: Mapping[str, Any],
+        pin: Pinned | MissingReference | None,
+    ) -> Pinned | None:
+        """What to run while the release is a canary beside it; None where that is to run whole."""
+        inputs = release.inputs
+        if pin is not None or release.missing or inputs.revision is None:
+            return None
+        released, current = inputs.revision.number, current_revision(live.get(Key(DEPLOYMENT, *key)))
+        now = datetime.now(UTC)
+        found = canary_of(inputs.service, released, current, status_before(before), now)
+        if found is None or current is None:
+            return None
+        copy = Key(CONFIG_MAP, key.namespace, inputs.source_copy or "")
+        kept = release.kept | {copy}
+        document = _without_status(self._state.services[key])
+        try:
+            stable = at_number(document, current, history_of(live))
+        except ManifestError as error:
+            # It was made for another manifest than there is now, which it can't be run beside.
+            log.warning("canary.impossible", service=f"{key.namespace}/{key.name}", error=str(error))
+            return None
+        return None if stable is None else replace(stable, canary=Canary(inputs, found.percent, kept))
+
     def _inputs(
         self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
     ) -> Inputs:
@@ -230,6 +275,8 @@ class Reconciler:
             unmet=outcome.unmet,
             database=outcome.database,
             taken_back=outcome.taken_back,
+            canary=outcome.canary,
+            released=outcome.released,
             monitoring=outcome.monitoring,
         )
         self._states.of(key).observed = observed
@@ -257,6 +304,11 @@ class Reconciler:
         self._writer.forget(key)
         self._reporter.forget(key)
         self._state.forget(key)
+
+
+def _number(canary: Canary | None) -> int | None:
+    """Of the revision that runs beside."""
+    return None if canary is None or canary.inputs.revision is None else canary.inputs.revision.number
 
 
 def _password(live: Mapping[Key, Manifest], secret: Key) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from lgs_crds.model.base import Part
@@ -10,6 +12,20 @@ from lgs_crds.model.base import Part
 class Rollout(Part):
     """How releases reach the replicas."""
 
+    strategy: Literal["Rolling", "Canary"] = Field(
+        default="Rolling",
+        description="Rolling: replicas are replaced one by one. Canary: the new revision takes the runs of a "
+        "share of the threads first, in steps.",
+    )
+    steps: list[Annotated[int, Field(ge=1, le=99)]] = Field(
+        default=[10, 50],
+        min_length=1,
+        max_length=20,
+        description="Shares of the threads that a canary takes one after the other, in percent.",
+    )
+    pause_seconds: int = Field(
+        default=60, ge=0, le=604800, description="For how many seconds each step lasts at least."
+    )
     revision: int | None = Field(
         default=None,
         ge=1,

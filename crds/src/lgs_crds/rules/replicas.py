@@ -12,6 +12,7 @@ from lgs_crds.rules.scaling import first_scheduled, scheduled_rule
 NEEDS_POSTGRES = (
     "more than one replica needs persistence.postgres: without it each replica would have sessions of its own"
 )
+CANARY_NEEDS_POSTGRES = "needs persistence.postgres: two revisions side by side share it"
 _NO_POSTGRES = "!has(self.persistence) || !has(self.persistence.postgres)"
 _AUTO_PARTS = "self.scaling.mode == 'Auto' && (" + _NO_POSTGRES + ")"
 
@@ -42,6 +43,12 @@ def _replicas_need_postgres(spec: Spec) -> Problem | None:
     if spec.scaling.mode == "Auto" or spec.replicas <= 1 or spec.persistence.postgres is not None:
         return None
     return Problem("spec.replicas", NEEDS_POSTGRES, spec.replicas)
+
+
+def _canary_needs_postgres(spec: Spec) -> Problem | None:
+    if spec.rollout.strategy != "Canary" or spec.persistence.postgres is not None:
+        return None
+    return Problem("spec.rollout.strategy", CANARY_NEEDS_POSTGRES, spec.rollout.strategy)
 
 
 def _auto_on_sqlite(spec: Spec) -> bool:
@@ -77,6 +84,13 @@ RULES: Final = (
         f"self.scaling.mode == 'Auto' || self.replicas <= 1 || !({_NO_POSTGRES})",
         f"'spec.replicas: %d: {NEEDS_POSTGRES}'.format([self.replicas])",
         _replicas_need_postgres,
+        cluster_only=True,
+    ),
+    Rule(
+        "",
+        f"self.rollout.strategy != 'Canary' || !({_NO_POSTGRES})",
+        f"'spec.rollout.strategy: Canary: {CANARY_NEEDS_POSTGRES}'",
+        _canary_needs_postgres,
         cluster_only=True,
     ),
 )

@@ -6,6 +6,8 @@ Auto the number of the latter is not here: it belongs to the autoscaler.
 
 from __future__ import annotations
 
+from math import ceil
+
 from lgs_crds import LangGraphService
 from lgs_operator.desired.credentials import (
     CREDENTIALS_ANNOTATION,
@@ -14,7 +16,7 @@ from lgs_operator.desired.credentials import (
 )
 from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_DIR, SOURCE_DIR, environment
 from lgs_operator.desired.inputs import Inputs, Wanted
-from lgs_operator.desired.objects import container_security, owned, pod_security
+from lgs_operator.desired.objects import container_security, name_of, owned, pod_security
 from lgs_operator.desired.source_copy import SOURCE_VOLUME
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from lgs_operator.naming import (
@@ -22,6 +24,7 @@ from lgs_operator.naming import (
     FORGET_ANNOTATION,
     REVISION_LABEL,
     RUNTIME_PORT,
+    TRACK_LABEL,
     Component,
     labels,
     selector,
@@ -29,6 +32,8 @@ from lgs_operator.naming import (
 
 RUNTIME_UID = 10001
 CONTAINER = "runtime"
+CANARY = "canary"
+PERCENT_VARIABLE = "LGS_CANARY_PERCENT"
 # Over the runtime's own drain, so that it ends by itself and hands its work back.
 _GRACE_OVER_DRAIN = 15
 _STARTUP_SECONDS = 300
@@ -42,6 +47,35 @@ def deployment(inputs: Inputs) -> Manifest:
     if spec.scaling.mode != "Auto":
         manifest["spec"]["replicas"] = spec.replicas
     return manifest
+
+
+def canary_deployment(inputs: Inputs, percent: int, replicas: int) -> Manifest:
+    """The replicas of a canary, which take the runs of so many of a hundred threads. They are replicas of the
+    service as others are; their Deployment knows them by a label more."""
+    manifest, track = _deployment(inputs, "runtime"), {TRACK_LABEL: CANARY}
+    manifest["metadata"]["name"] = name_of(inputs, "canary")
+    manifest["metadata"]["labels"] |= track
+    spec = manifest["spec"]
+    spec["replicas"] = replicas
+    spec["selector"]["matchLabels"] |= track
+    spec["template"]["metadata"]["labels"] |= track
+    for container in spec["template"]["spec"]["containers"]:
+        variables = [each for each in container["env"] if each["name"] != PERCENT_VARIABLE]
+        container["env"] = [*variables, {"name": PERCENT_VARIABLE, "value": str(percent)}]
+    return manifest
+
+
+def percent_of(canary: Manifest) -> int | None:
+    """The share of the threads that the replicas of a canary's Deployment take."""
+    containers = canary["spec"]["template"]["spec"]["containers"]
+    variables = (each for container in containers for each in container.get("env", []))
+    said = next((each.get("value", "") for each in variables if each["name"] == PERCENT_VARIABLE), "")
+    return int(said) if said.isdecimal() else None
+
+
+def canary_replicas(replicas: int, percent: int) -> int:
+    """How many a canary needs beside so many that have the rest of the threads; none beside none."""
+    return ceil(replicas * percent / (100 - percent))
 
 
 def api_deployment(inputs: Inputs) -> Wanted:

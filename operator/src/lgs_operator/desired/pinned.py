@@ -9,8 +9,16 @@ from typing import Any, Final
 from pydantic.alias_generators import to_camel
 
 from lgs_crds import LangGraphService, parse
-from lgs_operator.desired.revision import NOT_OF_THE_CACHE, SECTIONS, number_of, source_of
-from lgs_operator.kube.kinds import CONTROLLER_REVISION, Manifest
+from lgs_operator.desired.deployment import canary_deployment, canary_replicas
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.revision import (
+    NOT_OF_THE_CACHE,
+    SECTIONS,
+    controller_revision,
+    number_of,
+    source_of,
+)
+from lgs_operator.kube.kinds import CONTROLLER_REVISION, Key, Manifest
 from lgs_operator.kube.referenced import MissingReference, Reference
 
 FIELD: Final = "spec.rollout.revision"
@@ -19,13 +27,33 @@ OF_A_REVISION: Final = frozenset({*map(to_camel, SECTIONS), "source"})
 
 
 @dataclass(frozen=True)
+class Canary:
+    """What runs beside the revision: the next one, with this share of the threads, in percent. `kept` are its
+    copy of the source and what else was found of it."""
+
+    inputs: Inputs
+    percent: int
+    kept: frozenset[Key]
+
+    def objects(self, replicas: int) -> list[Manifest]:
+        """What it wants beside so many replicas of the other revision."""
+        revision = controller_revision(self.inputs)
+        count = canary_replicas(replicas, self.percent)
+        return [
+            *([] if revision is None else [revision]),
+            canary_deployment(self.inputs, self.percent, count),
+        ]
+
+
+@dataclass(frozen=True)
 class Pinned:
     """`stock_image` is what the revision runs where it has no image of its own; `instead_of` the one that
-    the manifest asks for and that was taken back."""
+    the manifest asks for and that was taken back; `canary` the one that it asks for and that runs beside."""
 
     service: LangGraphService
     stock_image: str | None
     instead_of: int | None = None
+    canary: Canary | None = None
 
 
 def pinned(

@@ -17,7 +17,7 @@ from lgs_crds import Spec
 from lgs_operator.desired.inputs import Inputs, Revision, Wanted
 from lgs_operator.desired.objects import name_of, owned
 from lgs_operator.kube.kinds import CONTROLLER_REVISION, Key, Manifest
-from lgs_operator.naming import COMPONENT_LABEL, REVISION_LABEL
+from lgs_operator.naming import COMPONENT_LABEL, REVISION_LABEL, TRACK_LABEL
 
 SECTIONS: Final = frozenset({"image", "graphs", "workers", "cache", "circuit_breaker", "auth", "pod"})
 """What a revision has of a spec."""
@@ -77,6 +77,11 @@ def revision_of(pod: Manifest) -> int | None:
     """The number of the revision that a pod, or a template of some, is of; None where it has none."""
     said = pod.get("metadata", {}).get("labels", {}).get(REVISION_LABEL, "")
     return int(said) if said.isdecimal() else None
+
+
+def is_canary(pod: Manifest) -> bool:
+    """Whether a pod is one of a canary's."""
+    return bool(pod.get("metadata", {}).get("labels", {}).get(TRACK_LABEL))
 
 
 def source_of(revision: Manifest) -> str | None:

@@ -70,18 +70,20 @@ class ReferencedObjects:
         self._reads: dict[ServiceKey, set[Key]] = {}
 
     async def read(
-        self, service: ServiceKey, wanted: tuple[Reference, ...]
+        self, service: ServiceKey, wanted: tuple[Reference, ...], watched: tuple[Reference, ...] = ()
     ) -> tuple[str, tuple[MissingReference, ...]]:
-        """The hash of all that is referred to, and what is missing. Remembers that `service` reads them."""
-        keys = {Key(each.kind, service.namespace, each.name) for each in wanted}
+        """The hash of all that is referred to, and what is missing. Remembers that `service` reads them, and
+        that a change of what is `watched` matters to it as well."""
+        keys = {Key(each.kind, service.namespace, each.name) for each in (*wanted, *watched)}
         for key in self._reads.get(service, set()) - keys:
             self._drop_reader(service, key)
         self._reads[service] = keys
+        for key in keys:
+            self._readers.setdefault(key, set()).add(service)
         found: dict[Reference, Digests | None] = {}
         withheld: dict[Reference, MissingReference] = {}
         for reference in wanted:
             key = Key(reference.kind, service.namespace, reference.name)
-            self._readers.setdefault(key, set()).add(service)
             try:
                 found[reference] = await self._digests_of(key) if _can_be(reference.name) else None
             except KubeError as error:

@@ -29,6 +29,10 @@ class ReplicaCounts:
     last: RunCounts
     before: RunCounts = RunCounts()
 
+    def anew(self) -> ReplicaCounts:
+        """Of what ends from now on."""
+        return ReplicaCounts(self.last, RunCounts(-self.last.ended, -self.last.failed))
+
 
 def counted(
     known: Mapping[str, ReplicaCounts], samples: Iterable[ReplicaSample], replicas: frozenset[str]

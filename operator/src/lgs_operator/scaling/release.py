@@ -16,6 +16,8 @@ class Measured:
     """`replicas` are those that have run the revision."""
 
     revision: int
+    step: int | None = None
+    """Of its canary, whose runs are measured."""
     replicas: Mapping[str, ReplicaCounts] = field(default_factory=dict)
     beside: SideBySide = field(default_factory=SideBySide)
 
@@ -35,10 +37,15 @@ def measured(
     revision: int,
     samples: Sequence[ReplicaSample],
     revisions: Mapping[str, int | None],
+    step: int | None = None,
 ) -> Measured:
-    """What is known after these samples; `revisions` are those of the replicas that execute runs."""
+    """What is known after these samples; `revisions` are those of the replicas that execute runs. With a new
+    `step` of a canary all counts from now on."""
     if known is None or known.revision != revision:
-        known = Measured(revision)
+        known = Measured(revision, step)
+    elif known.step != step:
+        last = SideBySide(last=known.beside.last)
+        known = Measured(revision, step, {name: each.anew() for name, each in known.replicas.items()}, last)
     own = frozenset(replica for replica, of in revisions.items() if of == revision)
     replicas = counted(known.replicas, samples, own)
-    return Measured(revision, replicas, compared(known.beside, samples, own, revisions.keys() - own))
+    return Measured(revision, step, replicas, compared(known.beside, samples, own, revisions.keys() - own))

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from lgs_crds import LangGraphService
 from lgs_crds.model.rollout import Rollout
-from lgs_crds.status import Condition, RevisionStatus, Status, condition
+from lgs_crds.status import CanaryStatus, Condition, RevisionStatus, Status, condition
 from lgs_operator.scaling.durations import Durations, Pace, pace
 from lgs_operator.scaling.outcomes import RunCounts
+from lgs_operator.status.canary import words_of
 
 
 def fails(counts: RunCounts, rollout: Rollout) -> bool:
@@ -65,17 +66,21 @@ def to_go_back_to(service: LangGraphService, released: int, status: Status) -> i
     """The revision to run in place of the one that the manifest asks for, which has failed; None where that
     is to run. By `status` as it was reported last."""
     rollout, states = service.spec.rollout, {each.revision: each.state for each in status.revisions}
-    if not rollout.auto_rollback or rollout.revision is not None or states.get(released) != "Failed":
+    goes_back = rollout.auto_rollback or rollout.strategy == "Canary"
+    if not goes_back or rollout.revision is not None or states.get(released) != "Failed":
         return None
+    if status.revision != released and states.get(status.revision or 0) == "Ready":
+        return status.revision
     return max((number for number, state in states.items() if state == "Ready"), default=None)
 
 
 def has_just_failed(service: LangGraphService, before: Status, now: Status) -> bool:
     """The revision that is run is one to go back from, since just now. One that was so before, and that can't
     be gone back from, is not tried again for that."""
-    if now.revision is None or to_go_back_to(service, now.revision, now) is None:
+    released = now.revision if now.canary is None else now.canary.revision
+    if released is None or to_go_back_to(service, released, now) is None:
         return False
-    return to_go_back_to(service, now.revision, before) is None
+    return to_go_back_to(service, released, before) is None
 
 
 def healthy(
@@ -83,13 +88,18 @@ def healthy(
     current: int | None,
     revisions: Sequence[RevisionStatus],
     taken_back: int | None,
+    canary: CanaryStatus | None = None,
 ) -> Condition | None:
-    """The condition; None before there is a revision. `taken_back`: the one that failed and is not run."""
+    """The condition; None before there is a revision. `taken_back`: the one that failed and is not run;
+    `canary`: the one that runs beside it."""
     known = {each.revision: each for each in revisions}
     if taken_back is not None:
         words = f"revision {taken_back} was taken back: {_why(service, known.get(taken_back))}"
         more = f"replicas run revision {current}; a change of the manifest is released again"
         return condition("Healthy", "False", "RolledBack", f"{words}; {more}")
+    if canary is not None and canary.revision != current and known.get(canary.revision) is not None:
+        words = words_of(canary, service.spec.rollout) + _compared(service, pace_of(known[canary.revision]))
+        return condition("Healthy", "Unknown", "Unverified", words)
     found = None if current is None else known.get(current)
     if found is None:
         return None

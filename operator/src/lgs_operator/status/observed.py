@@ -34,6 +34,12 @@ class ObservedService:
     """Those that are kept."""
     taken_back: int | None = None
     """The revision that the manifest asks for, which failed and is not run."""
+    canary: int | None = None
+    """The revision that the manifest asks for, which runs beside that of `deployment`."""
+    released: int | None = None
+    """The one that the pods of `deployment` are to run; None where that is not known."""
+    canary_deployment: Manifest | None = None
+    canary_pods: tuple[Manifest, ...] = ()
     leads_to_api: bool = False
     """Requests come to these; not yet, or still, while the topology changes."""
     part: Component = "runtime"
@@ -76,7 +82,7 @@ class ObservedService:
     @property
     def all_pods(self) -> tuple[Manifest, ...]:
         """All replicas."""
-        return (*self.pods, *self.api_pods)
+        return (*self.pods, *self.canary_pods, *self.api_pods)
 
     @property
     def settled(self) -> bool:

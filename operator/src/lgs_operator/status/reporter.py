@@ -59,6 +59,8 @@ class StatusReporter:
         before = self._publisher.current(key, body)
         scaling = known.scaling or scaling_before(before)
         status = status_of(observed, scaling, before, datetime.now(UTC))
+        if (status.get("canary") or {}).get("step") != (before.get("canary") or {}).get("step"):
+            self._state.mark_due(key)
         self._measure_backup(key, status)
         spec = observed.service.spec
         most = spec.max_replicas if spec.scaling.mode == "Auto" else None

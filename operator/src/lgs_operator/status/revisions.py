@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lgs_crds.status import RevisionState, RevisionStatus, Status
-from lgs_operator.desired.revision import image_of_revision, number_of, revision_of, source_of
+from lgs_operator.desired.revision import image_of_revision, is_canary, number_of, revision_of, source_of
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ready
 from lgs_operator.scaling.durations import Durations, Pace
@@ -36,8 +36,9 @@ def revisions(
     measured have ended since, `durations` how long they took beside others."""
     known = {each.revision: each for each in before.revisions}
     current = current_revision(view.deployment)
-    ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod)}
+    ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod) and not is_canary(pod)}
     is_late = seconds_past(view.deployment) is not None and not waits_for_database(view)
+    canary_late = seconds_past(view.canary_deployment) is not None and not waits_for_database(view)
     rollout = view.service.spec.rollout
 
     def state(number: int, counts: RunCounts, told: Pace | None) -> RevisionState:
@@ -48,7 +49,9 @@ def revisions(
             return "Ready"
         if number == current:
             return "Failed" if is_late else "Progressing"
-        was_current = number == before.revision or number < (current or 0)
+        if number == view.canary:
+            return "Failed" if canary_late or was == "Failed" else "Progressing"
+        was_current = number in (before.revision, _canary(before)) or number < (current or 0)
         return "Replaced" if was_current and was == "Progressing" else was
 
     def status(revision: Manifest) -> RevisionStatus:
@@ -63,6 +66,10 @@ def revisions(
         return _status(revision, now, counts, told, verified=verified)
 
     return [status(each) for each in sorted(view.revisions, key=number_of, reverse=True)]
+
+
+def _canary(status: Status) -> int | None:
+    return None if status.canary is None else status.canary.revision
 
 
 def is_complete(view: ObservedService) -> bool:

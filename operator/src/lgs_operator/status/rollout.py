@@ -91,6 +91,16 @@ def seconds_past(deployment: Manifest | None) -> int | None:
     return int((deployment or {}).get("spec", {}).get("progressDeadlineSeconds", 600))
 
 
+def is_rolled_out(deployment: Manifest | None) -> bool:
+    """All pods are of its template, and ready, as many as are wanted."""
+    if deployment is None:
+        return False
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    is_seen = status.get("observedGeneration") == deployment["metadata"].get("generation")
+    names = ("replicas", "updatedReplicas", "readyReplicas")
+    return is_seen and {status.get(each, 0) for each in names} == {wanted}
+
+
 def _condition(deployment: Manifest | None, kind: str) -> Mapping[str, Any]:
     status = (deployment or {}).get("status", {})
     if status.get("observedGeneration") != (deployment or {}).get("metadata", {}).get("generation"):

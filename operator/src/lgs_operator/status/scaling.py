@@ -35,6 +35,8 @@ class ScalingView:
     desired: int | None = None
     runs: Mapping[int, RunCounts] = field(default_factory=dict)
     """How those of the revision ended that is measured."""
+    canary_step: int | None = None
+    """Since which step of its canary they are counted."""
     durations: Mapping[int, Durations] = field(default_factory=dict)
     """How long they took, beside those of other revisions."""
     alerts: tuple[AlertStatus, ...] = ()

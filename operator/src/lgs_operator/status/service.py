@@ -5,23 +5,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from lgs_crds import Problem
-from lgs_crds.status import ApiStatus, Condition, Status, condition, merged, status_before
+from lgs_crds.status import (
+    ApiStatus,
+    CanaryStatus,
+    Condition,
+    RevisionStatus,
+    Status,
+    condition,
+    merged,
+    status_before,
+)
+from lgs_operator.desired.deployment import percent_of
 from lgs_operator.desired.service import endpoint
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import selector
+from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
+from lgs_operator.status.canary import canary_of, stepped
 from lgs_operator.status.health import healthy
 from lgs_operator.status.monitoring import monitoring_ready
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.restore import restoring
 from lgs_operator.status.revisions import current_revision, revisions
-from lgs_operator.status.rollout import seconds_past
+from lgs_operator.status.rollout import is_rolled_out, seconds_past
 from lgs_operator.status.scaling import ScalingView
 
 
@@ -33,7 +45,8 @@ def status_of(
     backup = last_backup(view.backup, before, now) if view.backup else None
     told = revisions(view, status_before(before), scaling.runs, scaling.durations)
     current = current_revision(view.deployment)
-    health = healthy(view.service, current, told, view.taken_back)
+    canary = _canary(view, scaling, before, told, now)
+    health = healthy(view.service, current, told, view.taken_back, canary)
     conditions = (
         *((backup_ready(view.backup, backup, now),) if view.backup else ()),
         ready(view),
@@ -58,6 +71,7 @@ def status_of(
         selector=",".join(f"{k}={v}" for k, v in selector(metadata.name, "runtime").items()),
         revision=current,
         revisions=told,
+        canary=canary,
         endpoint=endpoint(metadata.name, metadata.namespace or "default"),
         api=api_status(view.api) if view.split else None,
         queue=scaling.queue,
@@ -69,6 +83,31 @@ def status_of(
         restore=view.restore.result,
     )
     return as_json(status)
+
+
+def _canary(
+    view: ObservedService,
+    scaling: ScalingView,
+    before: Mapping[str, Any],
+    told: Sequence[RevisionStatus],
+    now: datetime,
+) -> CanaryStatus | None:
+    """Where the canary stands after what its runs say; None where there is none."""
+    status, current = status_before(before), current_revision(view.deployment)
+    known, rollout = status.canary, view.service.spec.rollout
+    if view.canary is None:
+        # after its last step it stays noted until its rollout to all replicas has begun
+        is_next = known is not None and known.revision == view.released != current
+        return known if view.released is None or is_next else None
+    canary = canary_of(view.service, view.canary, current, status, now)
+    if canary is None:
+        return known
+    own = next((each for each in told if each.revision == view.canary), None)
+    there = view.canary_deployment
+    is_there = there is not None and percent_of(there) == canary.percent and is_rolled_out(there)
+    is_well = own is not None and own.state != "Failed" and is_there
+    counts = scaling.runs.get(view.canary) if scaling.canary_step == canary.step else None
+    return stepped(canary, rollout, counts or RunCounts(), now, ready=is_well)
 
 
 def invalid_message(problems: tuple[Problem, ...]) -> str:
