@@ -7,11 +7,12 @@ import asyncio
 import hashlib
 import hmac
 import json
+import socket
 import ssl
 import subprocess
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,40 @@ async def talks_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     writer.write(b"\x00\xff" * 100)
 
 
-@pytest.mark.parametrize("answer", [hangs, heads_for_ever, talks_nonsense], ids=lambda each: each.__name__)
+async def will_answer_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        await writer.drain()
+
+
+async def heads_of_nothing_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 103 Early Hints\r\n")
+    while True:
+        writer.write(b"a: b\r\n" * 1000)
+        await writer.drain()
+
+
+async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    pass
+
+
+async def says_one_line_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"HTTP/1.1 200 " + b"O" * 4000)
+        await writer.drain()
+
+
+IMPOSSIBLE = (
+    hangs,
+    talks_nonsense,
+    will_answer_for_ever,
+    heads_of_nothing_for_ever,
+    closes,
+    says_one_line_for_ever,
+)
+
+
+@pytest.mark.parametrize("answer", IMPOSSIBLE, ids=lambda each: each.__name__)
 async def test_a_receiver_that_does_not_answer_as_it_should_has_not_taken_it(answer: Answer) -> None:
     async with serving(answer) as url, sending(seconds=0.5) as webhooks:
         webhooks.tell(told(url))
@@ -211,8 +245,92 @@ async def test_a_receiver_that_does_not_answer_as_it_should_has_not_taken_it(ans
         assert (await result(webhooks)).error is not None
 
 
-async def test_of_an_answer_only_the_status_is_read() -> None:
-    async with serving(answers_for_ever) as url, sending() as webhooks:
+@pytest.mark.parametrize("answer", [will_answer_for_ever, heads_of_nothing_for_ever, says_one_line_for_ever])
+async def test_what_never_comes_to_an_answer_is_not_read_until_the_time_is_up(answer: Answer) -> None:
+    """The operator's one thread would do nothing else meanwhile."""
+    async with serving(answer) as url, webhook_caller(ANYBODY, seconds=3600) as caller:
+        with pytest.raises(NotTaken):
+            await caller.call(url, {}, b"{}")
+
+
+async def test_an_interim_answer_is_none() -> None:
+    async def hints(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hint = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" + hint + b"HTTP/1.1 410 Gone\r\n\r\n")
+        await writer.drain()
+
+    async with serving(hints) as url, webhook_caller(ANYBODY) as caller:
+        with pytest.raises(NotTaken, match="it answered 410"):
+            await caller.call(url, {}, b"{}")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-hidden\r\n",
+        b"-ERR hidden\r\n",
+        b"HTTP/1.1 500 hidden\r\n\r\n",
+        b"HTTP/1.1 hidden\r\n",
+        b"HTTP/1.1 503 X\r\nhidden\r\n\r\n",
+        b"HTTP/1.1 307 X\r\nLocation: http://hidden/\r\n\r\n",
+    ],
+)
+async def test_nobody_reads_by_a_receiver_what_is_said_at_its_address(said: bytes) -> None:
+    """Whoever writes a manifest would read so what only the operator reaches."""
+
+    async def says(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        await writer.drain()
+
+    async with serving(says) as url, sending() as webhooks:
+        webhooks.tell(told(url))
+        error = (await result(webhooks)).error
+
+    assert error is not None
+    assert "hidden" not in error
+
+
+async def test_nobody_learns_at_which_address_it_is_that_is_not_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lgs_operator.webhook_calls._resolved", lambda *_: ["127.0.0.1"])
+
+    async with webhook_caller(ANYBODY) as caller:
+        with pytest.raises(NotTaken) as refused:
+            await caller.call("http://receiver.example:1/x", {}, b"{}")
+
+    assert str(refused.value) == "not reached: Connection refused"
+
+
+async def test_an_address_that_never_answers_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lgs_operator.webhook_calls._resolved", lambda *_: ["127.0.0.3", "127.0.0.1"])
+    async with receiving() as receiver, webhook_caller(ANYBODY, seconds=4) as caller:
+        port = int(receiver.url.split(":")[2].split("/")[0])
+        with full(port):
+            await caller.call(f"http://two.example:{port}/x", {}, b"{}")
+
+    assert len(receiver.calls) == 1
+
+
+@contextmanager
+def full(port: int) -> Iterator[None]:
+    """While open, who connects to this port of 127.0.0.3 gets no answer: so many wait there already."""
+    with ExitStack() as sockets:
+        listening = sockets.enter_context(socket.socket())
+        listening.bind(("127.0.0.3", port))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.3", port))
+        yield
+
+
+@pytest.mark.parametrize("answer", [answers_for_ever, heads_for_ever], ids=lambda each: each.__name__)
+async def test_of_an_answer_only_the_status_is_read(answer: Answer) -> None:
+    async with serving(answer) as url, sending() as webhooks:
         webhooks.tell(told(url))
 
         assert (await result(webhooks)).error is None

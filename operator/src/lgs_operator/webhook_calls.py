@@ -1,13 +1,17 @@
 """Calls the receiver of a webhook that a manifest names, within bounds.
 
 A host is resolved once, each of its addresses is checked (`receivers.py`), and the call goes to an address
-that was checked, whatever the name resolves to a moment later. No proxy, no redirect, no cookie; of an answer
-only the status is read. Names are resolved by threads of their own: one that hangs holds up nobody else's.
+that was checked, whatever the name resolves to a moment later. No proxy, no redirect, no cookie. Of an answer
+the first line is read, and of it only the status is said: who names a receiver is not to read by us what it
+answers. So it is no client that reads whole answers. Names are resolved by threads of their own: one that
+hangs holds up nobody else's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,7 +20,6 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import Final
 
-import aiohttp
 from yarl import URL
 
 from lgs_operator.receivers import Receivers
@@ -25,6 +28,13 @@ ANSWER_SECONDS: Final = 10.0
 MOST_CALLS: Final = 32
 MOST_ADDRESSES: Final = 4
 LONGEST_REASON: Final = 300
+LONGEST_LINE: Final = 8192
+MOST_INTERIM: Final = 8
+"""Answers of 100 to 199 before the one that counts."""
+MOST_HEADERS: Final = 100
+"""Of an answer that does not count."""
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Forbidden(Exception):
@@ -39,16 +49,13 @@ class WebhookCaller:
     """`seconds`: within which an answer must come."""
 
     def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        threads: ThreadPoolExecutor,
-        receivers: Receivers,
-        seconds: float = ANSWER_SECONDS,
+        self, threads: ThreadPoolExecutor, receivers: Receivers, seconds: float = ANSWER_SECONDS
     ) -> None:
-        self._session = session
         self._threads = threads
         self._receivers = receivers
         self._seconds = seconds
+        self._tls = ssl.create_default_context()
+        self._tls.set_alpn_protocols(["http/1.1"])
 
     async def call(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
         """POSTs it; returns when it was taken. Raises `Forbidden` or `NotTaken`."""
@@ -58,33 +65,41 @@ class WebhookCaller:
                 addresses = await self._addresses(target)
                 # from here on: a thread that resolves is not ended, and its place is kept as long as it takes
                 bound.reschedule(asyncio.get_running_loop().time() + self._seconds)
-                status = await self._post(target, addresses, headers, body)
+                status = await self._post(target, addresses, _request(target, headers, body))
         except TimeoutError as late:
             raise NotTaken(f"no answer within {self._seconds:g} s") from late
-        except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as failed:
-            raise NotTaken(f"{type(failed).__name__}: {failed}"[:LONGEST_REASON]) from failed
+        except (OSError, EOFError, ValueError) as failed:
+            raise NotTaken(_reason(failed)[:LONGEST_REASON]) from failed
         if not 200 <= status < 300:
             more = ": redirects are not followed" if 300 <= status < 400 else ""
             raise NotTaken(f"it answered {status}{more}")
 
-    async def _post(
-        self, target: URL, addresses: Sequence[str], headers: Mapping[str, str], body: bytes
-    ) -> int:
+    async def _post(self, target: URL, addresses: Sequence[str], request: bytes) -> int:
         """The status that the first address answers which can be reached."""
-        for last, address in zip((*[False] * (len(addresses) - 1), True), addresses, strict=True):
-            sent = self._session.post(
-                target.with_host(address),
-                data=body,
-                headers={**headers, "Host": target.authority},
-                server_hostname=target.host if target.scheme == "https" else None,
-                allow_redirects=False,
-            )
+        reader, writer = await self._connected(target, addresses)
+        try:
+            writer.write(request)
+            await writer.drain()
+            return await _status(reader)
+        finally:
+            # what it says further is of no interest, nor how it takes its leave
+            writer.transport.abort()
+
+    async def _connected(self, target: URL, addresses: Sequence[str]) -> Streams:
+        """To the first that can be reached; each has its part of the time."""
+        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             try:
-                async with sent as answer:
-                    return answer.status
-            except aiohttp.ClientConnectorError as unreached:
+                async with asyncio.timeout(self._seconds / len(addresses) if left else None):
+                    return await asyncio.open_connection(
+                        address,
+                        target.port,
+                        limit=LONGEST_LINE,
+                        ssl=self._tls if target.scheme == "https" else None,
+                        server_hostname=target.host if target.scheme == "https" else None,
+                    )
+            except OSError as unreached:
                 # one that is reached and shows a wrong certificate is no reason to ask another one
-                if last or isinstance(unreached, aiohttp.ClientConnectorCertificateError):
+                if not left or isinstance(unreached, ssl.SSLError):
                     raise
         raise NotTaken("it has no address")
 
@@ -103,17 +118,44 @@ def _resolved(host: str, port: int) -> list[str]:
     return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
+def _request(target: URL, headers: Mapping[str, str], body: bytes) -> bytes:
+    own = {"Host": target.authority, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = (f"{name}: {value}" for name, value in {**headers, **own}.items())
+    head = "\r\n".join((f"POST {target.raw_path_qs} HTTP/1.1", *lines, "", ""))
+    return head.encode("ascii") + body
+
+
+async def _status(reader: asyncio.StreamReader) -> int:
+    """The one that counts. Raises `NotTaken`, `ValueError` for a line that is too long."""
+    for _ in range(MOST_INTERIM):
+        found = _STATUS.fullmatch(await reader.readline())
+        if found is None:
+            raise NotTaken("it does not answer as HTTP")
+        status = int(found[1])
+        if not 100 <= status < 200:
+            return status
+        for _ in range(MOST_HEADERS):
+            if not (await reader.readline()).strip():
+                break
+    raise NotTaken("it answers for ever that it will answer")
+
+
+def _reason(failed: Exception) -> str:
+    """Why, without what the other side said, or at which address it is."""
+    if isinstance(failed, socket.gaierror | ssl.SSLError):
+        return f"{type(failed).__name__}: {failed}"
+    if isinstance(failed, OSError):
+        return f"not reached: {os.strerror(failed.errno) if failed.errno else type(failed).__name__}"
+    return f"{type(failed).__name__}: {failed}"
+
+
 @asynccontextmanager
 async def webhook_caller(
     receivers: Receivers, seconds: float = ANSWER_SECONDS
 ) -> AsyncIterator[WebhookCaller]:
     """One that can call while the context is open."""
-    connector = aiohttp.TCPConnector(limit=MOST_CALLS, force_close=True, ssl=ssl.create_default_context())
     threads = ThreadPoolExecutor(MOST_CALLS, "webhooks")
-    async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
-    ) as session:
-        try:
-            yield WebhookCaller(session, threads, receivers, seconds)
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+    try:
+        yield WebhookCaller(threads, receivers, seconds)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
