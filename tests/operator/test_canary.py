@@ -17,7 +17,7 @@ from lgs_operator.handover import kept_canary
 from lgs_operator.kube.kinds import DEPLOYMENT, Key, ServiceKey
 from lgs_operator.scaling.outcomes import ReplicaCounts, RunCounts, total
 from lgs_operator.settings import Images
-from lgs_operator.status.canary import canary_of, stepped
+from lgs_operator.status.canary import canary_of, stepped, words_of
 from lgs_operator.status.health import has_just_failed, healthy, to_go_back_to
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.revisions import revisions
@@ -75,6 +75,24 @@ def test_a_revision_runs_whole_at_once_where_nothing_that_works_could_run_beside
     assert begun(service(), status(at(3, 100), r1="Ready", r2="Ready")) is None, "it has taken all steps"
 
 
+def test_fewer_steps_than_it_has_taken_make_a_canary_no_whole() -> None:
+    """Who takes them away may want it smaller."""
+    known = status(at(3, 50, 3600), r1="Ready", r2="Progressing")
+    whole = status(at(3, 100, 3600), r1="Ready", r2="Ready")
+
+    assert begun(service(steps=[5]), known) == (2, 1, 5)
+    assert canary_of(service(steps=[5]), 2, 1, known, NOW) == at(1, 5), "it has all of its time"
+    assert begun(service(steps=[1, 2, 3, 4]), whole) is None, "it had taken all steps there were"
+    assert "becomes the whole" not in words_of(at(3, 50), service(steps=[5]).spec.rollout)
+
+
+def test_a_step_that_began_by_a_clock_ahead_begins_now() -> None:
+    """It would last until that time has come."""
+    known = status(at(1, 10, -86400 * 365), r1="Ready", r2="Progressing")
+
+    assert canary_of(service(), 2, 1, known, NOW) == at(1, 10)
+
+
 def after(canary: CanaryStatus, ended: int, failed: int = 0, *, ready: bool = True) -> tuple[int, int]:
     found = stepped(canary, service().spec.rollout, RunCounts(ended, failed), NOW, ready=ready)
     return found.step, found.percent
@@ -130,7 +148,18 @@ def test_the_condition_says_at_which_step_it_is_and_that_it_becomes_the_whole() 
     [(3, 10, 1), (3, 50, 3), (9, 10, 1), (10, 20, 3), (100, 1, 2), (0, 50, 0)],
 )
 def test_a_canary_has_replicas_by_its_share_of_the_load(replicas: int, percent: int, wanted: int) -> None:
-    assert canary_replicas(replicas, percent) == wanted
+    assert canary_replicas(service(), replicas, percent) == wanted
+
+
+def test_a_canary_with_most_of_the_threads_has_no_more_replicas_than_a_service_may_have() -> None:
+    """99 % beside 10 would be 990."""
+    auto = service().model_dump(by_alias=True, exclude_unset=True)
+    auto["spec"]["scaling"] = {"mode": "Auto", "maxReplicas": 30}
+    scaled = parse(auto, on_cluster=True)
+
+    assert [canary_replicas(service(), 10, percent) for percent in (60, 99)] == [10, 10]
+    assert [canary_replicas(scaled, 10, percent) for percent in (60, 99)] == [15, 30]
+    assert [canary_replicas(scaled, count, 99) for count in (0, 40)] == [0, 40]
 
 
 def inputs(revision: int = 2, **more: Any) -> Inputs:
@@ -193,8 +222,21 @@ def test_a_canary_has_not_worked_as_a_whole_until_it_was_one() -> None:
 
     assert states_of(as_canary, before) == {1: "Ready", 2: "Progressing"}
     assert states_of(replace(view, canary_pods=(beside,), released=1), before) == {1: "Ready", 2: "Replaced"}
-    assert states_of(replace(as_canary, canary_deployment=never_ready), before) == {1: "Ready", 2: "Failed"}
+    none_ready = replace(as_canary, canary_deployment=never_ready, canary_pods=())
+    assert states_of(none_ready, before) == {1: "Ready", 2: "Failed"}
     assert states_of(replace(view, deployment=whole(2, 1), pods=(replica(2),)), before)[2] == "Ready"
+
+
+def test_a_canary_of_which_a_replica_works_has_not_failed_though_another_one_finds_no_place() -> None:
+    history = tuple({"metadata": {"name": f"r-{n}"}, "revision": n, "data": {"spec": {}}} for n in (1, 2))
+    late = {"type": "Progressing", "reason": "ProgressDeadlineExceeded"}
+    stuck = {"metadata": {"generation": 1}, "status": {"observedGeneration": 1, "conditions": [late]}}
+    view = ObservedService(service(), deployment=whole(1, 3), pods=(replica(1),), revisions=history)
+    view = replace(view, canary=2, canary_deployment=stuck, released=1)
+    before, track = status(at(1, 10), r1="Ready", r2="Progressing"), {"lgs.dev/track": "canary"}
+
+    assert states_of(replace(view, canary_pods=(replica(2, **track),)), before)[2] == "Progressing"
+    assert states_of(replace(view, canary_pods=(replica(3, **track),)), before)[2] == "Failed"
 
 
 def test_where_the_canary_stands_is_kept_until_all_replicas_are_to_run_it() -> None:

@@ -206,6 +206,16 @@ def test_one_goes_back_to_the_last_revision_before_that_worked() -> None:
     assert [revision_to_run("support", status, number) for number in (3, 6)] == [3, 6]
 
 
+def test_one_goes_back_from_a_canary_to_the_revision_beside_it() -> None:
+    """Which works, and runs the rest: an older one would replace all replicas."""
+    canary = {"revision": 3, "step": 1, "percent": 10, "since": "2026-01-01T12:00:00Z"}
+    status = of_states(2, r1="Ready", r2="Ready", r3="Progressing") | {"canary": canary}
+    again = of_states(5, r3="Progressing", r4="Ready", r5="Ready") | {"canary": canary}
+
+    assert revision_to_run("support", status, None) == 2
+    assert revision_to_run("support", again, None) == 5, "the canary is one that was released before"
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -44,13 +44,15 @@ def rollback(
 
 
 def revision_to_run(service: str, status: Mapping[str, Any], to: int | None) -> int:
-    """Which one to go back to: `to`, else the newest that was ready before the current one. Raises
-    `NoWayBack`."""
+    """Which one to go back to: `to`, else the one beside a canary, else the newest that was ready before the
+    current one. Raises `NoWayBack`."""
     known = status_before(status)
     there = [*known.revisions]
     if to is None:
-        older = (each for each in there if each.revision < (known.revision or 0) and each.state == "Ready")
-        found = next(older, None)
+        # beside a canary it is the current one that works
+        newest = (known.revision or 0) - (known.canary is None)
+        ready = (each for each in there if each.revision <= newest and each.state == "Ready")
+        found = next(ready, None)
     else:
         found = next((each for each in there if each.revision == to), None)
     if found is not None:

@@ -73,9 +73,12 @@ def percent_of(canary: Manifest) -> int | None:
     return int(said) if said.isdecimal() else None
 
 
-def canary_replicas(replicas: int, percent: int) -> int:
-    """How many a canary needs beside so many that have the rest of the threads; none beside none."""
-    return ceil(replicas * percent / (100 - percent))
+def canary_replicas(service: LangGraphService, replicas: int, percent: int) -> int:
+    """How many a canary needs beside so many that have the rest of the threads; none beside none. What
+    remains for those may be little, so they are no more than the whole service may have."""
+    scaling = service.spec.scaling
+    most = (scaling.max_replicas or 0) if scaling.mode == "Auto" else 0
+    return min(ceil(replicas * percent / (100 - percent)), max(replicas, most if replicas else 0))
 
 
 def api_deployment(inputs: Inputs) -> Wanted:

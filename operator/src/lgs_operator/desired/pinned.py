@@ -38,7 +38,7 @@ class Canary:
     def objects(self, replicas: int) -> list[Manifest]:
         """What it wants beside so many replicas of the other revision."""
         revision = controller_revision(self.inputs)
-        count = canary_replicas(replicas, self.percent)
+        count = canary_replicas(self.inputs.service, replicas, self.percent)
         return [
             *([] if revision is None else [revision]),
             canary_deployment(self.inputs, self.percent, count),

@@ -7,11 +7,15 @@ All of it is in the status, so that another operator goes on where this one stop
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from lgs_crds import LangGraphService
 from lgs_crds.model.rollout import Rollout
 from lgs_crds.status import CanaryStatus, Status, timestamp
 from lgs_operator.scaling.outcomes import RunCounts
+
+WHOLE: Final = 100
+"""The share, in percent, that comes after the last step."""
 
 
 def shares(rollout: Rollout) -> list[int]:
@@ -33,9 +37,12 @@ def canary_of(
     known, steps = status.canary, shares(rollout)
     if known is None or known.revision != released:
         return CanaryStatus(revision=released, step=1, percent=steps[0], since=timestamp(now))
-    if known.step > len(steps):
+    if known.percent >= WHOLE:
         return None
-    return known.model_copy(update={"percent": steps[known.step - 1]})
+    # fewer steps than it has taken are no reason to be the whole, and no step begins in a time to come
+    step, begun = min(known.step, len(steps)), datetime.fromisoformat(known.since)
+    since = known.since if step == known.step and begun <= now else timestamp(now)
+    return known.model_copy(update={"step": step, "percent": steps[step - 1], "since": since})
 
 
 def stepped(
@@ -48,14 +55,14 @@ def stepped(
     if not ready or not rested or counts.ended < rollout.min_runs:
         return known
     steps = shares(rollout)
-    percent = steps[canary.step] if canary.step < len(steps) else 100
+    percent = steps[canary.step] if canary.step < len(steps) else WHOLE
     return CanaryStatus(revision=canary.revision, step=canary.step + 1, percent=percent, since=timestamp(now))
 
 
 def words_of(canary: CanaryStatus, rollout: Rollout) -> str:
     """For the conditions."""
     steps = shares(rollout)
-    if canary.step > len(steps):
+    if canary.percent >= WHOLE:
         return f"revision {canary.revision} was a canary that did well, and becomes the whole"
     failed, ended = canary.failed_runs or 0, canary.runs or 0
     return (

@@ -38,6 +38,7 @@ def revisions(
     current = current_revision(view.deployment)
     ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod) and not is_canary(pod)}
     is_late = seconds_past(view.deployment) is not None and not waits_for_database(view)
+    beside = {revision_of(pod) for pod in view.canary_pods if is_ready(pod)}
     canary_late = seconds_past(view.canary_deployment) is not None and not waits_for_database(view)
     rollout = view.service.spec.rollout
 
@@ -50,7 +51,8 @@ def revisions(
         if number == current:
             return "Failed" if is_late else "Progressing"
         if number == view.canary:
-            return "Failed" if canary_late or was == "Failed" else "Progressing"
+            is_lost = canary_late and number not in beside
+            return "Failed" if is_lost or was == "Failed" else "Progressing"
         was_current = number in (before.revision, _canary(before)) or number < (current or 0)
         return "Replaced" if was_current and was == "Progressing" else was
 
