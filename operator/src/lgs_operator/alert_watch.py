@@ -58,7 +58,11 @@ class AlertWatch:
         `before` is the status of the service, which the first time says how they were."""
         uid = service.metadata.uid or ""
         watched = self._watched.get(key)
-        if watched is None or watched.uid != uid:
+        if watched is not None and watched.uid != uid:
+            # another service of its name: what was to be told of the one before is told no more
+            self._webhooks.forget(*key)
+            watched = None
+        if watched is None:
             kept = Evaluation(states=states_before(before))
             watched = self._watched[key] = _Watched(uid, kept, AlertsView())
         # a manifest that says something new is followed at once
@@ -78,6 +82,8 @@ class AlertWatch:
             state = after.states[each.name]
             if state.unsent is not None:
                 self._tell(key, Change(each, state, state.unsent))
+            if each.webhook is None:
+                self._webhooks.drop((*key, each.name))
         for name, why in failed.items():
             await self._recorder.emit(key, uid, "Warning", "WebhookFailed", f"{name}: not told: {why}")
         return watched.view

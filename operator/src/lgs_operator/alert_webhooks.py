@@ -50,7 +50,7 @@ class _Line:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     is_over: bool = False
-    """There is no such service any more, or it is left alone: nobody is told."""
+    """There is no such service or receiver any more, or it is left alone: nobody is told."""
 
 
 class AlertWebhooks:
@@ -75,16 +75,22 @@ class AlertWebhooks:
         if line is None:
             line = self._lines[alert] = _Line(told)
             line.task = asyncio.create_task(self._run(alert, line), name="alert webhook")
-        elif line.is_over or line.told.identity != told.identity:
+        elif line.is_over or line.told != told:
+            # the same word to another receiver, or by another Secret, is another call
             line.told, line.is_over = told, False
+            line.changed.set()
+
+    def drop(self, alert: Alert) -> None:
+        """Nobody is told of this alert any more."""
+        if line := self._lines.get(alert):
+            line.is_over = True
             line.changed.set()
 
     def forget(self, namespace: str, service: str) -> None:
         """Nobody is told of the service any more."""
-        for alert, line in self._lines.items():
+        for alert in self._lines:
             if alert[:2] == (namespace, service):
-                line.is_over = True
-                line.changed.set()
+                self.drop(alert)
         self.results(namespace, service)
 
     def results(self, namespace: str, service: str) -> dict[str, Result]:

@@ -28,7 +28,7 @@ from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, Key, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS
-from lgs_operator.observer import Observer
+from lgs_operator.observer import Observer, with_canary
 from lgs_operator.scale_writer import ScaleWriter
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.release import Measured, measured
@@ -157,7 +157,7 @@ class Autoscaler:
             return
         usage = needs_usage(service.spec)
         observation = await self._observer.observe(key, pods, api_pods, live, usage=usage)
-        beside = await self._observer.samples(key, canary_pods)
+        beside = await self._observer.samples(key, canary_pods, usage=usage)
         decision = decide(policy, observation, track.memory, self._now())
         track.memory = decision.memory
         is_ours = service.spec.scaling.mode == "Auto" and decision.replicas != live
@@ -165,7 +165,7 @@ class Autoscaler:
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
-        alerts = await self._watch_alerts(key, service, observation)
+        alerts = await self._watch_alerts(key, service, with_canary(observation, beside, canary_pods))
         self._measure(key, track, current_revision(deployment), (*observation.samples, *beside))
         await self._report(key, service, decision, circuits, alerts)
 

@@ -67,11 +67,12 @@ class Observer:
             startup_seconds=typical_startup(_startups(ready)),
         )
 
-    async def samples(self, key: ServiceKey, pods: list[Manifest]) -> tuple[ReplicaSample, ...]:
-        """What these replicas answer, of those that can be asked."""
-        return _given(
-            await asyncio.gather(*(self._ask(key.namespace, pod, METRICS_PATH) for pod in _asked(pods)))
-        )
+    async def samples(
+        self, key: ServiceKey, pods: list[Manifest], *, usage: bool = False
+    ) -> tuple[ReplicaSample, ...]:
+        """What these replicas answer, of those that can be asked. `usage` as of `observe`."""
+        path = USAGE_PATH if usage else METRICS_PATH
+        return _given(await asyncio.gather(*(self._ask(key.namespace, pod, path) for pod in _asked(pods))))
 
     async def _ask(self, namespace: str, pod: Manifest, path: str) -> ReplicaSample | None:
         async with self._scrapes.slot(namespace):
@@ -79,6 +80,16 @@ class Observer:
             sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
         self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
         return sample
+
+
+def with_canary(
+    observation: Observation, samples: tuple[ReplicaSample, ...], pods: list[Manifest]
+) -> Observation:
+    """The service with what these pods of a canary answered, for which the scaling law does not care."""
+    silent = len(_asked(pods)) - len(samples)
+    return replace(
+        observation, samples=(*observation.samples, *samples), failed=observation.failed + max(silent, 0)
+    )
 
 
 def _asked(pods: list[Manifest]) -> list[Manifest]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Final
 
 from lgs_operator.alerting.definitions import Definition
@@ -54,15 +55,25 @@ def evaluate(
     for each in definitions:
         state = _as_it_was(each, earlier.get(each.name), before.states.get(each.name, AlertState(at=now)))
         value = each.read(Seen(observation, window)) if known and observation is not None else None
-        states[each.name] = evaluated(each, state, value, now)
+        # what replicas answer may be any number, and their sum none
+        measured = value if value is not None and isfinite(value) else None
+        states[each.name] = evaluated(each, state, measured, now)
     return Evaluation(definitions, states, window, now, known)
 
 
 def _as_it_was(now: Definition, before: Definition | None, state: AlertState) -> AlertState:
-    """What is pending begins anew where it is about something else now."""
-    if before is None or before.rule == now.rule or state.phase != "Pending":
+    """What is pending begins anew where it is about something else now, and what fires is told to a receiver
+    that is another one now, or whose Secret is, where the last call was not taken."""
+    if now.webhook is None:
+        state = replace(state, unsent=None, error=None)
+    if before is None:
         return state
-    return replace(state, phase="Inactive")
+    if state.phase == "Pending" and before.rule != now.rule:
+        return replace(state, phase="Inactive")
+    if state.phase == "Firing" and now.webhook is not None and before.webhook != now.webhook:
+        is_other = before.webhook is None or before.webhook.url != now.webhook.url
+        return replace(state, unsent="firing") if is_other or state.error is not None else state
+    return state
 
 
 def changes(before: Evaluation, after: Evaluation) -> tuple[Change, ...]:

@@ -73,14 +73,15 @@ def states_before(status: Mapping[str, object]) -> dict[str, AlertState]:
 
 
 def _state(line: AlertStatus) -> AlertState:
-    since = _moment(line.since) or 0.0
-    resolved = since if line.state == "Resolved" else None
+    since, fired = _moment(line.since) or 0.0, _moment(line.fired_at)
+    # what is about to fire again was over before that; when, is not kept
+    resolved = since if line.state != "Firing" and fired is not None else None
     return AlertState(
         phase=line.state,
         since=since,
         at=since,
         value=line.value,
-        fired_at=_moment(line.fired_at),
+        fired_at=fired,
         resolved_at=resolved,
         unsent=line.unsent,
         error=line.webhook_error,
@@ -101,6 +102,8 @@ def _time(moment: float | None) -> str | None:
 
 def _moment(text: str | None) -> float | None:
     try:
-        return None if text is None else datetime.fromisoformat(text).timestamp()
-    except ValueError:
+        moment = None if text is None else datetime.fromisoformat(text).timestamp()
+        # a time of the year 1 or 9999 is none of every time zone
+        return None if _time(moment) is None else moment
+    except (ValueError, OverflowError, OSError):
         return None
