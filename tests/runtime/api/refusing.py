@@ -52,5 +52,31 @@ async def handles(state: Kept) -> Kept:
     return {"many": [interrupt("what now?")]}
 
 
+async def handles_twice(state: Kept) -> Kept:
+    return {"many": [interrupt("what now?"), interrupt("and then?")]}
+
+
+handler_asks_twice = (
+    StateGraph(Kept).add_node(fails, error_handler=handles_twice).add_edge(START, "fails").compile()
+)
+
+
+async def fails_beside(state: Kept) -> Kept:
+    raise ValueError("neither")
+
+
+async def handles_beside(state: Kept) -> Kept:
+    return {"many": [interrupt("and this?")]}
+
+
+handlers_ask = (
+    StateGraph(Kept)
+    .add_node(fails, error_handler=handles_twice)
+    .add_node(fails_beside, error_handler=handles_beside)
+    .add_edge(START, "fails")
+    .add_edge(START, "fails_beside")
+    .compile()
+)
 handler_asks = StateGraph(Kept).add_node(fails, error_handler=handles).add_edge(START, "fails").compile()
+ASKING = ("handler_asks", "handler_asks_twice", "handlers_ask")
 GRAPHS = ("twice", "refused", "refused_inside")

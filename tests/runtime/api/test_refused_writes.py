@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from api_refusing import GRAPHS
+from api_refusing import ASKING, GRAPHS
 from api_replicas import Replica
 from langgraph_sdk.client import LangGraphClient
 
@@ -20,9 +20,7 @@ NewService = Callable[[str, Callable[[Settings], Settings]], AbstractAsyncContex
 
 
 def refusing(settings: Settings) -> Settings:
-    return replace(
-        settings, graphs={name: GraphSpec(f"api_refusing:{name}") for name in (*GRAPHS, "handler_asks")}
-    )
+    return replace(settings, graphs={name: GraphSpec(f"api_refusing:{name}") for name in (*GRAPHS, *ASKING)})
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +65,47 @@ async def test_what_an_error_handler_asks_is_told_and_answered(client: LangGraph
     answered: Any = await client.runs.wait(thread, "handler_asks", command={"resume": "go on"})
     assert answered["many"] == ["given", "go on"]
     assert (await client.threads.get(thread))["status"] == "idle"
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["alone", "by its id"])
+async def test_each_question_of_an_error_handler_is_told_and_strictly_answered(
+    client: LangGraphClient, *, by_id: bool
+) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, "handler_asks_twice", input={"many": ["given"]})
+
+    for asked, answer in (("what now?", "this"), ("and then?", "that")):
+        record = await client.threads.get(thread)
+        [[question]] = record["interrupts"].values()
+        assert (record["status"], question["value"]) == ("interrupted", asked)
+        resume: Any = {question["id"]: answer} if by_id else answer
+        await client.http.post(
+            f"/threads/{thread}/runs/wait",
+            json={
+                "assistant_id": "handler_asks_twice",
+                "command": {"resume": resume},
+                "strict_resume": True,
+            },
+        )
+
+    assert (await client.threads.get_state(thread))["values"]["many"] == ["given", "this", "that"]
+    assert (await client.threads.get(thread))["status"] == "idle"
+
+
+async def test_what_two_error_handlers_ask_is_told_of_the_node_that_each_is_for(
+    client: LangGraphClient,
+) -> None:
+    thread = (await client.threads.create())["thread_id"]
+
+    await client.runs.wait(thread, "handlers_ask", input={"many": ["given"]})
+
+    state: Any = await client.threads.get_state(thread)
+    asked = {task["name"]: [one["value"] for one in task["interrupts"]] for task in state["tasks"]}
+    assert asked == {"fails": ["what now?"], "fails_beside": ["and this?"]}
+    answers = {one["value"]: one["id"] for task in state["tasks"] for one in task["interrupts"]}
+    resume: Any = {answers["what now?"]: "this", answers["and this?"]: "there"}
+    await client.runs.wait(thread, "handlers_ask", command={"resume": resume})
+    [[question]] = (await client.threads.get(thread))["interrupts"].values()
+    assert question["value"] == "and then?"
+    answered: Any = await client.runs.wait(thread, "handlers_ask", command={"resume": "that"})
+    assert sorted(answered["many"]) == ["given", "that", "there", "this"]

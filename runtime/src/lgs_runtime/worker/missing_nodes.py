@@ -27,6 +27,8 @@ SENDS: Final = "__pregel_tasks"
 """What LangGraph's channels are called by which a step starts a node, its part of a join, and a `Send`."""
 INTERRUPT: Final = "__interrupt__"
 RESUME: Final = "__resume__"
+ERROR: Final = "__error__"
+ERROR_OF: Final = "__error_source_node__"
 NULL_TASK: Final = "00000000-0000-0000-0000-000000000000"
 """Writes beside a checkpoint that are no node's."""
 
@@ -96,15 +98,14 @@ def asks(found: CheckpointTuple) -> bool:
 
 
 def waiting_questions(found: CheckpointTuple) -> Mapping[str, Any]:
-    """The interrupts beside a checkpoint that nobody has answered, by their tasks."""
+    """The interrupts beside a checkpoint that nobody has answered, by their tasks: what each has asked last
+    that has not ended. One whose first question was answered may have asked another."""
     writes = found.pending_writes or ()
-    answered = {task_id for task_id, channel, _ in writes if channel == RESUME}
-    if NULL_TASK in answered:
-        return {}
+    ended = {task_id for task_id, channel, _ in writes if channel not in (ERROR, ERROR_OF, INTERRUPT, RESUME)}
     return {
         task_id: tuple(value)
         for task_id, channel, value in writes
-        if channel == INTERRUPT and task_id not in answered
+        if channel == INTERRUPT and task_id not in ended
     }
 
 

@@ -40,10 +40,14 @@ from lgs_runtime.worker.missing_nodes import (
     missing_nodes,
     refuse_missing,
     refuse_unknown_goto,
+    waiting_questions,
 )
-from lgs_runtime.worker.questions import addressed, refuse_unknown
+from lgs_runtime.worker.questions import addressed, answers_by_id, refuse_unknown
+from lgs_runtime.worker.states import with_handlers
 
 MARK = "__lgs_command__"
+GIVEN = "__lgs_given__"
+"""The channel of the ids that a command's answers were given by: LangGraph stores no such answer."""
 ANSWER_CACHE = "answer_cache"
 """The key of the metadata of a run, and of its checkpoints, whose answer was cached."""
 REVISION = "lgs_revision"
@@ -96,7 +100,7 @@ async def _after_a_cut(
 ) -> Start | None:
     """Where an attempt goes on whose run has written the thread's latest checkpoint. None: it begins anew,
     and what the run has written is to be taken back."""
-    state = await graph.aget_state(config)
+    state = await with_handlers(graph, await graph.aget_state(config))
     if ANSWER_CACHE not in latest.metadata:
         await refuse_missing(graph, checkpointer, latest, state, _graph_id(config))
     elif missing_nodes(graph, latest, more=bool(state.tasks)):
@@ -127,10 +131,11 @@ async def _beside_a_checkpoint(
         return Start("fresh", kwargs.input, at)
     elif kwargs.input is not None:
         command = {"resume": kwargs.input}
-    state = await graph.aget_state(at)
+    state = await with_handlers(graph, await graph.aget_state(at))
     await refuse_missing(graph, checkpointer, found, state, _graph_id(at))
     start = Start("fresh", None, at)
     if command is None:
+        await _forget_answer(checkpointer, found)
         return start
     return await _start_command(
         graph,
@@ -175,24 +180,60 @@ async def _start_command(
 ) -> Start:
     """`found`, `state`: the checkpoint that the command is given to, and what the graph makes of it."""
     task_id = str(uuid5(NAMESPACE_URL, f"lgs-run:{run_id}"))
-    before = _mark_of(found, task_id)
+    before = _written(found, task_id, MARK)
     if before is not None and _progress(found) != before:
-        # The command was taken in. What waits for an answer now is a later interrupt: nothing is to be run,
-        # but where no node has taken the answer yet.
-        waits = _all_interrupted(state) and not _only_stored(command, before, _progress(found))
-        return Start("done" if waits else "resume", None, start.config)
-    if before is None:
-        if strict:
-            refuse_unknown(command, [interrupt.id for interrupt in state.interrupts])
-        await checkpointer.aput_writes(found.config, [(MARK, _progress(found))], task_id)
+        return await _after_a_command(checkpointer, start, command, task_id, found=found, state=state)
+    if before is None and strict:
+        refuse_unknown(command, [interrupt.id for interrupt in state.interrupts])
     command = await addressed(command, graph, checkpointer, start.config, found=found, state=state)
+    if before is None:
+        found = await _forget_answer(checkpointer, found)
+        resume = command.get("resume") or {}
+        given = list(resume) if answers_by_id(resume) else []
+        await checkpointer.aput_writes(found.config, [(MARK, _progress(found)), (GIVEN, given)], task_id)
     return Start("fresh", as_command(command), start.config)
 
 
-def _only_stored(command: Mapping[str, Any], before: Mapping[str, int], now: Mapping[str, int]) -> bool:
-    """Whether an answer to whoever asks lies beside its checkpoint, and no task has taken it."""
-    grown = [task_id for task_id, count in now.items() if count != before.get(task_id)]
-    return command.get("resume") is not None and grown == [NULL_TASK]
+async def _after_a_command(
+    checkpointer: BaseCheckpointSaver[Any],
+    start: Start,
+    command: Mapping[str, Any],
+    task_id: str,
+    *,
+    found: CheckpointTuple,
+    state: StateSnapshot,
+) -> Start:
+    """Where an attempt goes on when what the command stores was stored: with the answers by ids that no task
+    has taken, else with no input. What waits for an answer now is a later interrupt: then nothing is to be
+    run, but where no node has taken the answer yet."""
+    before, now = _written(found, task_id, MARK), _progress(found)
+    grown = {name for name, count in now.items() if count != before.get(name)}
+    given = _written(found, task_id, GIVEN) or ()
+    waiting = {
+        one.id for name, asked in waiting_questions(found).items() if name not in grown for one in asked
+    }
+    if left := waiting.intersection(given):
+        resume = command["resume"]
+        answers = {name: resume[name] if answers_by_id(resume) else resume for name in left}
+        return Start("fresh", as_command({"resume": answers}), start.config)
+    if not given and command.get("resume") is not None and grown == {NULL_TASK}:
+        return Start("resume", None, start.config)
+    if _all_interrupted(state):
+        return Start("done", None, start.config)
+    await _forget_answer(checkpointer, found)
+    return Start("resume", None, start.config)
+
+
+async def _forget_answer(checkpointer: BaseCheckpointSaver[Any], found: CheckpointTuple) -> CheckpointTuple:
+    """The checkpoint without the answer to whoever asks of an earlier run: it lies there also when it was
+    taken, and whoever asks next would take it again."""
+    writes = found.pending_writes or []
+    kept = [write for write in writes if write[:2] != (NULL_TASK, RESUME)]
+    if len(kept) == len(writes):
+        return found
+    # LangGraph takes None for no answer.
+    await checkpointer.aput_writes(found.config, [(RESUME, None)], NULL_TASK)
+    return found._replace(pending_writes=kept)
 
 
 def latest_of(config: RunnableConfig, *, with_id: bool = False) -> RunnableConfig:
@@ -231,14 +272,15 @@ def _progress(found: CheckpointTuple) -> dict[str, int]:
     for task_id, channel, value in found.pending_writes or ():
         if channel == RESUME and task_id != NULL_TASK:
             counts[task_id] += len(value) if isinstance(value, list) else 1
-        elif task_id == NULL_TASK:
+        elif task_id == NULL_TASK and not (channel == RESUME and value is None):
             counts[task_id] += 1
     return dict(counts)
 
 
-def _mark_of(found: CheckpointTuple, task_id: str) -> Any:
-    marks = [v for t, channel, v in found.pending_writes or () if t == task_id and channel == MARK]
-    return marks[0] if marks else None
+def _written(found: CheckpointTuple, task_id: str, channel: str) -> Any:
+    """What a task has written to a channel, beside a checkpoint; None where it has not."""
+    written = [v for t, name, v in found.pending_writes or () if (t, name) == (task_id, channel)]
+    return written[0] if written else None
 
 
 def _all_interrupted(state: StateSnapshot) -> bool:

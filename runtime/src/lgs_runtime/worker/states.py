@@ -3,15 +3,17 @@ none, or leaves out who waits."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import chain
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.types import StateSnapshot
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
+from lgs_runtime.checkpoint.configs import namespace_of
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.worker.missing_nodes import waiting_questions
+from lgs_runtime.worker.missing_nodes import RESUME, waiting_questions
 
 
 async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
@@ -20,7 +22,7 @@ async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = Fa
     before it nothing could be seen of its thread. Raises `StorageUnavailable`, and `ValueError` for a
     namespace that the graph does not have."""
     try:
-        return await _with_handlers(graph, await graph.aget_state(config, subgraphs=subgraphs))
+        return await with_handlers(graph, await graph.aget_state(config, subgraphs=subgraphs))
     except Exception as raised:
         if from_persistence(raised):
             raise
@@ -30,17 +32,42 @@ async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = Fa
         raise
 
 
-async def _with_handlers(graph: Graph, state: StateSnapshot) -> StateSnapshot:
+async def with_handlers(graph: Graph, state: StateSnapshot) -> StateSnapshot:
     """The state with what its nodes' error handlers ask, as questions of the nodes: their tasks are none of
     LangGraph's snapshot."""
     failed = [task for task in state.tasks if task.error is not None and not task.interrupts]
-    if len(failed) != 1 or not isinstance(graph.checkpointer, BaseCheckpointSaver):
+    if not failed or not isinstance(graph.checkpointer, BaseCheckpointSaver):
         return state
     found = await graph.checkpointer.aget_tuple(state.config)
     asked = waiting_questions(found) if found is not None else {}
     others = {task.id for task in state.tasks}
-    handlers = tuple(chain.from_iterable(each for task_id, each in asked.items() if task_id not in others))
+    handlers = {task_id: each for task_id, each in asked.items() if task_id not in others}
     if not handlers:
         return state
-    tasks = tuple(task._replace(interrupts=handlers) if task is failed[0] else task for task in state.tasks)
-    return state._replace(tasks=tasks, interrupts=(*state.interrupts, *handlers))
+    of_failed = {
+        task.id: tuple(
+            question
+            for task_id, questions in handlers.items()
+            for question in questions
+            if len(failed) == 1 or question.id in _ids(graph, state, task, task_id, found)
+        )
+        for task in failed
+    }
+    tasks = tuple(task._replace(interrupts=of_failed.get(task.id) or task.interrupts) for task in state.tasks)
+    return state._replace(
+        tasks=tasks, interrupts=(*state.interrupts, *chain.from_iterable(of_failed.values()))
+    )
+
+
+def _ids(
+    graph: Graph, state: StateSnapshot, failed: PregelTask, task_id: str, found: CheckpointTuple | None
+) -> Collection[str]:
+    """The ids that a question has if the task that asks is the error handler of a task that failed."""
+    around = namespace_of(state.config)
+    handler = getattr(graph.nodes.get(failed.name), "error_handler_node", None)
+    place = f"{around}|" * bool(around) + f"{failed.name}:{failed.id}|{handler}:{task_id}"
+    writes = (found.pending_writes or ()) if found is not None else ()
+    answered = [len(value) for name, channel, value in writes if (name, channel) == (task_id, RESUME)]
+    # LangGraph's ids have how many questions of the task were answered, in newer versions.
+    places = [place, *(f"{place}|{count}" for count in answered)]
+    return [Interrupt.from_ns(None, each).id for each in places]
