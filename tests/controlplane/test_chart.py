@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+from typing import Any
+
 import pytest
 import yaml
 
@@ -48,11 +51,11 @@ def test_an_installation_looks_after_its_own_namespace_unless_it_is_told_more(
 @pytest.mark.parametrize(
     ("values", "networks", "peers"),
     [
-        ((), "public", {"0.0.0.0/0", "::/0"}),
+        ((), "public", {"0.0.0.0/0", "2000::/3"}),
         (
             ("webhooks.networks={public,10.20.0.0/16}",),
             "public,10.20.0.0/16",
-            {"0.0.0.0/0", "::/0", "10.20.0.0/16"},
+            {"0.0.0.0/0", "2000::/3", "10.20.0.0/16"},
         ),
         (("webhooks.networks=null",), "", set()),
     ],
@@ -69,10 +72,40 @@ def test_the_operator_calls_the_networks_of_the_values_and_is_let_out_to_them(
         to["ipBlock"] for each in policy["spec"]["egress"] for to in each.get("to", []) if "ipBlock" in to
     ]
     assert {each["cidr"] for each in blocks} == peers
-    (everywhere,) = [each for each in blocks if each["cidr"] == "0.0.0.0/0"] or [
-        {"except": ["169.254.0.0/16"]}
-    ]
-    assert "169.254.0.0/16" in everywhere["except"]
+    for block in blocks:
+        if block["cidr"] in ("0.0.0.0/0", "2000::/3"):
+            assert [each for each in NOT_PUBLIC if is_let_out(block, each)] == []
+
+
+NOT_PUBLIC = (
+    "0.0.0.0",
+    "10.1.2.3",
+    "100.100.100.200",
+    "127.0.0.1",
+    "168.63.129.16",
+    "169.254.169.254",
+    "172.16.0.1",
+    "192.0.0.192",
+    "192.168.1.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "255.255.255.255",
+    "::1",
+    "::127.0.0.1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::169.254.169.254",
+    "2002:a9fe:a9fe::1",
+    "fd00:ec2::254",
+    "fe80::1",
+    "fec0::1",
+)
+
+
+def is_let_out(block: dict[str, Any], address: str) -> bool:
+    """By a network of a policy and its exceptions."""
+    found = ip_address(address)
+    inside = [found in ip_network(each) for each in (block["cidr"], *block.get("except", ()))]
+    return inside[0] and not any(inside[1:])
 
 
 def test_names_that_look_like_numbers_stay_names() -> None:

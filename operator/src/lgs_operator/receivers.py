@@ -14,8 +14,17 @@ from typing import Final
 PUBLIC: Final = "public"
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-_TRANSLATED: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("2002::/16"))
-"""Addresses of IPv6 behind which one of IPv4 may be any."""
+_UNICAST: Final = ip_network("2000::/3")
+"""What IANA gives out of IPv6 to be reached from everywhere. All else is for something else, was once
+(fec0::/10), or stands for an address of IPv4 (::/96, ::ffff:0:0:0/96, 64:ff9b::/96)."""
+_NOT_OF_ALL: Final = (
+    ip_network("2002::/16"),  # stands for an address of IPv4
+    ip_network("3fff::/20"),  # of documentation
+    ip_network("192.0.0.0/24"),  # of protocols, and Oracle Cloud's metadata
+    ip_network("192.88.99.0/24"),  # the next relay for 2002::/16
+    ip_network("168.63.129.16/32"),  # of each virtual machine of Azure its host
+)
+"""Networks that are not reachable from everywhere, whatever they look like."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,6 @@ class Receivers:
 
 def is_public(address: Address) -> bool:
     """Whether it is one of all the world, by the registries of IANA."""
-    if address.is_multicast or any(address in network for network in _TRANSLATED):
+    if address.is_multicast or any(address in network for network in _NOT_OF_ALL):
         return False
-    return address.is_global
+    return address.is_global and (isinstance(address, IPv4Address) or address in _UNICAST)
