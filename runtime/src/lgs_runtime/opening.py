@@ -275,6 +275,8 @@ class _Opening:
         )
         await self.patiently(heartbeat.start)
         self._stack.push_async_callback(heartbeat.close)
+        # What must not wait for a warm-up, nor for an application that never starts, is left to others.
+        await self.patiently(lambda: services.storage.queue.leave(settings.replica_id))
 
     async def patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """What a step of the start gives, waiting for a database that is still starting, or has gone again

@@ -7,7 +7,7 @@ import asyncio
 import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from lgs_runtime.background.cleanup import Cleanup
+from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.graphs.registry import default_assistant_id
 from lgs_runtime.model import Finished, NewRun, Outcome, QueueLimits, Run
+from lgs_runtime.opening import open_services
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
 from lgs_runtime.streams.events import FROM_START
@@ -565,6 +567,51 @@ async def test_a_run_whose_end_is_refused_is_not_executed_again_and_ends_when_it
     assert "could not be stored" in ended.error
     assert ran(tmp_path) == ["one", "two", "three"]
     assert not [line for line in said if line["event"] == "run.found"]
+
+
+async def test_a_canary_that_is_still_starting_leaves_its_threads_to_the_others(
+    settings: Settings, new_replica: NewReplica, tmp_path: Path
+) -> None:
+    """Its warm-up may take minutes, and its application's start have no end."""
+    stable = await new_replica("stable", revision="1")
+    own = replace(settings, replica_id="canary", revision="2", canary_percent=100)
+    async with AsyncExitStack() as stack:
+        canary = await open_services(own, stack, asyncio.Event())
+        first = await stable.ended(await stable.start("three_steps", given(tmp_path)))
+        await canary.worker.start()
+        second = await stable.ended(await stable.start("three_steps", given(tmp_path)))
+        await canary.worker.drain(0)
+
+    assert [each.metadata["lgs_revision"] for each in (first, second)] == ["1", "2"]
+
+
+async def test_a_canary_that_drains_leaves_its_threads_to_the_others_whatever_becomes_of_the_database(
+    new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others could not be told at first, and then knew nothing of it with a new lease."""
+    stable = await new_replica("stable", revision="1")
+    canary = await new_replica("canary", revision="2", canary_percent=100)
+    held, queue, away = hold(tmp_path, "two"), canary.services.storage.queue, [True]
+    leave = queue.leave
+
+    async def leave_later(replica: str) -> None:
+        if away:
+            away.clear()
+            raise StorageUnavailable("a failover")
+        await leave(replica)
+
+    monkeypatch.setattr(queue, "leave", leave_later)
+    await stable.start("three_steps", given(tmp_path))
+    await until(lambda: canary.services.worker.running() == 1)
+    draining = asyncio.create_task(canary.services.worker.drain(60.0))
+    await stable.start("three_steps", given(tmp_path))
+    await until(lambda: stable.services.worker.running() == 1)
+    await queue.join("canary")  # as a lease that is taken anew has it
+    canary.services.worker.lease_lost()
+    await stable.start("three_steps", given(tmp_path))
+    await until(lambda: stable.services.worker.running() > 1)
+    held.unlink()
+    await draining
 
 
 async def test_a_canary_runs_its_threads_and_leaves_them_to_the_others_as_soon_as_it_drains(

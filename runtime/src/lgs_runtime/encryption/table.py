@@ -70,6 +70,7 @@ TABLE: Final[Mapping[str, Mapping[str, Rule]]] = {
         "claim": Rule(opens=_TO_EXECUTE),
         "take_only": PLAIN,
         "leave": PLAIN,
+        "join": PLAIN,
         "held": Rule(opens=_TO_EXECUTE),
         "finish": Rule({"outcome": runs.outcome}),
         "release": PLAIN,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from lgs_runtime.tracing.tracer import Tracing
 
 STOP_SECONDS = 5.0
+TELL_SECONDS = 0.5
 log = structlog.get_logger(__name__)
 
 
@@ -83,6 +84,7 @@ class Worker:
         self._cleanup = CheckpointCleanup(storage.orphans, checkpointer)
         self._circuits = circuits
         self._attempts: dict[str, Attempt] = {}
+        self._claims = False
         self._stopped = False
         self._background: set[asyncio.Task[None]] = set()
         self.slots = SlotPool(settings.concurrency, self._attempts.keys(), self._wake_up)
@@ -143,6 +145,9 @@ class Worker:
     def lease_lost(self) -> None:
         """Stops everything that executes here, since the runs may be others' by now. Called when a renewal of
         the lease was refused."""
+        if not self._claims:
+            # The lease is a new one, of which the others think that it claims.
+            self._in_background(self._tell())
         known = self._claim_loop.lease_doubtful
         self._claim_loop.lease_lost()
         if known and not self._attempts:
@@ -154,6 +159,7 @@ class Worker:
 
     async def start(self) -> None:
         """Begins to claim. The lease must be held."""
+        await self._claim(True)
         self._claim_loop.start()
 
     async def drain(self, seconds: float | None = None) -> int:
@@ -166,7 +172,7 @@ class Worker:
         self.slots.open = False
         self._metrics.draining()
         await self._claim_loop.stop()
-        await self._leave()
+        await self._claim(False)
         handed_back = self._metrics.released_total
         await self._settle(budget / 2)
         for attempt in list(self._attempts.values()):
@@ -184,12 +190,22 @@ class Worker:
         await asyncio.gather(*self._background, return_exceptions=True)
         return self._metrics.released_total - handed_back
 
-    async def _leave(self) -> None:
-        """What is a canary's, or the others', is not left to one that claims no more."""
-        try:
-            await self._storage.queue.leave(self.replica)
-        except StorageUnavailable as gone:
-            log.warning("replica.did_not_leave", reason=str(gone))
+    async def _claim(self, claims: bool) -> None:
+        """Waits a moment for the others to know of it."""
+        self._claims = claims
+        await asyncio.wait({self._in_background(self._tell())}, timeout=TELL_SECONDS)
+
+    async def _tell(self) -> None:
+        """What is a canary's, or the others', is not left to one that claims nothing: as soon as the storage
+        can be told."""
+        while not self._stopped:
+            tell = self._storage.queue.join if self._claims else self._storage.queue.leave
+            try:
+                await tell(self.replica)
+                break
+            except StorageUnavailable as gone:
+                log.warning("replica.untold", claims=self._claims, reason=str(gone))
+                await asyncio.sleep(TELL_SECONDS)
 
     async def _settle(self, seconds: float) -> None:
         """Waits until nothing executes, at most so long."""

@@ -63,8 +63,11 @@ class Queue(Protocol):
         of a graph that no replica takes wait, and count as `unserved`."""
 
     async def leave(self, replica: str) -> None:
-        """Says that `replica` claims no more runs, until its lease is taken anew: what a canary and the
-        others leave to each other is not left to one that ends."""
+        """Says that `replica` claims no runs, until it joins or its lease is taken anew: what a canary and
+        the others leave to each other is not left to one that ends, or is still starting."""
+
+    async def join(self, replica: str) -> None:
+        """Says that `replica` claims runs from now on."""
 
     async def held(self, replica: str) -> Sequence[Run]:
         """The runs that are `replica`'s by the storage's account: running, and claimed by it. A claim whose

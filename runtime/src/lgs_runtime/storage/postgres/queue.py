@@ -45,6 +45,7 @@ from lgs_runtime.storage.postgres.statements.queue import (
     DELETE_LOST_REPLICAS,
     DEPTH,
     HELD_BY,
+    JOIN,
     LEAVE,
     LOCK_RUNS,
     LOCK_THREADS,
@@ -127,6 +128,9 @@ class PostgresQueue:
 
     async def leave(self, replica: str) -> None:
         await self._database.rows(LEAVE, replica)
+
+    async def join(self, replica: str) -> None:
+        await self._database.rows(JOIN, replica)
 
     async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
         """One statement, again when others were claiming the same runs."""

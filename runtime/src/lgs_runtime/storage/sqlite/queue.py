@@ -37,6 +37,7 @@ from lgs_runtime.storage.sqlite.statements.queue import (
     FLEET,
     HELD,
     HELD_BY,
+    JOIN,
     LEAVE,
     LOST,
     OF_REPLICA,
@@ -79,6 +80,9 @@ class SqliteQueue:
 
     async def leave(self, replica: str) -> None:
         await self._database.write(lambda c: c.execute(LEAVE, {"replica": replica}).rowcount)
+
+    async def join(self, replica: str) -> None:
+        await self._database.write(lambda c: c.execute(JOIN, {"replica": replica}).rowcount)
 
     async def held(self, replica: str) -> Sequence[Run]:
         by = {"replica": replica}

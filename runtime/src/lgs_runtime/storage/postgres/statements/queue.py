@@ -103,6 +103,8 @@ these are locked, to end them."""
 
 LEAVE: Final = "UPDATE lgs_replica SET leaving = true WHERE replica = $1"
 
+JOIN: Final = "UPDATE lgs_replica SET leaving = false WHERE replica = $1"
+
 TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = $2::text[] WHERE replica = $1"
 
 HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = $1 AND status = 'running'"

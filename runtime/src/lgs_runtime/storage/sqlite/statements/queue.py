@@ -31,6 +31,8 @@ WHERE {HOLDS} AND NOT leaving AND EXISTS (SELECT 1 FROM lgs_replica WHERE share 
 
 LEAVE: Final = "UPDATE lgs_replica SET leaving = 1 WHERE replica = :replica"
 
+JOIN: Final = "UPDATE lgs_replica SET leaving = 0 WHERE replica = :replica"
+
 FIRST_OF_LEVELS: Final = " UNION ALL ".join(
     f"""
     SELECT * FROM (SELECT r.run_id, r.level, r.turn, r.rank FROM lgs_run r
