@@ -234,6 +234,23 @@ async def test_what_a_run_computes_several_times_at_once_while_it_is_cleared_is_
     assert cache.statistics.of("graph/node").sets == 0
 
 
+async def test_what_a_run_computes_several_times_is_not_kept_where_another_run_asks_after_the_clearing(
+    new_cache: NewCache,
+) -> None:
+    nodes = ResponseCache(new_cache(), "graph")
+    [first, equal, asked_later] = [(("node",), "".join(("k", "ey"))) for _ in range(3)]
+    nodes.get([first])
+    await nodes.aclear()
+    nodes.get([asked_later])
+
+    nodes.set({first: ("old", None)})
+    nodes.set({equal: ("old", None)})
+
+    assert nodes.get([(("node",), "key")]) == {}
+    nodes.set({asked_later: ("new", None)})
+    assert nodes.get([(("node",), "key")]) == {(("node",), "key"): "new"}
+
+
 async def test_a_node_that_several_fetch_at_once_is_computed_again_when_a_run_ends_without_it(
     new_cache: NewCache,
 ) -> None:

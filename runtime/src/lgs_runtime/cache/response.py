@@ -54,7 +54,8 @@ class AllBegun:
         self._begun: dict[int, Begun] = {}
         """By identity: each key is held, so that none that comes later has its identity."""
         self._since: dict[FullKey, int] = {}
-        """The latest of equal keys: LangGraph asks once for those of a step that are equal."""
+        """The first of equal keys: LangGraph asks once for those of a step that are equal, and whose run
+        computes another of them is not known."""
         self._lock = threading.Lock()
         copied(self)
 
@@ -67,8 +68,8 @@ class AllBegun:
         _, key = full
         with self._lock:
             begun = self._begun.setdefault(id(key), Begun(key, place, times))
-            self._since.pop(full, None)
-            self._since[full] = begun.since
+            first = self._since.pop(full, begun.since)
+            self._since[full] = min(first, begun.since)
             for known in (self._begun, self._since):
                 if len(known) > MOST_BEGUN:
                     del known[next(iter(known))]  # type: ignore[arg-type]
