@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from lgs_crds.reasons import Reason
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import Kind, Manifest, ServiceKey
 from lgs_operator.kube.recorder import EventRecorder
@@ -61,3 +62,17 @@ async def test_a_clock_that_is_set_back_silences_no_service() -> None:
     await emitted(recorder, "later")
 
     assert written.messages == ["first", "after", "and after", "later"]
+
+
+async def test_alerts_that_flap_keep_no_other_event_from_being_heard() -> None:
+    written, clock = Written(), Clock()
+    recorder = EventRecorder(cast(KubeClient, written), "operator-0", now=clock)
+    flaps: tuple[Reason, ...] = ("AlertFiring", "WebhookFailed", "AlertResolved")
+    for number in range(40):
+        for reason in flaps:
+            await recorder.emit(KEY, "u1", "Warning", reason, f"flap {number}")
+
+    await emitted(recorder, "a release does not work")
+
+    assert len(written.messages) == 26
+    assert written.messages[-1] == "a release does not work"

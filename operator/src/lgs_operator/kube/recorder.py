@@ -1,7 +1,8 @@
 """Kubernetes Events about a service: what happened and why, for `kubectl describe`.
 
 The same thing again raises the count of its Event. Each service has 25 at once and one more each five
-seconds; beyond that Events are dropped. An Event that can't be written is logged and never stops the work.
+seconds, and as many for its alerts, which may flap; beyond that Events are dropped. An Event that can't be
+written is logged and never stops the work.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
@@ -26,6 +28,8 @@ _BURST = 25.0
 _REFILL_SECONDS = 5.0
 _REMEMBERED = 4096
 _LONGEST_MESSAGE = 1000
+_OF_ALERTS: Final[frozenset[Reason]] = frozenset({"AlertFiring", "AlertResolved", "WebhookFailed"})
+"""What a manifest's own rules say, as often as they like: it takes no other Event's place."""
 
 
 @dataclass
@@ -53,13 +57,13 @@ class EventRecorder:
         self._identity = identity
         self._now = now
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, bool], _Bucket] = OrderedDict()
 
     async def emit(self, key: ServiceKey, uid: str, kind: EventType, reason: Reason, message: str) -> None:
         """Says that something happened to the service."""
         message = message[:_LONGEST_MESSAGE]
         log.info("event", service=f"{key.namespace}/{key.name}", type=kind, reason=reason, message=message)
-        if not self._allowed(uid):
+        if not self._allowed(uid, of_alerts=reason in _OF_ALERTS):
             return
         try:
             await self._write(key, uid, kind, reason, message)
@@ -110,9 +114,9 @@ class EventRecorder:
             "reportingInstance": self._identity,
         }
 
-    def _allowed(self, uid: str) -> bool:
+    def _allowed(self, uid: str, *, of_alerts: bool) -> bool:
         now = self._now()
-        bucket = self._buckets.setdefault(uid, _Bucket(_BURST, now))
+        bucket = self._buckets.setdefault((uid, of_alerts), _Bucket(_BURST, now))
         # A clock that was set back takes nothing away: until it came there again nothing would be said.
         refill = max(0.0, (now - bucket.at).total_seconds()) / _REFILL_SECONDS
         bucket.tokens, bucket.at = min(_BURST, bucket.tokens + refill), now
