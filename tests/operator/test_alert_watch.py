@@ -24,6 +24,7 @@ from lgs_operator.backoff import Backoff
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.observer import with_canary
+from lgs_operator.scaling import Memory
 from lgs_operator.status.alerts import alerts_view, states_before
 from lgs_operator.webhook_calls import NotTaken, WebhookCaller
 from support.alerts import SECRET, observed, replica, rule, spec
@@ -258,6 +259,26 @@ def test_of_what_fires_the_next_operator_knows_all() -> None:
     after = evaluate(Evaluation(), wanted, observed(START, replica(at=START, waiting=20)), START)
 
     (line,) = alerts_view(after).alerts
-    kept = states_before({"alerts": [line.model_dump(by_alias=True, exclude_none=True)]})
+    kept = states_before({"alerts": [line.model_dump(by_alias=True, exclude_none=True)]}, START + 60)
 
     assert kept == after.states
+
+
+@pytest.mark.parametrize("away", [60, 86_400])
+async def test_the_time_without_an_operator_or_of_a_pause_does_not_count(away: float) -> None:
+    """It was so for 30 seconds of 60, and then nobody looked."""
+    slow = rule(**{"for": "60s"})
+    async with watching() as first:
+        for _ in range(7):
+            (line,) = await first.sees(20, slow)
+    memory = Memory(at=first.now).to_json()
+    status = {
+        "alerts": [line.model_dump(by_alias=True, exclude_none=True)],
+        "scaling": {"memory": memory},
+    }
+
+    async with watching() as second:
+        second.now = first.now + away
+        states = [(await second.sees(20, slow, before=status))[0].state for _ in range(8)]
+
+    assert states == ["Pending"] * 6 + ["Firing"] * 2

@@ -63,7 +63,7 @@ class AlertWatch:
             self._webhooks.forget(*key)
             watched = None
         if watched is None:
-            kept = Evaluation(states=states_before(before))
+            kept = Evaluation(states=states_before(before, now))
             watched = self._watched[key] = _Watched(uid, kept, AlertsView())
         # a manifest that says something new is followed at once
         wanted = definitions(service.spec)

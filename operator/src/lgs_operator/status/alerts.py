@@ -4,7 +4,7 @@ changed. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from lgs_crds.reasons import Reason
@@ -14,6 +14,7 @@ from lgs_operator.alerting.evaluation import Change, Evaluation
 from lgs_operator.alerting.notification import described
 from lgs_operator.alerting.states import AlertState
 from lgs_operator.kube.kinds import EventType
+from lgs_operator.scaling import Memory
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,21 @@ def _line(definition: Definition, state: AlertState) -> AlertStatus | None:
     )
 
 
-def states_before(status: Mapping[str, object]) -> dict[str, AlertState]:
-    """The states that an earlier operator wrote. What fired goes on firing, and is not told again."""
-    found: Iterable[AlertStatus] = status_before(status).alerts or ()
-    return {each.name: _state(each) for each in found}
+def states_before(status: Mapping[str, object], now: float) -> dict[str, AlertState]:
+    """The states that were written before this operator came, or the service was paused. What fired goes on
+    firing, and is not told again; of what is about to fire the time since replicas were measured last does
+    not count."""
+    before = status_before(status)
+    measured = Memory.from_json(before.scaling.memory if before.scaling else None).at
+    found: Iterable[AlertStatus] = before.alerts or ()
+    return {each.name: _without(_state(each), measured, now) for each in found}
+
+
+def _without(state: AlertState, measured: float | None, now: float) -> AlertState:
+    if state.phase != "Pending":
+        return state
+    unknown = now - max(measured or 0.0, state.since)
+    return replace(state, at=now, since=min(now, state.since + max(0.0, unknown)))
 
 
 def _state(line: AlertStatus) -> AlertState:
