@@ -183,7 +183,8 @@ async def test_another_service_of_the_name_tells_nothing_of_the_one_before() -> 
         await service.sees(20, rule(webhook=webhook(WRONG)))
         await service.calls(1)
 
-        assert await service.sees(0, rule(name="Other", webhook=webhook(RIGHT)), uid="2") == []
+        late = {"alerts": [{"name": "Other", "state": "Firing", "unsent": "firing"}]}
+        assert await service.sees(0, rule(name="Other", webhook=webhook(RIGHT)), uid="2", before=late) == []
 
         await until(lambda: not service.webhooks._lines, "the one before is told of for ever")
         assert service.told.calls == [(WRONG, "firing")]

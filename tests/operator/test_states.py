@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from lgs_crds import LangGraphService, parse
 from lgs_operator.kube.kinds import ServiceKey
+from lgs_operator.status.scaling import ScalingView
 from lgs_operator.status.states import ServiceState, ServiceStates
 
 KEY, OTHER = ServiceKey("team", "support"), ServiceKey("team", "sales")
@@ -55,3 +59,27 @@ def test_a_service_that_is_gone_is_forgotten_and_one_of_its_name_begins_anew() -
     states.forget(OTHER)
 
     assert states.of(KEY) == ServiceState()
+
+
+def service(uid: str) -> LangGraphService:
+    metadata = {"name": "support", "namespace": "team", "uid": uid}
+    document = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService", "metadata": metadata}
+    return parse({**document, "spec": {"image": "example.com/support:1"}})
+
+
+@pytest.mark.parametrize("halted", [False, True])
+def test_a_service_that_gets_a_name_anew_has_nothing_of_the_one_before(halted: bool) -> None:
+    """It was deleted and made again before anybody saw that it was gone: its alerts fire no more, and its
+    load is another."""
+    states = ServiceStates()
+    states.work_on(KEY, service("1"))
+    states.of(KEY).scaling = before = ScalingView(queue=7)
+    states.work_on(KEY, service("1"))
+    assert states.seen(KEY).scaling is before
+    if halted:
+        states.halt(KEY)
+
+    states.work_on(KEY, service("2"))
+
+    assert states.seen(KEY).scaling is None
+    assert states.manifests()[KEY].metadata.uid == "2"

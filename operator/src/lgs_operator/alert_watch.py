@@ -59,9 +59,10 @@ class AlertWatch:
         uid = service.metadata.uid or ""
         watched = self._watched.get(key)
         if watched is not None and watched.uid != uid:
-            # another service of its name: what was to be told of the one before is told no more
+            # another service of its name: what was to be told of the one before is told no more, nor is
+            # what the status still says of that
             self._webhooks.forget(*key)
-            watched = None
+            watched = self._watched[key] = _Watched(uid, Evaluation(), AlertsView())
         if watched is None:
             kept = Evaluation(states=states_before(before, now))
             watched = self._watched[key] = _Watched(uid, kept, AlertsView())

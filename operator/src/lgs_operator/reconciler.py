@@ -125,7 +125,7 @@ class Reconciler:
         watched: tuple[Reference, ...] = (),
     ) -> float | None:
         """`watched`: what else than its own references is read, since a change of it matters."""
-        self._states.of(key).manifest = service
+        self._states.work_on(key, service)
         await self._state.read_secrets(key)
         contents, missing = await self._state.referenced.read(key, references(service.spec), watched)
         missing = (pin, *missing) if isinstance(pin, MissingReference) else missing

@@ -20,6 +20,8 @@ class ServiceState:
     manifest: LangGraphService | None = None
     observed: ObservedService | None = None
     scaling: ScalingView | None = None
+    uid: str | None = None
+    """Of the service that was worked on last."""
 
 
 class ServiceStates:
@@ -40,6 +42,13 @@ class ServiceStates:
         """The services that are worked on."""
         known = ((key, state.manifest) for key, state in self._states.items())
         return {key: manifest for key, manifest in known if manifest is not None}
+
+    def work_on(self, key: ServiceKey, service: LangGraphService) -> None:
+        """This is its manifest now. Of another service that had its name before nothing stands."""
+        state = self.of(key)
+        if state.uid not in (None, service.metadata.uid):
+            state = self._states[key] = ServiceState()
+        state.manifest, state.uid = service, service.metadata.uid
 
     def halt(self, key: ServiceKey) -> None:
         """The service is not worked on until it is reconciled again; what the autoscaler said stands."""
