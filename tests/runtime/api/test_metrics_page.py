@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from lgs_operator.scaling.exposition import parse
-from lgs_operator.scaling.scrape import METRICS_PATH
+from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 from support import prometheus
@@ -46,7 +46,8 @@ async def test_the_page_says_what_models_took_and_what_the_application_counts(al
     asks: Any = {"messages": [{"role": "user", "content": "trace"}]}
     async with open_replica(alone) as opened:
         await opened.client.runs.wait(None, "agent", input=asks)
-        page, of_the_autoscaler = await page_of(opened), await page_of(opened, METRICS_PATH)
+        page = await page_of(opened)
+        of_the_autoscaler, with_usage = await page_of(opened, METRICS_PATH), await page_of(opened, USAGE_PATH)
 
     values = values_in(page)
     assert values["lgs_model_calls_total", "agent", "stub-1", "success"] == 2
@@ -54,7 +55,11 @@ async def test_the_page_says_what_models_took_and_what_the_application_counts(al
     assert values["lgs_model_tokens_total", "agent", "output", "stub-1"] == 10
     assert values["orders_taken_total", "north"] >= 1
     assert "orders_taken" not in of_the_autoscaler
-    assert parse(of_the_autoscaler, "a", 0.0) == replace(parse(page, "a", 0.0), loop_lag=ANY)
+    whole = replace(parse(page, "a", 0.0), loop_lag=ANY)
+    assert whole.tokens == 24
+    assert parse(with_usage, "a", 0.0) == whole
+    unasked = {"cache_hits": None, "cache_misses": None, "tokens": None}
+    assert parse(of_the_autoscaler, "a", 0.0) == replace(whole, **unasked)
 
 
 async def test_the_page_says_which_node_of_which_graph_raised_what(alone: Settings) -> None:
