@@ -110,6 +110,16 @@ async def test_without_the_other_side_each_takes_all(service: Service) -> None:
     assert await claimed(service, "stable") == second
 
 
+async def test_a_replica_that_begins_to_claim_again_is_left_its_share(release: Service) -> None:
+    canarys = thread(True)
+    await release.storage.queue.leave("canary")
+    await release.storage.queue.join("canary")
+    await release.enqueue(canarys)
+
+    assert await claimed(release, "stable") == set()
+    assert await claimed(release, "canary") == {canarys}
+
+
 async def test_nothing_is_left_to_a_replica_that_claims_no_more_or_is_lost(
     release: Service, open_another: Another, lease_runs_out: RunsOut
 ) -> None:

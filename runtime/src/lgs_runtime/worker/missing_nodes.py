@@ -98,8 +98,15 @@ def asks(found: CheckpointTuple) -> bool:
 
 
 def waiting_questions(found: CheckpointTuple) -> Mapping[str, Any]:
-    """The interrupts beside a checkpoint that nobody has answered, by their tasks: what each has asked last
-    that has not ended. One whose first question was answered may have asked another."""
+    """The interrupts beside a checkpoint that nobody has answered, by their tasks."""
+    answered = {task_id for task_id, channel, _ in found.pending_writes or () if channel == RESUME}
+    asked = {} if NULL_TASK in answered else last_questions(found)
+    return {task_id: questions for task_id, questions in asked.items() if task_id not in answered}
+
+
+def last_questions(found: CheckpointTuple) -> Mapping[str, Any]:
+    """What each task beside a checkpoint that has not ended has asked last, answered or not: one whose first
+    question was answered may have asked another."""
     writes = found.pending_writes or ()
     ended = {task_id for task_id, channel, _ in writes if channel not in (ERROR, ERROR_OF, INTERRUPT, RESUME)}
     return {

@@ -37,10 +37,10 @@ from lgs_runtime.worker.missing_nodes import (
     NULL_TASK,
     RESUME,
     asks,
+    last_questions,
     missing_nodes,
     refuse_missing,
     refuse_unknown_goto,
-    waiting_questions,
 )
 from lgs_runtime.worker.questions import addressed, answers_by_id, refuse_unknown
 from lgs_runtime.worker.states import with_handlers
@@ -209,9 +209,7 @@ async def _after_a_command(
     before, now = _written(found, task_id, MARK), _progress(found)
     grown = {name for name, count in now.items() if count != before.get(name)}
     given = _written(found, task_id, GIVEN) or ()
-    waiting = {
-        one.id for name, asked in waiting_questions(found).items() if name not in grown for one in asked
-    }
+    waiting = {one.id for name, asked in last_questions(found).items() if name not in grown for one in asked}
     if left := waiting.intersection(given):
         resume = command["resume"]
         answers = {name: resume[name] if answers_by_id(resume) else resume for name in left}

@@ -13,7 +13,7 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 from lgs_runtime.checkpoint.configs import namespace_of
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.worker.missing_nodes import RESUME, waiting_questions
+from lgs_runtime.worker.missing_nodes import RESUME, last_questions
 
 
 async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
@@ -39,7 +39,7 @@ async def with_handlers(graph: Graph, state: StateSnapshot) -> StateSnapshot:
     if not failed or not isinstance(graph.checkpointer, BaseCheckpointSaver):
         return state
     found = await graph.checkpointer.aget_tuple(state.config)
-    asked = waiting_questions(found) if found is not None else {}
+    asked = last_questions(found) if found is not None else {}
     others = {task.id for task in state.tasks}
     handlers = {task_id: each for task_id, each in asked.items() if task_id not in others}
     if not handlers:
