@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from lgs_operator.local.service import Options, read
-from support.up import Up
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
+from support.up import Up, up_with_example
 
 MANIFEST = """
 apiVersion: lgs.dev/v1alpha1
@@ -28,15 +25,8 @@ spec:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    folder = tmp_path / "tried"
-    folder.mkdir()
-    shutil.copy(EXAMPLE, folder / "graph.py")
-    (folder / "service.yaml").write_text(MANIFEST)
-    it = Up(folder)
-    try:
+    with up_with_example(tmp_path / "tried", MANIFEST) as it:
         yield it
-    finally:
-        it.close()
 
 
 def test_a_split_service_is_played_by_replicas_that_do_both_and_by_one_at_least(tmp_path: Path) -> None:

@@ -15,9 +15,8 @@ from lgs_operator.local.machine import left_over
 from lgs_operator.local.service import Options
 from lgs_operator.local.supervisor import Supervisor
 from lgs_operator.local.view import View
-from support.up import Up
+from support.up import Up, up_with_example
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
 MANIFEST = """
 apiVersion: lgs.dev/v1alpha1
 kind: LangGraphService
@@ -32,15 +31,8 @@ spec:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    folder = tmp_path / "service"
-    folder.mkdir()
-    shutil.copy(EXAMPLE, folder / "graph.py")
-    (folder / "service.yaml").write_text(MANIFEST)
-    it = Up(folder)
-    try:
+    with up_with_example(tmp_path / "service", MANIFEST) as it:
         yield it
-    finally:
-        it.close()
 
 
 def test_it_serves_and_a_change_of_the_code_replaces_every_worker_with_its_sessions_intact(up: Up) -> None:

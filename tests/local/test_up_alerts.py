@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,9 +11,8 @@ import orjson
 import pytest
 
 from support.alerts import SECRET
-from support.up import Up
+from support.up import Up, up_with_example
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
 MANIFEST = """
 apiVersion: lgs.dev/v1alpha1
 kind: LangGraphService
@@ -66,16 +64,9 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def up(tmp_path: Path, receiver: Receiver) -> Iterator[Up]:
-    folder = tmp_path / "service"
-    folder.mkdir()
-    shutil.copy(EXAMPLE, folder / "graph.py")
     url = f"http://127.0.0.1:{receiver.server_address[1]}/told"
-    (folder / "service.yaml").write_text(MANIFEST.replace("URL", url))
-    it = Up(folder)
-    try:
+    with up_with_example(tmp_path / "service", MANIFEST.replace("URL", url)) as it:
         yield it
-    finally:
-        it.close()
 
 
 def test_an_alert_fires_and_ends_here_as_in_a_cluster(up: Up, receiver: Receiver) -> None:

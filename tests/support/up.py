@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,6 +21,7 @@ import httpx
 from support.leases import LONG_SECONDS
 
 PATIENCE_SECONDS = 120
+EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
 
 
 class Up:
@@ -103,3 +106,16 @@ class Up:
         self.client.close()
         if self.process is not None:
             self.end(signal.SIGTERM)
+
+
+@contextmanager
+def up_with_example(folder: Path, manifest: str) -> Iterator[Up]:
+    """`lgs up`, not started yet, on a new folder with the example's graph and this manifest."""
+    folder.mkdir()
+    shutil.copy(EXAMPLE, folder / "graph.py")
+    (folder / "service.yaml").write_text(manifest)
+    it = Up(folder)
+    try:
+        yield it
+    finally:
+        it.close()
