@@ -79,10 +79,15 @@ SESSION_SETTINGS: Final = {
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "idle_in_transaction_session_timeout": "15000",
+    "enable_seqscan": "off",
+    "jit": "off",
 }
 """Settings of each session at the server. A replica whose node loses its power closes no connection:
-without these its open transaction would hold its locks for hours, and the replica that takes over its runs
-would wait for them."""
+without the first its open transaction would hold its locks for hours, and the replica that takes over its
+runs would wait for them. Nor is a table read as a whole where an index will do: a plan is kept that was made
+when the table was empty, and the table of a service that has just begun grows to thousands of rows before
+PostgreSQL counts them. What can only be read as a whole costs a fortune by that setting, which is no reason
+to compile the statement."""
 TRANSACTION_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = 15000"
 """The same for a transaction whose session is not ours; the pooler keeps alive its connections itself."""
 NO_SETTINGS: Final[Mapping[str, str]] = {}
