@@ -1,7 +1,7 @@
 """A replica's metrics page, as Prometheus text, to a sample. Names: docs/architecture.md.
 
-Only the lines that the law reads are parsed, and of their labels only `le`: a page takes a tenth of a
-millisecond that way, where a parser of the whole format takes several. A series that is absent is None where
+Only the lines that the law reads are parsed, and what a series is by its name and labels is worked out once
+for all pages that have it, since replicas differ in their values alone. A series that is absent is None where
 absence says something, never 0. Pure; a page that is not one of ours raises `NotOurMetrics`: also one whose
 numbers no replica can have, since what comes of them would be the whole service's.
 """
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import lru_cache
 from itertools import islice
 from math import inf, isfinite
-from typing import Final
+from typing import Final, NamedTuple
 
 from lgs_operator.scaling.histogram import Histogram
 from lgs_operator.scaling.samples import PRIORITIES, ByPriority, ReplicaSample
@@ -45,14 +46,18 @@ USAGE: Final = (CACHE, TOKENS)
 _USAGE: Final = re.compile(
     rf"^({'|'.join(USAGE)})\{{([^\r\n]*)\}} (\d+(?:\.\d+)?(?:e\+\d+)?)\r?$", re.MULTILINE
 )
-_OURS: Final = re.compile(rf"^(?:{'|'.join(sorted(_NAMES))})(?=[ {{])[^\r\n]*", re.MULTILINE)
+_OURS: Final = re.compile(rf"(?:{'|'.join(sorted(_NAMES))})(?=[ {{])[^\r\n]*")
 _WHOLE: Final = ("_total", "_bucket", "_count")
 MOST_SERIES: Final = 2000
 MOST: Final = 1e12
 """Of anything that is counted or measured; sums of such numbers stay numbers."""
-_CIRCUIT: Final = re.compile(rf"^{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?$", re.MULTILINE)
+_CIRCUIT: Final = re.compile(rf"{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 LONGEST_NAME: Final = 253
+LONGEST_SERIES: Final = 300
+"""Of names with labels that are kept; a replica's own are shorter."""
+_PREFIXES: Final = ("lgs_", "process_")
+_SERIES: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})?")
 _LINE: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})? (\S+)(?: -?\d+)?(?: #.*)?")
 _BY_PRIORITY: Final = frozenset(("lgs_queue_depth", "lgs_queue_oldest_seconds", "lgs_runs_arrived_total"))
 _PRIORITY: Final = re.compile(r'(?:^|,) *priority="([^"]*)"')
@@ -64,6 +69,16 @@ class NotOurMetrics(ValueError):
     """The page is no Prometheus text, or lacks `lgs_slots`, which every replica has."""
 
 
+class _Series(NamedTuple):
+    """What a line is about. `bound` is of a bucket of `name`, a histogram."""
+
+    name: str
+    bound: float | None
+    priority: str | None
+    is_failure: bool
+    is_whole: bool
+
+
 class _Page:
     """What a page says, series by series. Raises `NotOurMetrics`."""
 
@@ -73,12 +88,62 @@ class _Page:
         self.failed = 0.0
         self._by_priority: dict[str, dict[str, float]] = defaultdict(dict)
         self._buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
-        for count, ours in enumerate(_OURS.finditer(text)):
-            if count == MOST_SERIES:
-                raise NotOurMetrics(f"metrics of {replica}: more than {MOST_SERIES} series of ours")
-            self._add(ours[0], replica)
+        self.circuits: dict[tuple[str, str], str] = {}
+        self._read(text, replica)
         if "lgs_slots" not in self.totals:
             raise NotOurMetrics(f"metrics of {replica} lack lgs_slots; is it a LangGraphService runtime?")
+
+    def _read(self, text: str, replica: str) -> None:
+        """Line by line: a line feed ends one, and a carriage return what is read of it."""
+        count = circuits = 0
+        for whole in text.split("\n"):
+            if not whole.startswith(_PREFIXES):
+                continue
+            if whole.startswith(CIRCUITS):
+                circuits += self._add_circuit(whole) if circuits < MOST_SERIES else 0
+                continue
+            line = whole.partition("\r")[0] if "\r" in whole else whole
+            name, _, number = line.rpartition(" ")
+            series = _series(name) if len(name) <= LONGEST_SERIES else None
+            if series is not None and self._take(series, number):
+                count += 1
+            elif (ours := _OURS.match(line)) is not None:
+                count += 1
+                self._add(ours[0], replica)
+            if count > MOST_SERIES:
+                raise NotOurMetrics(f"metrics of {replica}: more than {MOST_SERIES} series of ours")
+
+    def _take(self, series: _Series, number: str) -> bool:
+        """Whether it was a plain line with a number that can be; `_add` says what is wrong with another."""
+        name, bound, priority, is_failure, is_whole = series
+        try:
+            value = float(number)
+        except ValueError:
+            return False
+        if not 0 <= value <= MOST or (is_whole and not value.is_integer()) or number != number.strip():
+            return False
+        if bound is not None:
+            self._buckets[name][bound] += value
+            return True
+        if priority is not None:
+            self._by_priority[name][priority] = value
+        if is_failure:
+            self.failed += value
+        totals, largest = self.totals, self.largest
+        totals[name] = totals.get(name, 0.0) + value
+        if value >= largest.get(name, 0.0):
+            largest[name] = value
+        return True
+
+    def _add_circuit(self, line: str) -> bool:
+        """The state of a circuit, by its kind and name."""
+        found = _CIRCUIT.fullmatch(line)
+        if found is None:
+            return False
+        of = dict(_LABEL.findall(found[1]))
+        if of.keys() >= {"kind", "circuit", "state"}:
+            self.circuits[of["kind"], of["circuit"][:LONGEST_NAME]] = of["state"]
+        return True
 
     def _add(self, line: str, replica: str) -> None:
         name = line[: _end_of_name(line)]
@@ -89,6 +154,7 @@ class _Page:
         _must_be_possible(name, value, line, replica)
         if name.endswith("_bucket"):
             self._buckets[name.removesuffix("_bucket")][_bound(found, line, replica)] += value
+            return
         if name in _BY_PRIORITY and found is not None and (of := _PRIORITY.search(found[2] or "")):
             self._by_priority[name][of[1]] = value
         if name == "lgs_runs_finished_total" and found is not None and _FAILED.search(found[2] or ""):
@@ -114,7 +180,7 @@ class _Page:
 def parse(text: str, replica: str, at: float) -> ReplicaSample:
     """The sample in `text`, asked of `replica` at `at` (seconds since the epoch). Raises `NotOurMetrics`."""
     page = _Page(text, replica)
-    found, circuits = _usage(text), _circuits(text)
+    found, circuits = _usage(text), page.circuits
     totals, largest = page.totals, page.largest
     return ReplicaSample(
         replica=replica,
@@ -148,16 +214,6 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
     )
 
 
-def _circuits(text: str) -> dict[tuple[str, str], str]:
-    """The state of each circuit, by its kind and name."""
-    found = (dict(_LABEL.findall(line[1])) for line in islice(_CIRCUIT.finditer(text), MOST_SERIES))
-    return {
-        (of["kind"], of["circuit"][:LONGEST_NAME]): of["state"]
-        for of in found
-        if of.keys() >= {"kind", "circuit", "state"}
-    }
-
-
 def _not_closed(circuits: dict[tuple[str, str], str]) -> frozenset[str]:
     """The graphs whose circuits are open, or half-open."""
     return frozenset(
@@ -177,6 +233,28 @@ def _usage(text: str) -> dict[tuple[str, str], float]:
         if value <= MOST:
             sums[line[1], result] = sums.get((line[1], result), 0.0) + value
     return sums
+
+
+@lru_cache(maxsize=4096)
+def _series(text: str) -> _Series | None:
+    """What a name with its labels is; None where it is none of ours, or not so plain that it could be
+    kept."""
+    found = _SERIES.fullmatch(text)
+    if found is None or found[1] not in _NAMES:
+        return None
+    name, labels = found[1], found[2] or ""
+    is_whole = name.endswith(_WHOLE)
+    if name.endswith("_bucket"):
+        within = _BOUND.search(labels)
+        try:
+            bound = float(within[1]) if within else -1.0
+        except ValueError:
+            return None
+        is_bound = 0 <= bound <= MOST or bound == inf
+        return _Series(name.removesuffix("_bucket"), bound, None, False, is_whole) if is_bound else None
+    of = _PRIORITY.search(labels) if name in _BY_PRIORITY else None
+    failed = name == "lgs_runs_finished_total" and _FAILED.search(labels) is not None
+    return _Series(name, None, of[1] if of else None, failed, is_whole)
 
 
 def _end_of_name(line: str) -> int:
