@@ -40,6 +40,7 @@ def spec(**more: Any) -> Spec:
 WHOLE = spec(
     scaling={"target": {"p95LatencySeconds": 5, "byPriority": {"low": {"queueWaitSeconds": 600}}}},
     cache={"redis": {"managed": {}}},
+    observability={"slo": {"availability": 0.9, "p95Seconds": 5}},
 )
 SERVICE_ALERTS = service_alerts(Replicas("team", "support"), WHOLE)
 ALERTS = {each.name: each for each in (*SERVICE_ALERTS, *OPERATOR_ALERTS)}
@@ -81,6 +82,7 @@ NORMAL: Mapping[str, str] = {
     replica("lgs_run_latency_seconds_bucket", 'le="1.0"'): f"0+30{HOUR}",
     replica("lgs_run_latency_seconds_bucket", 'le="5.0"'): f"0+31{HOUR}",
     replica("lgs_run_latency_seconds_bucket", 'le="+Inf"'): f"0+31{HOUR}",
+    replica("lgs_run_latency_seconds_count"): f"0+31{HOUR}",
     replica("lgs_queue_depth_errors_total"): f"0{HOUR}",
     replica("lgs_cache_redis_up"): f"1{HOUR}",
     replica("lgs_circuit_state", 'kind="graph"', 'circuit="agent"', 'state="open"'): f"0{HOUR}",
@@ -138,6 +140,27 @@ def _down(kind: str, reason: str) -> Mapping[str, str]:
     }
 
 
+def _ended(success: int, error: int) -> Mapping[str, str]:
+    """So many runs in each quarter of a minute."""
+    return {
+        replica("lgs_runs_finished_total", 'status="success"'): f"0+{success}{HOUR}",
+        replica("lgs_runs_finished_total", 'status="error"'): f"0+{error}{HOUR}",
+        replica("lgs_runs_rejected_total", 'priority="normal"'): f"0{HOUR}",
+    }
+
+
+def _took(within: int, runs: int) -> Mapping[str, str]:
+    """So many of the runs took five seconds at most."""
+    return {
+        replica("lgs_run_latency_seconds_bucket", 'le="5.0"'): f"0+{within}{HOUR}",
+        replica("lgs_run_latency_seconds_count"): f"0+{runs}{HOUR}",
+    }
+
+
+WELL = "times as fast as 30 days allow, in which 90 % of the runs are to have ended well."
+IN_TIME = (
+    "times as fast as 30 days allow, in which 95 % of the runs are to have taken no longer than promised."
+)
 SEE = "`kubectl describe lgs support -n team` has the message."
 PRIORITY = {"priority": "normal"}
 FIRING: Mapping[str, Fires] = {
@@ -195,6 +218,10 @@ FIRING: Mapping[str, Fires] = {
         {replica("up"): f"0{HOUR}", replica("up", pod="support-2"): f"1{HOUR}"},
         "1 replicas do not answer Prometheus at /metrics.",
     ),
+    "LGSAvailabilityBudgetBurnsFast": Fires(_ended(1, 9), f"It goes 9 {WELL}"),
+    "LGSAvailabilityBudgetBurnsSlowly": Fires(_ended(6, 4), f"It goes 4 {WELL}"),
+    "LGSLatencyBudgetBurnsFast": Fires(_took(1, 10), f"It goes 18 {IN_TIME}"),
+    "LGSLatencyBudgetBurnsSlowly": Fires(_took(8, 10), f"It goes 4 {IN_TIME}"),
     "LGSServiceNotReady": Fires(
         _down("Ready", "CrashLoopBackOff"), f"No replica takes work: CrashLoopBackOff. {SEE}"
     ),
@@ -334,6 +361,10 @@ def test_an_alert_that_could_never_fire_is_not_made() -> None:
     names = {each.name for each in service_alerts(Replicas("team", "support"), spec())}
 
     assert set(ALERTS) - names - {each.name for each in OPERATOR_ALERTS} == {
+        "LGSAvailabilityBudgetBurnsFast",
+        "LGSAvailabilityBudgetBurnsSlowly",
+        "LGSLatencyBudgetBurnsFast",
+        "LGSLatencyBudgetBurnsSlowly",
         "LGSLatencyOverTarget",
         "LGSRedisAway",
     }

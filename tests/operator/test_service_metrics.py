@@ -95,3 +95,18 @@ def test_an_alert_has_a_series_while_the_status_has_it_whoever_wrote_that() -> N
         f"lgs_operator_service_alert_firing{{{cold}}}": "0.0",
     }
     assert not any("alert" in name for name in series(metrics))
+
+
+def test_an_objective_has_what_is_left_of_its_error_budget() -> None:
+    metrics = Metrics()
+    left = {"availability": 0.75, "latency": -0.5}
+    kept = [{"name": name, "objective": 0.9, "budgetLeft": each} for name, each in left.items()]
+
+    metrics.by_service.reported(SUPPORT, status() | {"slo": {"objectives": kept}})
+
+    told = {name: value for name, value in series(metrics).items() if "error_budget" in name}
+    labels = 'namespace="team",objective="{}",service="support"'
+    assert told == {
+        f"lgs_operator_service_error_budget_left{{{labels.format(name)}}}": str(each)
+        for name, each in left.items()
+    }

@@ -156,3 +156,15 @@ async def test_what_was_seen_last_stays_while_the_api_server_is_away(monkeypatch
     first, away, later = (out.getvalue().index(said) for said in ("support", "nobody there", "later"))
     assert first < away < later
     assert out.getvalue().index("support", first + 1) < away, "the table stays above what is wrong"
+
+
+def test_a_service_with_objectives_shows_what_is_left_of_its_error_budget() -> None:
+    kept = {"budgetLeft": "-12.5%", "objectives": []}
+    told, silent, none = (
+        service("support", SERVING, **({"slo": kept} if told else {})) for told in (1, 0, 0)
+    )
+    for each in (told, silent):
+        each["spec"]["observability"] = {"slo": {"availability": 0.99}}
+
+    assert [rows([each], NOW)[0].budget for each in (told, silent, none)] == ["-12.5%", "?", ""]
+    assert "error budget" in printed(told) and "-12.5%" in printed(told)

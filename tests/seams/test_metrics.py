@@ -13,6 +13,7 @@ import pytest
 from lgs_operator.alerting.measures import MEASURES
 from lgs_operator.monitoring.selecting import Replicas
 from lgs_operator.monitoring.service_board import service_board
+from lgs_operator.monitoring.slo_alerts import BOUNDS
 from lgs_operator.scaling import Memory, Observation, Policy, decide
 from lgs_operator.scaling.exposition import (
     CACHE,
@@ -32,7 +33,7 @@ from lgs_runtime.breaker.state_machine import Result
 from lgs_runtime.cache.exposition import RESULTS, CacheCollector
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.errors import StorageUnavailable
-from lgs_runtime.metrics import Metrics
+from lgs_runtime.metrics import RUN_BUCKETS, Metrics
 from lgs_runtime.model import Priority, PriorityDepth, QueueDepth
 from lgs_runtime.model_usage import ModelUsage, Tokens
 
@@ -133,6 +134,10 @@ def test_the_series_that_the_operator_reads_are_documented() -> None:
     documented = set(re.findall(r"`(lgs_\w+)`", table))
 
     assert {name for name in (*GAUGES, *COUNTERS, *HISTOGRAMS) if name.startswith("lgs_")} <= documented
+
+
+def test_objectives_of_latency_are_read_between_the_bounds_that_the_histogram_has() -> None:
+    assert BOUNDS == RUN_BUCKETS
 
 
 def test_dashboards_and_alerts_ask_the_cache_for_results_that_it_has() -> None:

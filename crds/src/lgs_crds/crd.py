@@ -120,6 +120,7 @@ def _version() -> dict[str, Any]:
             _column("Age", "date", ".metadata.creationTimestamp"),
             _column("API", "integer", ".status.api.readyReplicas", priority=1),
             _column("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
+            _column("Budget", "string", ".status.slo.budgetLeft", priority=1),
             _column("Endpoint", "string", ".status.endpoint", priority=1),
             _column("Class", "string", ".spec.operatorClass", priority=1),
         ],

@@ -213,6 +213,40 @@ class AlertStatus(StatusPart):
     )
 
 
+class ObjectiveStatus(StatusPart):
+    """An objective of spec.observability.slo, over its window."""
+
+    name: Annotated[str, StringConstraints(max_length=63)] = Field(description="availability or latency.")
+    objective: float = Field(description="Share of the runs that must be good.")
+    measured: float | None = Field(default=None, description="Share of them that was good.")
+    runs: int | None = Field(
+        default=None, description="Runs that were measured.", json_schema_extra={"format": "int64"}
+    )
+    budget_left: float = Field(
+        description="Share of its error budget that is left; below 0 once more than all is used up."
+    )
+
+
+class SloStatus(StatusPart):
+    """How the service keeps spec.observability.slo."""
+
+    budget_left: str | None = Field(
+        default=None, description="What is left of the error budget that is used up most, in percent."
+    )
+    since: str | None = Field(
+        default=None, description="Since when it is measured.", json_schema_extra={"format": "date-time"}
+    )
+    objectives: list[ObjectiveStatus] = Field(
+        default_factory=list,
+        max_length=2,
+        description="Its objectives.",
+        json_schema_extra={"x-list-keys": ["name"]},
+    )
+    memory: str | None = Field(
+        default=None, description="What was counted, as JSON: a new operator continues with this."
+    )
+
+
 class CanaryStatus(StatusPart):
     """The revision that takes the runs of a share of the threads beside the one before it."""
 
@@ -256,6 +290,7 @@ class Status(StatusPart):
         description="Alerts of spec.observability.alerts that fire, are about to, or fired.",
         json_schema_extra={"x-list-keys": ["name"]},
     )
+    slo: SloStatus | None = None
     database: DatabaseStatus | None = None
     backup: BackupStatus | None = None
     restore: RestoreStatus | None = None

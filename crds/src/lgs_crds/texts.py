@@ -33,6 +33,7 @@ _WEBHOOK: Final = (
 )
 _ALERT: Final = r"^[A-Za-z][A-Za-z0-9_]*$"
 _DURATION: Final = r"^(0|[1-9][0-9]{0,4})[smh]$"
+_DAYS: Final = r"^([7-9]|[1-8][0-9]|90)d$"
 _VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -79,6 +80,7 @@ RULES: Final[Mapping[str, str]] = {
     _WEBHOOK: "must be an address such as https://example.com/alerts",
     _ALERT: "must have only letters, digits and '_', and start with a letter",
     _DURATION: "must be a whole number and s, m or h, such as 30s, 5m or 1h",
+    _DAYS: "must be from 7d to 90d",
     _VARIABLE: "must have only letters, digits and '_', and not start with a digit",
 }
 
@@ -100,6 +102,7 @@ Region = Annotated[str, StringConstraints(pattern=_REGION, max_length=64)]
 WebhookAddress = Annotated[str, StringConstraints(pattern=_WEBHOOK, max_length=2048)]
 AlertName = Annotated[str, StringConstraints(pattern=_ALERT, max_length=63)]
 Duration = Annotated[str, StringConstraints(pattern=_DURATION)]
+Days = Annotated[str, StringConstraints(pattern=_DAYS)]
 BackupName = Annotated[str, StringConstraints(pattern=_BACKUP_NAME, max_length=64)]
 
 

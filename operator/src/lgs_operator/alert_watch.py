@@ -18,8 +18,9 @@ from lgs_operator.context import Context
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SECRET, ServiceKey
+from lgs_operator.monitoring.objectives import objectives
 from lgs_operator.scaling import Observation
-from lgs_operator.status.alerts import AlertsView, alert_event, alerts_view, states_before
+from lgs_operator.status.alerts import AlertsView, alert_event, alerts_view, history_before, states_before
 from lgs_operator.webhook_calls import NotTaken
 
 
@@ -64,7 +65,7 @@ class AlertWatch:
             self._webhooks.forget(*key)
             watched = self._watched[key] = _Watched(uid, Evaluation(), AlertsView())
         if watched is None:
-            kept = Evaluation(states=states_before(before, now))
+            kept = Evaluation(states=states_before(before, now), history=history_before(before))
             watched = self._watched[key] = _Watched(uid, kept, AlertsView())
         # a manifest that says something new is followed at once
         wanted = definitions(service.spec)
@@ -72,7 +73,7 @@ class AlertWatch:
         if is_as_before and not watched.evaluation.is_due(now):
             return watched.view
         last = watched.evaluation
-        after = evaluate(last, wanted, observation, now)
+        after = evaluate(last, wanted, observation, now, objectives(service.spec))
         after, failed = _noted(after, self._webhooks.results(*key))
         watched.evaluation, watched.view = after, alerts_view(after)
         for change in changes(last, after):

@@ -1,7 +1,8 @@
 """The operator's metrics by service, as its status has them: replicas, conditions, changes and errors.
 
-A service has a few dozen series: one a condition, one a kind of decision, one an alert. They begin with its
-first report and end with it. `namespace` and `service` are the service's: who scrapes honours them as labels.
+A service has a few dozen series: one a condition, one a kind of decision, one an alert, one an objective.
+They begin with its first report and end with it. `namespace` and `service` are the service's: who scrapes
+honours them as labels.
 """
 
 from __future__ import annotations
@@ -73,6 +74,11 @@ class ServiceMetrics(Collector):
             "1 for an alert of a service's manifest while it fires, 0 while it is about to or did.",
             labels=[*BY_SERVICE, "alert", "severity"],
         )
+        budgets = GaugeMetricFamily(
+            "lgs_operator_service_error_budget_left",
+            "Share of the error budget of an objective that is left; below 0 once it is overspent.",
+            labels=[*BY_SERVICE, "objective"],
+        )
         errors = CounterMetricFamily(
             "lgs_operator_service_reconcile_errors",
             "Reconciliations of a service that failed.",
@@ -85,10 +91,12 @@ class ServiceMetrics(Collector):
                 alerts.add_metric(
                     [*key, each["name"], each.get("severity", "")], float(each["state"] == "Firing")
                 )
+            for each in (series.status.get("slo") or {}).get("objectives") or ():
+                budgets.add_metric([*key, each["name"]], each["budgetLeft"])
             for code, count in series.changes.items():
                 changes.add_metric([*key, code], count)
             errors.add_metric(key, series.errors)
-        yield from (conditions, alerts, changes, errors)
+        yield from (conditions, alerts, budgets, changes, errors)
 
 
 def _replicas(services: tuple[tuple[tuple[str, str], _Series], ...]) -> Iterable[Metric]:

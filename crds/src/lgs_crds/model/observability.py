@@ -6,6 +6,7 @@ from pydantic import Field
 
 from lgs_crds.model.alerts import Alerts
 from lgs_crds.model.base import MOST_ENTRIES, Part
+from lgs_crds.model.slo import Slo
 from lgs_crds.texts import CollectorAddress, Key, Name
 
 
@@ -75,4 +76,9 @@ class Observability(Part):
     )
     alerts: Alerts | None = Field(
         default=None, description="Alerts that the operator evaluates by itself. Not set: none."
+    )
+    slo: Slo | None = Field(
+        default=None,
+        description="What the service promises: the operator tells how much of the error budget is left, and "
+        "alerts while it is used up too fast. Not set: nothing.",
     )

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from lgs_crds import Spec
-from lgs_crds.model.alerts import AlertOperator, AlertRule, AlertSeverity, AlertWebhook
+from lgs_crds.model.alerts import AlertOperator, AlertRule, Alerts, AlertSeverity, AlertWebhook
+from lgs_operator.alerting.budgets import burn_of_bound
 from lgs_operator.alerting.measures import MEASURES, Measure, Seen
 from lgs_operator.monitoring.alerts import Alert
+from lgs_operator.monitoring.objectives import FAST, SLOW, Burn, Objective, objectives
 from lgs_operator.monitoring.selecting import SERVICE, Replicas
 from lgs_operator.monitoring.service_alerts import FAILED_SHARE, PRIORITIES, longest_wait
+from lgs_operator.monitoring.slo_alerts import alert_name
 
 COMPARISONS: Final[Mapping[AlertOperator, tuple[Callable[[float, float], bool], str, str]]] = {
     "gt": (operator.gt, ">", "above"),
@@ -23,6 +26,8 @@ COMPARISONS: Final[Mapping[AlertOperator, tuple[Callable[[float, float], bool], 
 """Of each operator: what it does, PromQL's sign, and a word."""
 FEWEST_FAILED: Final = 5
 """Fewer runs that fail may be an accident."""
+BURN: Final = "burnOfItsBound"
+"""How fast an error budget goes, in parts of the rate at which somebody is told."""
 SECTION: Final = "alerts-in-the-manifest"
 
 
@@ -51,9 +56,7 @@ class Definition:
 
 def definitions(spec: Spec) -> tuple[Definition, ...]:
     """All that are evaluated, in the order of the manifest."""
-    alerts = spec.observability.alerts
-    if alerts is None:
-        return ()
+    alerts = spec.observability.alerts or Alerts()
     own = tuple(
         Definition(
             each.name,
@@ -67,7 +70,8 @@ def definitions(spec: Spec) -> tuple[Definition, ...]:
         )
         for each in alerts.rules
     )
-    return (*own, *(_defaults(spec, alerts.webhook) if alerts.defaults else ()))
+    defaults = _defaults(spec, alerts.webhook) if alerts.defaults else ()
+    return (*own, *defaults, *_of_objectives(spec, alerts.webhook))
 
 
 def needs_usage(spec: Spec) -> bool:
@@ -91,6 +95,23 @@ def _defaults(spec: Spec, webhook: AlertWebhook | None) -> Iterator[Definition]:
     yield Definition("LGSRunsFail", "critical", "errorRate", "gt", FAILED_SHARE, 300, _failures, webhook)
     opened = MEASURES["circuitsOpen"].read
     yield Definition("LGSCircuitOpen", "warning", "circuitsOpen", "gt", 0, 300, opened, webhook)
+
+
+def _of_objectives(spec: Spec, webhook: AlertWebhook | None) -> Iterator[Definition]:
+    """Those of the rules for Prometheus (`monitoring/slo_alerts.py`), by their names."""
+    for each in objectives(spec):
+        for fast, burns in ((True, FAST), (False, SLOW)):
+            if rates := each.burns(burns):
+                name, read = alert_name(each, fast=fast), _burn(each, rates)
+                severity: AlertSeverity = "critical" if fast else "warning"
+                yield Definition(name, severity, BURN, "gt", 1, 0, read, webhook)
+
+
+def _burn(objective: Objective, rates: Mapping[Burn, float]) -> Callable[[Seen], float | None]:
+    def read(seen: Seen) -> float | None:
+        return burn_of_bound(objective, rates, seen.history, seen.observation.at)
+
+    return read
 
 
 def _waits(spec: Spec) -> Callable[[Seen], float | None]:

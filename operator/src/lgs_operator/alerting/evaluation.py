@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Final
 
+from lgs_operator.alerting.budgets import Kept, kept, outcomes
 from lgs_operator.alerting.definitions import Definition
+from lgs_operator.alerting.history import History, Outcomes
 from lgs_operator.alerting.measures import Seen
 from lgs_operator.alerting.states import AlertState, Told, evaluated
 from lgs_operator.alerting.window import Window, advanced
+from lgs_operator.monitoring.objectives import Objective
 from lgs_operator.scaling.samples import Observation
 
 SECONDS: Final = 5.0
@@ -27,6 +30,13 @@ class Evaluation:
     at: float | None = None
     known: bool = False
     """Replicas answered."""
+    objectives: tuple[Objective, ...] = ()
+    history: History = field(default_factory=History)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """How the objectives were kept until then."""
+        return tuple(kept(each, self.history, self.at or 0.0) for each in self.objectives)
 
     def is_due(self, now: float) -> bool:
         """Whether there is to be another one."""
@@ -45,20 +55,37 @@ class Change:
 
 
 def evaluate(
-    before: Evaluation, definitions: tuple[Definition, ...], observation: Observation | None, now: float
+    before: Evaluation,
+    definitions: tuple[Definition, ...],
+    observation: Observation | None,
+    now: float,
+    objectives: tuple[Objective, ...] = (),
 ) -> Evaluation:
     """The next one. Without an observation nobody could be asked."""
     known = observation is not None and bool(observation.samples)
     window = before.window if observation is None or not definitions else advanced(before.window, observation)
+    at = now if observation is None else observation.at
+    history = _history(before, objectives, window, at)
     earlier = {each.name: each for each in before.definitions}
     states = {}
     for each in definitions:
         state = _as_it_was(each, earlier.get(each.name), before.states.get(each.name, AlertState(at=now)))
-        value = each.read(Seen(observation, window)) if known and observation is not None else None
+        value = each.read(Seen(observation, window, history)) if known and observation is not None else None
         # what replicas answer may be any number, and their sum none
         measured = value if value is not None and isfinite(value) else None
         states[each.name] = evaluated(each, state, measured, now)
-    return Evaluation(definitions, states, window, now, known)
+    return Evaluation(definitions, states, window, now, known, objectives, history)
+
+
+def _history(before: Evaluation, objectives: tuple[Objective, ...], window: Window, now: float) -> History:
+    """With what was counted since; nothing is kept where nothing is promised."""
+    if not objectives:
+        return History()
+    seconds = next((each.seconds for each in objectives if each.seconds is not None), None)
+    history = before.history.following(seconds)
+    if window is before.window:
+        return history.with_more(Outcomes(), now)
+    return history.with_more(outcomes(window.latest, seconds), now)
 
 
 def _as_it_was(now: Definition, before: Definition | None, state: AlertState) -> AlertState:

@@ -7,10 +7,11 @@ No data is None, and no comparison is true of it. In PromQL the same: a rate of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from lgs_crds.model.alerts import AlertMetric
+from lgs_operator.alerting.history import History
 from lgs_operator.alerting.window import Counts, Window
 from lgs_operator.monitoring.selecting import BY_SERVICE, Replicas
 from lgs_operator.scaling.samples import Observation
@@ -22,10 +23,12 @@ _FAILED: Final = 'status=~"error|timeout"'
 
 @dataclass(frozen=True)
 class Seen:
-    """What there is to measure: the last answers of the replicas, and what they counted in five minutes."""
+    """What there is to measure: the last answers of the replicas, what they counted in five minutes, and what
+    runs were like before, where there are objectives."""
 
     observation: Observation
     window: Window
+    history: History = field(default_factory=History)
 
     @property
     def lately(self) -> Counts:

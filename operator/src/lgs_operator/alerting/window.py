@@ -76,6 +76,8 @@ class Window:
     points: tuple[tuple[float, Counts], ...] = ()
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict)
     complete: bool = False
+    latest: Counts = field(default_factory=Counts)
+    """What was counted from the answers before the last ones to those."""
 
     @property
     def seconds(self) -> float:
@@ -97,7 +99,7 @@ def advanced(window: Window, observation: Observation) -> Window:
         # a clock that was set back: counted anew from here
         window = Window()
     since = window.points[-1][0] if window.points else None
-    total = window.points[-1][1] if window.points else Counts()
+    earlier = total = window.points[-1][1] if window.points else Counts()
     for sample in observation.samples:
         before = baseline(window.baselines.get(sample.replica), sample, since, window.complete)
         if before is not None:
@@ -108,7 +110,7 @@ def advanced(window: Window, observation: Observation) -> Window:
     # of one that is silent now the next answer counts from its last one
     kept = {name: each for name, each in window.baselines.items() if at - each.at <= SECONDS}
     kept.update({sample.replica: sample for sample in observation.samples})
-    return Window(points, kept, not (observation.failed or observation.silent))
+    return Window(points, kept, not (observation.failed or observation.silent), total.minus(earlier))
 
 
 def _since(sample: ReplicaSample, before: ReplicaSample) -> Counts:

@@ -69,6 +69,8 @@ class Row:
     oldest: str
     rate: str
     p95: str
+    budget: str
+    """What is left of the error budget; empty without objectives."""
     wrong: str
     decided: str
     urgency: tuple[int, int]
@@ -97,6 +99,7 @@ def _row(service: Mapping[str, Any], now: datetime) -> Row:
         oldest=_number(inputs.get("oldestSeconds"), "s"),
         rate=_number(inputs.get("arrivalsPerSecond")),
         p95=status.p95 or UNKNOWN,
+        budget=_budget(status, (service.get("spec") or {}).get("observability") or {}),
         wrong=", ".join(f"{each.type}: {each.reason}" for each in bad) if status.conditions else UNSAID,
         decided=_decided(status, scaling.get("mode", "Auto"), now),
         urgency=(2 if is_down else 1 if bad else 0, status.queue or 0),
@@ -114,6 +117,12 @@ def _decided(status: Status, mode: str, now: datetime) -> str:
     return f"{last.reason} ({since} ago)" if since else last.reason
 
 
+def _budget(status: Status, observability: Mapping[str, Any]) -> str:
+    if not observability.get("slo"):
+        return ""
+    return status.slo.budget_left or UNKNOWN if status.slo is not None else UNKNOWN
+
+
 def _number(value: object, unit: str = "") -> str:
     return UNKNOWN if not isinstance(value, int | float) else f"{value:g}{unit}"
 
@@ -127,10 +136,11 @@ COLUMNS: Final[Mapping[str, Callable[[Row], str]]] = {
     "oldest": lambda row: row.oldest,
     "runs/s": lambda row: row.rate,
     "p95": lambda row: row.p95,
+    "error budget": lambda row: row.budget,
     "trouble": lambda row: row.wrong,
     "last decision": lambda row: row.decided,
 }
-_NUMBERS: Final = frozenset({"ready", "slots in use", "waiting", "oldest", "runs/s", "p95"})
+_NUMBERS: Final = frozenset({"ready", "slots in use", "waiting", "oldest", "runs/s", "p95", "error budget"})
 _TEXTS: Final = frozenset({"trouble", "last decision"})
 _STYLES: Final = ("", "yellow", "bold red")
 """By urgency."""

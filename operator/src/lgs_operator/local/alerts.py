@@ -13,6 +13,7 @@ from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.alerting.definitions import Definition
 from lgs_operator.alerting.evaluation import Change, Evaluation, changes, evaluate
 from lgs_operator.alerting.notification import Notification, described, notification
+from lgs_operator.monitoring.objectives import Objective
 from lgs_operator.scaling import Observation
 from lgs_operator.webhook_calls import NotTaken, WebhookCaller
 
@@ -28,14 +29,25 @@ class LocalAlerts:
         self.webhooks = AlertWebhooks(caller, self._read)
         self._evaluation = Evaluation()
 
+    @property
+    def budget(self) -> str | None:
+        """What is left of the error budget that is used up most, in words; None without objectives."""
+        kept = self._evaluation.kept
+        return f"error budget left {min(each.left for each in kept) * 100:.1f} %" if kept else None
+
     def observe(
-        self, service: str, definitions: tuple[Definition, ...], observation: Observation, now: float
+        self,
+        service: str,
+        definitions: tuple[Definition, ...],
+        observation: Observation,
+        now: float,
+        objectives: tuple[Objective, ...] = (),
     ) -> Iterator[str]:
         """The lines to say of what has changed with this observation."""
         before = self._evaluation
         if before.definitions == definitions and not before.is_due(now):
             return
-        self._evaluation = evaluate(before, definitions, observation, now)
+        self._evaluation = evaluate(before, definitions, observation, now, objectives)
         for change in changes(before, self._evaluation):
             yield _said(change)
             told = notification(NAMESPACE, service, change.definition, change.state, change.told)

@@ -24,6 +24,7 @@ from lgs_operator.application.workspace import lock_root, workspace_of
 from lgs_operator.desired.environment import variables_of
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.interpreter import Interpreter, installing, interpreter, making_one, syncing
+from lgs_operator.monitoring.objectives import Objective, objectives
 from lgs_operator.scaling import Policy
 
 
@@ -60,6 +61,7 @@ class LocalService:
     notes: tuple[str, ...]
     install: str
     alerts: tuple[Definition, ...] = ()
+    objectives: tuple[Objective, ...] = ()
     usage: bool = False
     """Replicas are asked for what alerts need beside what the scaling law reads."""
 
@@ -101,6 +103,7 @@ def read(options: Options) -> LocalService:
         notes=tuple(notes),
         install=_install(python, source, application),
         alerts=definitions(spec),
+        objectives=objectives(spec),
         usage=needs_usage(spec),
     )
 

@@ -147,7 +147,8 @@ class Supervisor:
                 state.decided_at = time.monotonic()
                 observation = await self._decide(state, session)
                 service = state.service
-                for line in alerts.observe(service.name, service.alerts, observation, observation.at):
+                at, promised = observation.at, service.objectives
+                for line in alerts.observe(service.name, service.alerts, observation, at, promised):
                     self._view.say(line)
                 for process in state.processes:
                     self._say_news(state, process)
@@ -156,16 +157,17 @@ class Supervisor:
                 state.announced = True
                 self._say_news(state, ready[0])
                 self._view.say(f"{state.service.name} serves on {self._url}")
-            self._show(state)
+            self._show(state, alerts.budget)
             await asyncio.sleep(TICK_SECONDS)
 
     def _say_news(self, state: State, process: Process) -> None:
         for line in state.notices.of(process.name, process.new_lines(), state.service.notes):
             self._view.say(line)
 
-    def _show(self, state: State) -> None:
+    def _show(self, state: State, more: str | None = None) -> None:
         there = [each for each in state.processes if each.handle.returncode is None]
-        self._view.show(f"{state.service.name}  {self._url}", there, state.decision)
+        title = "  ".join([state.service.name, self._url, *([more] if more else [])])
+        self._view.show(title, there, state.decision)
 
     def _reap(self, state: State) -> None:
         for process in [each for each in state.processes if each.handle.returncode is not None]:

@@ -12,6 +12,7 @@ from typing import Final
 from lgs_crds import Spec
 from lgs_operator.monitoring.alerts import Alert
 from lgs_operator.monitoring.selecting import BY_SERVICE, SERVICE, Replicas
+from lgs_operator.monitoring.slo_alerts import slo_alerts
 
 LONGEST_WAIT_SECONDS: Final = 60.0
 """Unless the manifest lets runs wait longer."""
@@ -33,6 +34,7 @@ def service_alerts(replicas: Replicas, spec: Spec) -> tuple[Alert, ...]:
         circuit_open(replicas),
         leases_lost(replicas),
         replicas_not_scraped(replicas),
+        *slo_alerts(replicas, spec),
     )
 
 

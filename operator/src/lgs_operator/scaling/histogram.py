@@ -92,5 +92,15 @@ class Histogram:
             low, below = bound, cumulative
         return low
 
+    def below(self, bound: float) -> float:
+        """How many observations are at or below `bound`, linear within a bucket. Of those in the last,
+        unbounded bucket none is."""
+        low, below = 0.0, 0.0
+        for upper, cumulative in zip(self.bounds, self.counts, strict=True):
+            if upper > bound:
+                return below if upper == inf else below + (cumulative - below) * (bound - low) / (upper - low)
+            low, below = upper, cumulative
+        return below
+
 
 NOTHING = Histogram()

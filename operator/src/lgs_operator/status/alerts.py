@@ -8,9 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from lgs_crds.reasons import Reason
-from lgs_crds.status import AlertStatus, Condition, condition, status_before, timestamp
+from lgs_crds.status import (
+    AlertStatus,
+    Condition,
+    ObjectiveStatus,
+    SloStatus,
+    condition,
+    status_before,
+    timestamp,
+)
 from lgs_operator.alerting.definitions import Definition
 from lgs_operator.alerting.evaluation import Change, Evaluation
+from lgs_operator.alerting.history import History
 from lgs_operator.alerting.notification import described
 from lgs_operator.alerting.states import AlertState
 from lgs_operator.kube.kinds import EventType
@@ -19,10 +28,11 @@ from lgs_operator.scaling import Memory
 
 @dataclass(frozen=True)
 class AlertsView:
-    """What is said of a service's alerts. No condition: it has none."""
+    """What is said of a service's alerts and objectives. No condition: it has none."""
 
     condition: Condition | None = None
     alerts: tuple[AlertStatus, ...] = ()
+    slo: SloStatus | None = None
 
 
 def alerts_view(evaluation: Evaluation) -> AlertsView:
@@ -34,7 +44,35 @@ def alerts_view(evaluation: Evaluation) -> AlertsView:
         for each in evaluation.definitions
         if (line := _line(each, evaluation.states[each.name])) is not None
     )
-    return AlertsView(_alerting(evaluation), lines)
+    return AlertsView(_alerting(evaluation), lines, _slo(evaluation))
+
+
+def _slo(evaluation: Evaluation) -> SloStatus | None:
+    kept = evaluation.kept
+    if not kept:
+        return None
+    lines = [
+        ObjectiveStatus(
+            name=each.objective.name,
+            objective=each.objective.share,
+            measured=None if each.measured is None else round(each.measured, 6),
+            runs=round(each.runs),
+            budget_left=round(each.left, 4),
+        )
+        for each in kept
+    ]
+    return SloStatus(
+        budget_left=f"{min(each.left for each in kept) * 100:.1f}%",
+        since=_time(evaluation.history.since),
+        objectives=lines,
+        memory=evaluation.history.to_json(),
+    )
+
+
+def history_before(status: Mapping[str, object]) -> History:
+    """What an earlier operator counted for the objectives."""
+    before = status_before(status).slo
+    return History() if before is None else History.from_json(before.memory)
 
 
 def _alerting(evaluation: Evaluation) -> Condition:

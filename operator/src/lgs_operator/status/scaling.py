@@ -11,7 +11,15 @@ from typing import Any, Literal
 
 from lgs_crds import LangGraphService
 from lgs_crds.reasons import Reason
-from lgs_crds.status import AlertStatus, Condition, ScalingStatus, condition, status_before, timestamp
+from lgs_crds.status import (
+    AlertStatus,
+    Condition,
+    ScalingStatus,
+    SloStatus,
+    condition,
+    status_before,
+    timestamp,
+)
 from lgs_operator.kube.kinds import EventType
 from lgs_operator.scaling import Decision
 from lgs_operator.scaling.durations import Durations
@@ -40,6 +48,7 @@ class ScalingView:
     durations: Mapping[int, Durations] = field(default_factory=dict)
     """How long they took, beside those of other revisions."""
     alerts: tuple[AlertStatus, ...] = ()
+    slo: SloStatus | None = None
 
 
 def scaling_before(status: Mapping[str, Any]) -> ScalingView:
@@ -58,6 +67,7 @@ def scaling_before(status: Mapping[str, Any]) -> ScalingView:
         before.p95,
         before.desired_replicas,
         alerts=tuple(before.alerts or ()),
+        slo=before.slo,
     )
 
 
@@ -86,7 +96,13 @@ def scaling_view(
             condition("ScalingLimited", "False", "NotLimited", NOT_LIMITED),
         )
         return ScalingView(
-            (inactive, limited, *beside), before.status, None, None, before.desired, alerts=alerts.alerts
+            (inactive, limited, *beside),
+            before.status,
+            None,
+            None,
+            before.desired,
+            alerts=alerts.alerts,
+            slo=alerts.slo,
         )
     return ScalingView(
         conditions=(_active(mode, decision, refused), _limited(service, decision), *beside),
@@ -101,6 +117,7 @@ def scaling_view(
         p95=None if decision.p95 is None else f"{decision.p95:.2f}s",
         desired=decision.replicas if mode == "Auto" else service.spec.replicas,
         alerts=alerts.alerts,
+        slo=alerts.slo,
     )
 
 
@@ -128,7 +145,8 @@ def urgent_of(view: ScalingView) -> tuple[tuple[str, ...], ...]:
 
 def reported_of(view: ScalingView) -> tuple[object, ...]:
     """What is published now and then while it changes."""
-    return view.desired, view.queue, view.p95, view.runs, view.alerts, urgent_of(view)
+    kept = None if view.slo is None else view.slo.objectives
+    return view.desired, view.queue, view.p95, view.runs, view.alerts, kept, urgent_of(view)
 
 
 def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
@@ -137,7 +155,13 @@ def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
     inactive = condition("ScalingActive", "False", "InternalError", words)
     others = tuple(each for each in before.conditions if each.type != "ScalingActive")
     return ScalingView(
-        (inactive, *others), before.status, before.queue, before.p95, before.desired, alerts=before.alerts
+        (inactive, *others),
+        before.status,
+        before.queue,
+        before.p95,
+        before.desired,
+        alerts=before.alerts,
+        slo=before.slo,
     )
 
 

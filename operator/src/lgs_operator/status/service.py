@@ -78,6 +78,7 @@ def status_of(
         p95=scaling.p95,
         scaling=scaling.status,
         alerts=list(scaling.alerts) or None,
+        slo=scaling.slo,
         database=view.database,
         backup=backup,
         restore=view.restore.result,

@@ -1,0 +1,74 @@
+"""The error budgets of a service's objectives: how fast they go, and what is left of them. Pure.
+
+As in the rules that Prometheus gets (`monitoring/slo_alerts.py`), from what the operator counted itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lgs_operator.alerting.history import History, Outcomes
+from lgs_operator.alerting.window import Counts
+from lgs_operator.monitoring.objectives import DAY, FEWEST, Burn, Objective
+
+MOST_OVERSPENT: Final = -1e6
+"""Further below nothing tells more."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How an objective was kept over its window: of `runs` the share `measured` was good (None: there was
+    none), and the share `left` of the budget is left, below 0 where more than all was used up."""
+
+    objective: Objective
+    runs: float
+    measured: float | None
+    left: float
+
+
+def outcomes(counts: Counts, seconds: float | None) -> Outcomes:
+    """What was counted, in terms of objectives. `seconds`: what a run may take."""
+    timed = counts.latency.count if seconds is not None else 0.0
+    within = 0.0 if seconds is None else counts.latency.below(seconds)
+    return Outcomes(
+        counts.finished + counts.rejected,
+        counts.failed + counts.rejected,
+        timed,
+        max(0.0, timed - within),
+    )
+
+
+def kept(objective: Objective, history: History, now: float) -> Kept:
+    """How it was kept until now."""
+    runs, bad = _of(objective, history.counted(objective.days * DAY, now))
+    if not runs:
+        return Kept(objective, 0, None, 1.0)
+    left = 1 - bad / runs / objective.budget
+    return Kept(objective, runs, 1 - bad / runs, max(MOST_OVERSPENT, left))
+
+
+def burn_of_bound(
+    objective: Objective, burns: Mapping[Burn, float], history: History, now: float
+) -> float | None:
+    """How fast the budget goes, in parts of the rate at which somebody is told: the most of `burns`. None:
+    no run ended."""
+    found = [_part(objective, burn, rate, history, now) for burn, rate in burns.items()]
+    return max((each for each in found if each is not None), default=None)
+
+
+def _part(objective: Objective, burn: Burn, rate: float, history: History, now: float) -> float | None:
+    long_runs, long_bad = _of(objective, history.counted(burn.long, now))
+    short_runs, short_bad = _of(objective, history.counted(burn.short, now))
+    if not long_runs or not short_runs:
+        return None
+    if long_bad < FEWEST:
+        return 0.0
+    return min(long_bad / long_runs, short_bad / short_runs) / objective.budget / rate
+
+
+def _of(objective: Objective, counted: Outcomes) -> tuple[float, float]:
+    if objective.name == "availability":
+        return counted.runs, counted.bad
+    return counted.timed, counted.slow
