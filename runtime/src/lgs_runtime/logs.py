@@ -3,12 +3,14 @@ say otherwise."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
+import orjson
 import structlog
 
 LEVELS: Final = {
@@ -22,6 +24,10 @@ LEVELS: Final = {
 ASGI_SERVER: Final = "uvicorn.error"
 OURS: Final = frozenset({"lgs_runtime", "uvicorn", "asyncio"})
 LOGGED: Final = "_lgs_logged"
+_AS_IT_WAS: Final = (
+    orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+"""Values of such types are written as other objects are."""
 
 
 def ensure_plain() -> None:
@@ -54,15 +60,10 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> Callable[[
     shown: list[Any] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if for_people
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
-        )
-    )
+    handler.setFormatter(_Formatter(shared, shown))
 
     def again() -> None:
         structlog.configure(
@@ -77,6 +78,35 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> Callable[[
     logging.getLogger().handlers[:] = [handler]
     logging.getLogger(ASGI_SERVER).addFilter(_not_logged)
     return again
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Lines of ours and of other libraries. What structlog does for each, a copy of the record, would be half
+    of what a line of ours takes, and there is one a run."""
+
+    def __init__(self, shared: list[Any], shown: list[Any]) -> None:
+        """`shared`: what ours went through already; `shown`: what makes the text."""
+        without_traces = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        super().__init__(foreign_pre_chain=shared, processors=[without_traces, *shown])
+        self._shown = shown
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or lines."""
+        if not isinstance(record.msg, dict) or not hasattr(record, "_logger"):
+            return super().format(record)
+        # Other handlers' formatters get the same record.
+        event: Any = record.msg.copy()
+        for processor in self._shown:
+            event = processor(None, record.levelname.lower(), event)
+        return str(event)
+
+
+def _json(event: MutableMapping[str, Any], *, default: Callable[[Any], Any]) -> str:
+    """As `json.dumps`, ten times as fast, but for what only that can write."""
+    try:
+        return orjson.dumps(event, default, _AS_IT_WAS).decode()
+    except TypeError:
+        return json.dumps(event, default=default)
 
 
 def mark_logged(raised: BaseException) -> None:

@@ -31,6 +31,7 @@ NAMES_OF_A_CHECKPOINT: Final[tuple[str, ...]] = (
 )
 """What of a configuration names a checkpoint, for clients."""
 
+ADDRESS: Final = ("thread_id", "checkpoint_ns", "checkpoint_id")
 _UNFIT: Final = re.compile("[\0\ud800-\udfff]")
 
 
@@ -42,6 +43,12 @@ def checkpoint_config(
     if checkpoint_id:
         named["checkpoint_id"] = checkpoint_id
     return {"configurable": named}
+
+
+def address_of(config: RunnableConfig) -> RunnableConfig:
+    """The config without what savers would copy into the metadata."""
+    configurable = config["configurable"]
+    return {"configurable": {name: configurable[name] for name in ADDRESS if name in configurable}}
 
 
 def check_names(config: RunnableConfig, channels: Collection[str] = (), *task: str) -> None:

@@ -28,13 +28,13 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from lgs_runtime.checkpoint.blocking import BlockingSaver
+from lgs_runtime.checkpoint.configs import address_of
 from lgs_runtime.checkpoint.savers import DeletesRuns
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.encryption.context import encryption_context
 
 SEALED: Final = "__lgs_sealed__"
 INLINE: Final = "lgs-sealed:"
-ADDRESS: Final = ("thread_id", "checkpoint_ns", "checkpoint_id")
 _PLAIN: Final = (str, int, float)
 
 
@@ -78,7 +78,9 @@ class EncryptedSaver(BlockingSaver):
             "checkpoint", "metadata", cast("Mapping[str, Any]", _whole_metadata(config, metadata))
         )
         whole: Any = {**checkpoint, "channel_values": {**values, **dict(zip(kept, sealed, strict=True))}}
-        return await self._inner.aput(_address(config), whole, cast(CheckpointMetadata, about), new_versions)
+        return await self._inner.aput(
+            address_of(config), whole, cast(CheckpointMetadata, about), new_versions
+        )
 
     def _is_stored(self, value: Any, new: bool) -> bool:
         """Whether the saver has the value already, and does not read it."""
@@ -93,7 +95,7 @@ class EncryptedSaver(BlockingSaver):
     ) -> None:
         values = await asyncio.gather(*(self._seal(value, "writes") for _, value in writes))
         sealed = [(channel, value) for (channel, _), value in zip(writes, values, strict=True)]
-        await self._inner.aput_writes(_address(config), sealed, task_id, task_path)
+        await self._inner.aput_writes(address_of(config), sealed, task_id, task_path)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         found = await self._inner.aget_tuple(config)
@@ -189,9 +191,3 @@ class EncryptedSaver(BlockingSaver):
 def _whole_metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> CheckpointMetadata:
     """What savers make of the metadata and of what the config says, so that both are sealed."""
     return get_serializable_checkpoint_metadata(config, metadata)
-
-
-def _address(config: RunnableConfig) -> RunnableConfig:
-    """The config without what savers would copy into the metadata."""
-    configurable = config["configurable"]
-    return {"configurable": {name: configurable[name] for name in ADDRESS if name in configurable}}

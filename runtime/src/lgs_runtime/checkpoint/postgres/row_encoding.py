@@ -31,6 +31,7 @@ from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config
 from lgs_runtime.checkpoint.rows import Row, Rows
+from lgs_runtime.database.columns import columns
 from lgs_runtime.database.json_columns import dump, escape
 from lgs_runtime.database.json_columns import load as unmarked
 
@@ -65,14 +66,14 @@ class Group:
             before = self.checkpoints.get(row[:3])
             self.checkpoints[row[:3]] = row if before is None else (*before[:4], *row[4:])
 
-    def columns(self) -> tuple[tuple[int, ...], list[Sequence[Any]]]:
+    def columns(self) -> tuple[tuple[int, ...], list[Sequence[Any] | None]]:
         """The parts of the group that have rows (numbers into `statements.GROUP`), and their columns."""
         tables = (self.blobs, self.new_writes, self.replaced_writes, self.checkpoints)
-        columns: list[Sequence[Any]] = []
+        found: list[Sequence[Any] | None] = []
         for rows in tables:
             if rows:
-                columns.extend(zip(*rows.values(), strict=True))
-        return tuple(part for part, rows in enumerate(tables) if rows), columns
+                found.extend(columns(rows.values()))
+        return tuple(part for part, rows in enumerate(tables) if rows), found
 
 
 def _write_key(row: Row) -> Row:

@@ -28,7 +28,8 @@ from langgraph.checkpoint.base import (
     writes_sort_key,
 )
 
-from lgs_runtime.checkpoint.configs import checkpoint_config, without_who_asked
+from lgs_runtime.checkpoint.configs import address_of, checkpoint_config, without_who_asked
+from lgs_runtime.checkpoint.metadata import CallMetadata
 from lgs_runtime.checkpoint.wrappers.delegation import DelegatingSaver
 from lgs_runtime.checkpoint.wrappers.write_behind import WriteBehindSaver
 from lgs_runtime.errors import LeaseLost
@@ -101,12 +102,13 @@ class AttemptSaver(DelegatingSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         self._memory.check()
-        config = without_who_asked(config)
         if not self._is_root(config):
-            return await super().aput(config, checkpoint, metadata, new_versions)
+            return await super().aput(without_who_asked(config), checkpoint, metadata, new_versions)
         if self._write_behind is None:
+            config = without_who_asked(config)
             stored = await super().aput(config, checkpoint, metadata, new_versions)
         else:
+            config, metadata = address_of(config), self._memory.of_call.of(config, metadata)
             await self._write_behind.admitted()
             after = self._memory.last_put
             put = self._write_behind.submit_put(config, checkpoint, metadata, new_versions, after)
@@ -165,6 +167,7 @@ class _Memory:
         self.empty = empty
         """Whether there is nothing: no checkpoint was put, neither by the attempt nor before it."""
         self.shut = False
+        self.of_call = CallMetadata()
         self.last_put: asyncio.Future[Any] | None = None
         self._under_way: set[asyncio.Future[Any]] = set()
         self._failed: BaseException | None = None

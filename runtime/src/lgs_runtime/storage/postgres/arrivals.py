@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.columns import columns
 from lgs_runtime.database.group_commit import GroupCommitter
 from lgs_runtime.database.json_columns import dump, dump_optional, escape
 from lgs_runtime.database.postgres import Database
@@ -82,8 +83,3 @@ def row(new: NewRun, claim_for: str | None, room: int) -> Row:
         dump_optional(new.thread_config),
         new.graph_id,
     )
-
-
-def columns(rows: Sequence[Row]) -> list[Sequence[Any]]:
-    """Rows as the statements' parameters."""
-    return list(zip(*rows, strict=True))

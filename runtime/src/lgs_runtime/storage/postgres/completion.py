@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
+from lgs_runtime.database.columns import columns
 from lgs_runtime.database.group_commit import GroupCommitter
 from lgs_runtime.database.json_columns import dump, dump_optional, escape
 from lgs_runtime.database.postgres import Database
@@ -60,7 +61,7 @@ class BatchCompleter:
         return {row["run_id"]: RollbackAsked(f"run {row['run_id']}: is to be rolled back") for row in found}
 
     async def _end(self, works: Sequence[Row]) -> dict[str, Result]:
-        values = [*zip(*works, strict=True), self._versions_limit]
+        values = [*columns(works), self._versions_limit]
         statement = partial(self._database.rows, FINISH, *values)
         found = await self._database.retried(statement)
         return {end["run_id"]: Finished(end["kept"], end["unfinished"]) for end in found}

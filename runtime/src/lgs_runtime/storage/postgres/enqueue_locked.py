@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncpg  # type: ignore[import-untyped]
 
+from lgs_runtime.database.columns import columns
 from lgs_runtime.database.json_columns import dump, escape
 from lgs_runtime.errors import NotFound, QueueFull, UserLimit
 from lgs_runtime.model import CancelAction, NewRun, Priority, QueueLimits
 from lgs_runtime.storage import fairness, transitions
 from lgs_runtime.storage.actor import who
-from lgs_runtime.storage.lifetime import columns
+from lgs_runtime.storage.lifetime import columns as lifetime_columns
 from lgs_runtime.storage.postgres import arrivals, rows
 from lgs_runtime.storage.postgres.apply_transitions import Change, carry_out
 from lgs_runtime.storage.postgres.statements.arrivals import (
@@ -46,7 +47,7 @@ async def next_of_many(change: Change, new: NewRun, limits: QueueLimits) -> asyn
     room = limits.of(new.priority) - transitions.NEAR_LIMIT
     row = await connection.fetchrow(RUN, new.run_id, None, None)
     if row is None and not is_limited(limits):
-        values = arrivals.columns([arrivals.row(new, None, room)])
+        values = columns([arrivals.row(new, None, room)])
         row = await connection.fetchrow(ENQUEUE, *values)
     return row or await enqueue_locked(change, new, limits, None)
 
@@ -59,7 +60,7 @@ async def enqueue_locked(
     transitions.check_assistant(new, await connection.fetchval(ASSISTANT_AS_OF, new.assistant_id))
     if new.create_thread:
         metadata = dump({**new.created_metadata, **new.thread_metadata})
-        made = (new.thread_id, metadata, escape(who()), *columns(new.thread_ttl))
+        made = (new.thread_id, metadata, escape(who()), *lifetime_columns(new.thread_ttl))
         await connection.execute(CREATE_THREAD_FOR_RUN, *made)
     locked = await connection.fetch(LOCK_THREADS, [new.thread_id])
     stored = await connection.fetchrow(RUN, new.run_id, None, None)
@@ -77,7 +78,7 @@ async def enqueue_locked(
         claimed = await connection.fetchval(MAY_CLAIM, claim_for, offset, new.graph_id, new.thread_id)
     if not claimed:
         await _take_room(connection, new.priority, limits)
-    values = arrivals.columns([arrivals.row(new, claim_for if claimed else None, 0)])
+    values = columns([arrivals.row(new, claim_for if claimed else None, 0)])
     row = await connection.fetchrow(INSERT_RUN, *values)
     assert row is not None, "the thread is locked, so it is there"
     return row
