@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test compat bench simulate load centre chaos demo e2e cluster cluster-down images lock
+.PHONY: help setup check format test compat bench simulate load centre chaos demo e2e cluster cluster-down images lock dashboard
 
 BIN := .venv/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
@@ -42,7 +42,7 @@ test: setup ## unit, contract (real PostgreSQL and Redis), control plane (real A
 	@tools/setup/collector.sh
 	@tools/setup/prometheus.sh
 	@tools/setup/definitions.sh
-	node=$$(tools/setup/node.sh) && meaning=$$(tools/setup/meaning.sh) && LGS_TEST_JAVASCRIPT=required LGS_TEST_MEANING=$$meaning \
+	node=$$(tools/setup/node.sh) && meaning=$$(tools/setup/meaning.sh) && axe=$$(tools/setup/browser.sh) && LGS_TEST_AXE=$$axe LGS_TEST_JAVASCRIPT=required LGS_TEST_MEANING=$$meaning \
 	  KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PATH="$(KUBERNETES_HOME)/bin:$${node:+$$node:}$$PATH" \
 	  $(BIN)/pytest --ignore=tests/e2e --numprocesses=$(TEST_WORKERS) --dist=loadfile $(PYTEST_ARGS)
 
@@ -82,6 +82,9 @@ cluster-down: ## delete that cluster
 
 images: ## build the images of the runtime and the operator
 	@tools/images/build.sh
+
+dashboard: ## copy the libraries of the page anew, by tools/dashboard/package-lock.json (needs npm)
+	@tools/dashboard/vendor.sh
 
 lock: ## pin the dependencies anew
 	@tools/setup/lock.sh

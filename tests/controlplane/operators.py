@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -21,6 +22,7 @@ class Running:
 
     process: asyncio.subprocess.Process
     port: int
+    history_port: int
     log: Path
 
     async def metric(self, name: str) -> float:
@@ -33,6 +35,13 @@ class Running:
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
         )
+
+    async def history(self, path: str) -> dict[str, Any]:
+        """What it answers of the last 24 hours."""
+        url = f"http://127.0.0.1:{self.history_port}/api/{path}"
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            found: dict[str, Any] = await answer.json() if answer.status == 200 else {}
+            return found
 
     async def shows(self, name: str, value: float) -> None:
         """Returns when a metric has this value."""
@@ -80,7 +89,7 @@ class Operators:
         self, *, kubeconfig: Path | None = None, leads: bool = True, env: dict[str, str] | None = None
     ) -> Running:
         """A new operator; returns when it leads, or at once. `env` are settings that differ."""
-        port = free_port()
+        port, history_port = free_port(), free_port()
         number = len(self._all)
         log = self._folder / f"operator-{number}.log"
         self._cluster_wide |= (env or {}).get("LGS_OPERATOR_NAMESPACES") == ""
@@ -90,6 +99,7 @@ class Operators:
                 "KUBECONFIG": str(kubeconfig or self._plane.kubeconfig),
                 "LGS_OPERATOR_NAMESPACES": self._namespace,
                 "LGS_OPERATOR_PORT": str(port),
+                "LGS_OPERATOR_HISTORY_PORT": str(history_port),
                 "LGS_OPERATOR_SCALE_INTERVAL": "0.3",
                 "LGS_OPERATOR_LEASE_SECONDS": "60",
                 "POD_NAMESPACE": self._namespace,
@@ -104,7 +114,7 @@ class Operators:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "lgs_operator.main", stdout=out, stderr=out, env=settings
             )
-        running = Running(process, port, log)
+        running = Running(process, port, history_port, log)
         self._all.append(running)
         if leads:
             await until(running.leads, lambda: f"operator does not lead: {log.read_text()[-3000:]}")

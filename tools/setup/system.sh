@@ -3,6 +3,7 @@
 #   system.sh services   PostgreSQL (with pgvector where apt has it), PgBouncer and Redis for the contract
 #                        tests, a wrong clock for the crash tests
 #   system.sh alerts     Debian's Alertmanager, where it can be installed: one test tells it of an alert
+#   system.sh browser    Chromium and its driver, to look at the page
 #   system.sh cluster    what building and running a kind node on this machine takes
 # Debian and Ubuntu as root; anywhere else it says what to install. Running it again does nothing.
 set -euo pipefail
@@ -39,6 +40,10 @@ missing() {
     alerts)
       ! can_install || has prometheus-alertmanager || echo prometheus-alertmanager
       ;;
+    browser)
+      has chromium || echo chromium
+      has chromedriver || echo chromium-driver
+      ;;
     cluster)
       for pair in containerd:containerd runc:runc iptables:iptables nft:nftables mmdebstrap:mmdebstrap \
         gcc:gcc ip:iproute2 setsid:util-linux; do
@@ -47,7 +52,7 @@ missing() {
       has_headers || echo libc6-dev
       has_keyring || echo debian-archive-keyring
       ;;
-    *) fail "group $1: it must be services, alerts or cluster" ;;
+    *) fail "group $1: it must be services, alerts, browser or cluster" ;;
   esac
 }
 

@@ -24,6 +24,7 @@ from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
 from lgs_operator.desired.revision import is_canary, revision_of
 from lgs_operator.handover import leads_to_api
+from lgs_operator.history.service import Histories, ServiceHistory
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, Key, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
@@ -32,7 +33,8 @@ from lgs_operator.observer import Observer, with_canary
 from lgs_operator.scale_writer import ScaleWriter
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.release import Measured, measured
-from lgs_operator.status.alerts import AlertsView
+from lgs_operator.scaling.scrape import Usage
+from lgs_operator.status.alerts import AlertsView, firing_of
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
 from lgs_operator.status.health import any_failed
 from lgs_operator.status.reporter import StatusReporter
@@ -80,6 +82,7 @@ class Autoscaler:
         reporter: StatusReporter,
         webhooks: AlertWebhooks,
         *,
+        histories: Histories | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._cluster = context.cluster
@@ -94,6 +97,7 @@ class Autoscaler:
         self._cloud_native_pg = CloudNativePG(context)
         self._scale_writer = ScaleWriter(context)
         self._alerts = AlertWatch(context, webhooks)
+        self._histories = histories or Histories(now)
         self._tracks: dict[ServiceKey, _Track] = {}
         self._busy: set[ServiceKey] = set()
 
@@ -105,6 +109,7 @@ class Autoscaler:
                 for gone in self._tracks.keys() - services.keys():
                     del self._tracks[gone]
                 self._alerts.keep(services)
+                self._histories.keep(services)
                 for key in services.keys() - self._busy:
                     self._busy.add(key)
                     tasks.create_task(self._guarded(key, services[key]))
@@ -153,9 +158,10 @@ class Autoscaler:
         ):
             # nobody can be asked: hold, and keep the law's memory as it is
             alerts = await self._watch_alerts(key, service, None)
+            self._note(key, service, Observation(self._now(), (), 0, len(pods)), None, alerts)
             await self._report(key, service, None, circuits_closed(service, None), alerts)
             return
-        usage = needs_usage(service.spec)
+        usage = _usage(service, self._history(key, service), self._now())
         observation = await self._observer.observe(key, pods, api_pods, live, usage=usage)
         beside = await self._observer.samples(key, canary_pods, usage=usage)
         decision = decide(policy, observation, track.memory, self._now())
@@ -165,7 +171,9 @@ class Autoscaler:
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
-        alerts = await self._watch_alerts(key, service, with_canary(observation, beside, canary_pods))
+        everybody = with_canary(observation, beside, canary_pods)
+        alerts = await self._watch_alerts(key, service, everybody)
+        self._note(key, service, everybody, decision, alerts)
         self._measure(key, track, current_revision(deployment), (*observation.samples, *beside))
         await self._report(key, service, decision, circuits, alerts)
 
@@ -173,6 +181,29 @@ class Autoscaler:
         self, key: ServiceKey, service: LangGraphService, observation: Observation | None
     ) -> AlertsView:
         return await self._alerts.observe(key, service, observation, self._reporter.before(key), self._now())
+
+    def _history(self, key: ServiceKey, service: LangGraphService) -> ServiceHistory | None:
+        return self._histories.begin(key.namespace, key.name, service.metadata.uid or "")
+
+    def _note(
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        observation: Observation,
+        decision: Decision | None,
+        alerts: AlertsView,
+    ) -> None:
+        """Into the history."""
+        history = self._history(key, service)
+        if history is None:
+            return
+        mode = service.spec.scaling.mode
+        if decision is not None and mode != "Auto":
+            # the number is another's to set, and the law's own view is none that was followed
+            live = observation.ready + observation.starting
+            words = f"set by scaling.mode {mode}"
+            decision = replace(decision, replicas=live, code="Steady", reason=words)
+        history.observe(self._now(), observation, decision, firing_of(alerts))
 
     async def _must_wait(self, key: ServiceKey, service: LangGraphService) -> bool:
         """The first replicas would end without their database; its condition says so."""
@@ -276,6 +307,14 @@ class Autoscaler:
         rollout = service.spec.rollout
         if is_failing and (rollout.auto_rollback or rollout.strategy == "Canary"):
             self._state.mark_due(key)
+
+
+def _usage(service: LangGraphService, history: ServiceHistory | None, now: float) -> Usage:
+    """Whether replicas are asked for cache and tokens, too: because an alert is about them, or else, where
+    their page is not too long for it, for the history."""
+    if needs_usage(service.spec):
+        return "needed"
+    return "wanted" if history is not None and history.is_due(now) else "no"
 
 
 def _must_begin(policy: Policy, live: int, memory: Memory, *, is_auto: bool) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
@@ -22,7 +23,10 @@ from lgs_operator.alert_watch import secret_of
 from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.autoscaler import Autoscaler
 from lgs_operator.context import Context
+from lgs_operator.dashboard.server import history_app, serve_loopback
+from lgs_operator.dashboard.sources import Kept
 from lgs_operator.handlers import ServiceWatch
+from lgs_operator.history.service import Histories
 from lgs_operator.kube.claim import ClassClaim
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
@@ -53,12 +57,20 @@ class _Leases(NamedTuple):
     claim: ClassClaim
 
 
+class _Known(NamedTuple):
+    """What is told of services to who asks the operator itself."""
+
+    metrics: Metrics
+    histories: Histories
+
+
 class _Means(NamedTuple):
     """What there is to work with."""
 
     cluster: KubeClient
     settings: Settings
     metrics: Metrics
+    histories: Histories
     http: aiohttp.ClientSession
     claim: ClassClaim
     webhooks: AlertWebhooks
@@ -125,29 +137,33 @@ async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None
         class_status = _ClassStatus(metrics)
         leader = LeaderElector(cluster, settings)
         await _serve(stack, settings, class_status)
+        histories = Histories(time.time)
+        await serve_loopback(stack, history_app(Kept(histories)), settings.history_port)
         if not await _first(leader.acquire(), stop):
             return
         stack.push_async_callback(leader.release)
         claim = ClassClaim(cluster, settings, class_status.changed)
-        await _act(cluster, settings, metrics, _Leases(leader, claim), stop)
+        known, leases = _Known(metrics, histories), _Leases(leader, claim)
+        await _act(cluster, known, leases, settings, stop)
 
 
 async def _act(
-    cluster: KubeClient, settings: Settings, metrics: Metrics, leases: _Leases, stop: asyncio.Event
+    cluster: KubeClient, known: _Known, leases: _Leases, settings: Settings, stop: asyncio.Event
 ) -> None:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
         caller = await stack.enter_async_context(webhook_caller(settings.webhooks))
-        webhooks = AlertWebhooks(caller, secret_of(cluster), metrics.alert_webhooks)
+        webhooks = AlertWebhooks(caller, secret_of(cluster), known.metrics.alert_webhooks)
         stack.push_async_callback(webhooks.close)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until(stop))
                 tasks.create_task(leases.leader.hold())
                 await leases.claim.acquire()
-                metrics.leading.set(1)
+                known.metrics.leading.set(1)
                 tasks.create_task(leases.claim.hold())
-                await _work(_Means(cluster, settings, metrics, http, leases.claim, webhooks), tasks, stop)
+                means = _Means(cluster, settings, *known, http, leases.claim, webhooks)
+                await _work(means, tasks, stop)
         except* _Stopped:
             log.info("operator.stopped")
         except* LostLease as lost:
@@ -156,7 +172,7 @@ async def _act(
 
 async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
     """Has the services of `settings.namespaces` reconciled and scaled by `tasks`."""
-    cluster, settings, metrics, http, claim, webhooks = means
+    cluster, settings, metrics, histories, http, claim, webhooks = means
 
     async def reconcile(key: ServiceKey) -> float | None:
         metrics.services.set(len(state.services))
@@ -179,7 +195,7 @@ async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) ->
     states = ServiceStates()
     reporter = StatusReporter(context, states)
     reconciler = Reconciler(context, states, reporter)
-    autoscaler = Autoscaler(context, states, reporter, webhooks)
+    autoscaler = Autoscaler(context, states, reporter, webhooks, histories=histories)
     watch = ServiceWatch(cluster, state, settings.namespaces)
     tasks.create_task(state.run())
     log.info(

@@ -18,7 +18,7 @@ from lgs_operator.kube.pods import (
 )
 from lgs_operator.scaling import Observation, ReplicaSample
 from lgs_operator.scaling.samples import typical_startup
-from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH, scrape
+from lgs_operator.scaling.scrape import METRICS_PATH, Usage, ask
 from lgs_operator.turns import FairSlots
 
 _SCRAPES_AT_ONCE = 64
@@ -41,14 +41,15 @@ class Observer:
         api_pods: list[Manifest],
         live: int,
         *,
-        usage: bool = False,
+        usage: Usage = "no",
     ) -> Observation:
         """The service at this moment. `pods` execute runs, `api_pods` only answer requests; `live` is the
-        number of replicas that its Deployment requests. `usage`: cache and tokens are asked for, too."""
-        path = USAGE_PATH if usage else METRICS_PATH
+        number of replicas that its Deployment requests."""
         ready, answering = _asked(pods), _asked(api_pods)
         going = [pod for pod in pods if is_going(pod)]
-        answers = await asyncio.gather(*(self._ask(key.namespace, pod, path) for pod in (*ready, *answering)))
+        answers = await asyncio.gather(
+            *(self._ask(key.namespace, pod, usage) for pod in (*ready, *answering))
+        )
         samples, fronts = _given(answers[: len(ready)]), _given(answers[len(ready) :])
         now = self._now()
         return Observation(
@@ -68,16 +69,20 @@ class Observer:
         )
 
     async def samples(
-        self, key: ServiceKey, pods: list[Manifest], *, usage: bool = False
+        self, key: ServiceKey, pods: list[Manifest], *, usage: Usage = "no"
     ) -> tuple[ReplicaSample, ...]:
-        """What these replicas answer, of those that can be asked. `usage` as of `observe`."""
-        path = USAGE_PATH if usage else METRICS_PATH
-        return _given(await asyncio.gather(*(self._ask(key.namespace, pod, path) for pod in _asked(pods))))
+        """What these replicas answer, of those that can be asked."""
+        return _given(await asyncio.gather(*(self._ask(key.namespace, pod, usage) for pod in _asked(pods))))
 
-    async def _ask(self, namespace: str, pod: Manifest, path: str) -> ReplicaSample | None:
+    async def _ask(self, namespace: str, pod: Manifest, usage: Usage) -> ReplicaSample | None:
         async with self._scrapes.slot(namespace):
-            url = url_of(pod, path) or ""
-            sample = await scrape(self._http, url, _SCRAPE_TIMEOUT, pod["metadata"]["name"])
+            sample = await ask(
+                self._http,
+                lambda path: url_of(pod, path) or "",
+                _SCRAPE_TIMEOUT,
+                pod["metadata"]["name"],
+                usage,
+            )
         self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
         return sample
 

@@ -43,6 +43,7 @@ class Settings:
     secrets_seconds: float = 30.0
     patch_pods: bool = True
     port: int = 8080
+    history_port: int = 8081
     scale_interval: float = 1.5
     images: Images = field(default_factory=Images)
     webhooks: Receivers = field(default_factory=Receivers)
@@ -75,6 +76,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         secrets_seconds=_number(env, "LGS_OPERATOR_SECRETS_SECONDS", usual.secrets_seconds),
         patch_pods=_flag(env, "LGS_OPERATOR_PATCH_PODS", usual.patch_pods),
         port=int(_number(env, "LGS_OPERATOR_PORT", usual.port)),
+        history_port=int(_number(env, "LGS_OPERATOR_HISTORY_PORT", usual.history_port)),
         scale_interval=_number(env, "LGS_OPERATOR_SCALE_INTERVAL", usual.scale_interval),
         images=Images(
             runtime=env.get("LGS_RUNTIME_IMAGE") or images.runtime,

@@ -90,8 +90,9 @@ class Window:
         return self.points[-1][1].minus(self.points[0][1]) if self.points else Counts()
 
 
-def advanced(window: Window, observation: Observation) -> Window:
-    """The window with one more answer of each replica. Where none answered it is as it was."""
+def advanced(window: Window, observation: Observation, seconds: float = SECONDS) -> Window:
+    """The window, of so many seconds, with one more answer of each replica. Where none answered it is as it
+    was."""
     if not observation.samples:
         return window
     at = observation.at
@@ -105,7 +106,7 @@ def advanced(window: Window, observation: Observation) -> Window:
         if before is not None:
             total = total.plus(_since(sample, before))
     points = (*window.points, (at, total))
-    while len(points) > 2 and points[1][0] <= at - SECONDS:
+    while len(points) > 2 and points[1][0] <= at - seconds:
         points = points[1:]
     # of one that is silent now the next answer counts from its last one
     kept = {name: each for name, each in window.baselines.items() if at - each.at <= SECONDS}

@@ -34,6 +34,12 @@ def up(
     database_uri: Annotated[
         str | None, typer.Option(help="postgres://… to keep sessions there instead of SQLite.")
     ] = None,
+    page_port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port of its page on this machine; where another has it, a free one."
+        ),
+    ] = 8124,
     history: Annotated[Path | None, typer.Option(help="Append each decision to this file (JSON).")] = None,
 ) -> None:
     """Run the service here: worker processes for replicas, scaled by load, replaced when files change."""
@@ -47,7 +53,9 @@ def up(
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
-        options = Options(found(file).resolve(), host, port, source, database_uri, history, python)
+        options = Options(
+            found(file).resolve(), host, port, source, database_uri, history, python, page_port=page_port
+        )
         asyncio.run(Supervisor(options, View()).run())
     except* (ManifestError, LocalError, OSError) as group:
         raise refused(*group.exceptions) from None

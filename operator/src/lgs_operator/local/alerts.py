@@ -13,6 +13,7 @@ from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.alerting.definitions import Definition
 from lgs_operator.alerting.evaluation import Change, Evaluation, changes, evaluate
 from lgs_operator.alerting.notification import Notification, described, notification
+from lgs_operator.history.decisions import Firing
 from lgs_operator.monitoring.objectives import Objective
 from lgs_operator.scaling import Observation
 from lgs_operator.webhook_calls import NotTaken, WebhookCaller
@@ -57,6 +58,18 @@ class LocalAlerts:
             if result.error is not None:
                 more = "" if result.final else "; it is tried again"
                 yield f"alert {name}: {result.told.url} was not told: {result.error}{more}"
+
+    @property
+    def firing(self) -> dict[str, Firing] | None:
+        """What fires; None where the manifest has no alerts."""
+        found = self._evaluation
+        if not found.definitions:
+            return None
+        return {
+            each.name: Firing(each.severity, described(found.states[each.name]))
+            for each in found.definitions
+            if found.states[each.name].phase == "Firing"
+        }
 
     async def _read(self, told: Notification) -> str:
         if self._secret is None:

@@ -20,7 +20,7 @@ from lgs_operator.local.machine import free_port
 from lgs_operator.local.plan import Phase, Worker
 from lgs_operator.local.service import LocalService
 from lgs_operator.scaling import ReplicaSample
-from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH, scrape
+from lgs_operator.scaling.scrape import Usage, ask
 
 SCRAPE_SECONDS = 0.8
 KEEP_LOGS = 20
@@ -134,12 +134,11 @@ async def _takes_work(session: aiohttp.ClientSession, process: Process) -> bool:
 
 
 async def sample(
-    session: aiohttp.ClientSession, processes: Sequence[Process], *, usage: bool = False
+    session: aiohttp.ClientSession, processes: Sequence[Process], *, usage: Usage = "no"
 ) -> list[ReplicaSample | None]:
-    """What each says about itself; None where no answer came. `usage`: cache and tokens, too."""
-    path = USAGE_PATH if usage else METRICS_PATH
+    """What each says about itself; None where no answer came."""
     found = await asyncio.gather(
-        *(scrape(session, each.url(path), SCRAPE_SECONDS, each.name) for each in processes)
+        *(ask(session, each.url, SCRAPE_SECONDS, each.name, usage) for each in processes)
     )
     for process, new in zip(processes, found, strict=True):
         process.sample = new or process.sample

@@ -42,6 +42,8 @@ class Options:
     history: Path | None = None
     python: Path | None = None
     env: Mapping[str, str] | None = None
+    page_port: int = 8124
+    """Where its page is shown, on the loopback interface; a free port where another program has it."""
 
 
 @dataclass(frozen=True, slots=True)

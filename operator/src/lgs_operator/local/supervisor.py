@@ -24,6 +24,7 @@ from lgs_operator.local.changes import changes
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.machine import is_locked, left_over, lock, remember, reserve
 from lgs_operator.local.notices import Notices
+from lgs_operator.local.page import LocalPage
 from lgs_operator.local.plan import Situation, pause_after, plan
 from lgs_operator.local.processes import Process
 from lgs_operator.local.service import LocalService, Options, read
@@ -32,6 +33,7 @@ from lgs_operator.local.worker_log import in_vain, missing_module, readable, wai
 from lgs_operator.receivers import Receivers
 from lgs_operator.scaling import Decision, Memory, Observation, decide
 from lgs_operator.scaling.samples import typical_startup
+from lgs_operator.scaling.scrape import Usage
 from lgs_operator.webhook_calls import webhook_caller
 
 TICK_SECONDS = 0.2
@@ -69,6 +71,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._port = options.port
+        self._page = ""
         self._history_lost = False
 
     async def run(self) -> None:
@@ -96,9 +99,11 @@ class Supervisor:
             outer = os.environ if self._options.env is None else self._options.env
             alerts = LocalAlerts(caller, outer.get(SECRET))
             stack.push_async_callback(alerts.webhooks.close)
+            page = LocalPage(service.name)
+            self._page = await page.serve(stack, self._options.page_port)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(state))
-                await self._serve(state, session, alerts)
+                await self._serve(state, session, alerts, page)
             await self._drain(state)
 
     def _on_signals(self) -> None:
@@ -135,7 +140,9 @@ class Supervisor:
                 state.notices = Notices(state.notices.circuits)
                 self._view.say(f"{', '.join(names)} changed: workers are replaced one by one")
 
-    async def _serve(self, state: State, session: aiohttp.ClientSession, alerts: LocalAlerts) -> None:
+    async def _serve(
+        self, state: State, session: aiohttp.ClientSession, alerts: LocalAlerts, page: LocalPage
+    ) -> None:
         while not self._stop.is_set():
             if not is_locked(folder := state.service.data_dir):
                 gone = "was taken away, and the sessions that were kept there are gone"
@@ -145,11 +152,12 @@ class Supervisor:
             await self._act(state)
             if time.monotonic() - state.decided_at >= ROUND_SECONDS:
                 state.decided_at = time.monotonic()
-                observation = await self._decide(state, session)
+                observation = await self._decide(state, session, page)
                 service = state.service
                 at, promised = observation.at, service.objectives
                 for line in alerts.observe(service.name, service.alerts, observation, at, promised):
                     self._view.say(line)
+                page.observe(service, observation, state.decision, alerts.firing)
                 for process in state.processes:
                     self._say_news(state, process)
             ready = [each for each in state.processes if each.phase == "ready"]
@@ -157,6 +165,7 @@ class Supervisor:
                 state.announced = True
                 self._say_news(state, ready[0])
                 self._view.say(f"{state.service.name} serves on {self._url}")
+                self._view.say(f"its page: {self._page}")
             self._show(state, alerts.budget)
             await asyncio.sleep(TICK_SECONDS)
 
@@ -236,10 +245,13 @@ class Supervisor:
         if state.crashes == 1:
             self._view.say(f"its log: {process.log}")
 
-    async def _decide(self, state: State, session: aiohttp.ClientSession) -> Observation:
+    async def _decide(self, state: State, session: aiohttp.ClientSession, page: LocalPage) -> Observation:
         ready = [each for each in state.processes if each.phase == "ready"]
         draining = [each for each in state.processes if each.phase == "draining"]
-        found = await workers.sample(session, [*ready, *draining], usage=state.service.usage)
+        usage: Usage = "wanted" if page.is_due(time.time()) else "no"
+        found = await workers.sample(
+            session, [*ready, *draining], usage="needed" if state.service.usage else usage
+        )
         now = time.time()
         observation = Observation(
             at=now,

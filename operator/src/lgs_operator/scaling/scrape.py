@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Literal
 from urllib.parse import urlencode
 
 import aiohttp
@@ -17,8 +19,21 @@ METRICS_PATH = f"/metrics?{urlencode([('name[]', name) for name in READ])}"
 """Of a replica's page what is read of it here, and not what its application counts by itself."""
 USAGE_PATH = f"/metrics?{urlencode([('name[]', name) for name in (*READ, *USAGE)])}"
 """The same with what alerts may be about beside it."""
+Usage = Literal["no", "wanted", "needed"]
+"""Whether a replica is asked for what stands in `USAGE_PATH`. Where that is only wanted, one that does not
+give its page with it is asked for the one without: many series of an application must not hide its load."""
 MOST_BYTES = 256 * 1024
 """A page of ours has about 12 KiB; what is longer costs time that other services need."""
+
+
+async def ask(
+    session: aiohttp.ClientSession, url: Callable[[str], str], timeout: float, replica: str, usage: Usage
+) -> ReplicaSample | None:
+    """The sample of a replica whose address with a path `url` gives; `timeout` seconds for each try."""
+    sample = await scrape(session, url(METRICS_PATH if usage == "no" else USAGE_PATH), timeout, replica)
+    if sample is None and usage == "wanted":
+        return await scrape(session, url(METRICS_PATH), timeout, replica)
+    return sample
 
 
 async def scrape(

@@ -22,6 +22,7 @@ from lgs_operator.alerting.evaluation import Change, Evaluation
 from lgs_operator.alerting.history import History
 from lgs_operator.alerting.notification import described
 from lgs_operator.alerting.states import AlertState
+from lgs_operator.history.decisions import Firing
 from lgs_operator.kube.kinds import EventType
 from lgs_operator.scaling import Memory
 
@@ -73,6 +74,17 @@ def history_before(status: Mapping[str, object]) -> History:
     """What an earlier operator counted for the objectives."""
     before = status_before(status).slo
     return History() if before is None else History.from_json(before.memory)
+
+
+def firing_of(view: AlertsView) -> dict[str, Firing] | None:
+    """What fires, for the history; None where there are no alerts."""
+    if view.condition is None:
+        return None
+    return {
+        each.name: Firing(each.severity or "", "" if each.value is None else f"it is {each.value:g}")
+        for each in view.alerts
+        if each.state == "Firing"
+    }
 
 
 def _alerting(evaluation: Evaluation) -> Condition:

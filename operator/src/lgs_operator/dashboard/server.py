@@ -1,0 +1,127 @@
+"""The HTTP of it: JSON of the history for the operator, and around it the page for a person."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, suppress
+from math import isfinite
+from typing import Final
+
+from aiohttp import web
+
+from lgs_operator.dashboard.pages import add_pages
+from lgs_operator.dashboard.protection import add_headers, protected
+from lgs_operator.dashboard.sources import Json, Source
+from lgs_operator.history.service import DAY
+
+LIVE_SECONDS: Final = 2.0
+"""Between two events of a stream."""
+SPAN_SECONDS: Final = 900.0
+_SOURCE: Final = web.AppKey("source", Source)
+
+
+def history_app(source: Source) -> web.Application:
+    """What is known, to be read and nothing else."""
+    app = web.Application(middlewares=[protected], client_max_size=64 * 1024)
+    app.on_response_prepare.append(add_headers)
+    app[_SOURCE] = source
+    app.add_routes(
+        [
+            web.get("/api/services", _services),
+            web.get("/api/services/{namespace}/{name}/history", _history),
+        ]
+    )
+    return app
+
+
+def add_streams(app: web.Application) -> None:
+    """The same, live."""
+    app.add_routes(
+        [
+            web.get("/api/events", _services_live),
+            web.get("/api/services/{namespace}/{name}/events", _history_live),
+        ]
+    )
+
+
+def page_app(source: Source) -> web.Application:
+    """The page, and what it is made of."""
+    app = history_app(source)
+    add_streams(app)
+    add_pages(app)
+    return app
+
+
+async def serve_loopback(stack: AsyncExitStack, app: web.Application, port: int) -> int:
+    """Until the stack is closed; gives the port. Raises `OSError` where it is taken."""
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    return int(runner.addresses[0][1])
+
+
+async def _services(request: web.Request) -> web.Response:
+    return _answer(await request.app[_SOURCE].services())
+
+
+async def _history(request: web.Request) -> web.Response:
+    return _answer(await _read(request, _number(request, "since", None)))
+
+
+async def _read(request: web.Request, since: float | None) -> Json:
+    namespace, name = request.match_info["namespace"], request.match_info["name"]
+    seconds = _number(request, "span", SPAN_SECONDS) or SPAN_SECONDS
+    found = await request.app[_SOURCE].history(namespace, name, min(max(seconds, 1.0), DAY), since)
+    if found is None:
+        raise web.HTTPNotFound(text="there is no such service, or nothing is known of it yet\n")
+    return found
+
+
+def _number(request: web.Request, name: str, default: float | None) -> float | None:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise web.HTTPUnprocessableEntity(text=f"{name}: {text}: must be a number of seconds\n")
+    return value
+
+
+async def _services_live(request: web.Request) -> web.StreamResponse:
+    stream = await _begin(request)
+    with suppress(ConnectionResetError):
+        while True:
+            await _send(stream, await request.app[_SOURCE].services())
+            await asyncio.sleep(LIVE_SECONDS)
+    return stream
+
+
+async def _history_live(request: web.Request) -> web.StreamResponse:
+    """First all that is asked for, then what came since."""
+    found = {**await _read(request, None), "whole": True}
+    stream = await _begin(request)
+    with suppress(ConnectionResetError, web.HTTPException):
+        while True:
+            await _send(stream, found)
+            await asyncio.sleep(LIVE_SECONDS)
+            found = await _read(request, found["now"])
+    return stream
+
+
+async def _begin(request: web.Request) -> web.StreamResponse:
+    stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await stream.prepare(request)
+    return stream
+
+
+async def _send(stream: web.StreamResponse, data: Json) -> None:
+    await stream.write(f"data: {json.dumps(data, allow_nan=False)}\n\n".encode())
+
+
+def _answer(data: Json) -> web.Response:
+    return web.json_response(text=json.dumps(data, allow_nan=False))

@@ -1,0 +1,145 @@
+"""Numbers over time in a fixed amount of memory: a ring of buckets for each resolution, as the round-robin
+archives of RRDtool have it.
+
+Each slot of a ring knows which stretch of time it is of, so that no clock makes a false point: one that jumps
+ahead leaves what is older where it is, and one that is set back finds it again. Times are seconds since the
+epoch. Pure, but for what it keeps.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Final, Literal
+
+Fold = Literal["mean", "max", "last"]
+"""What of the numbers of a bucket is kept."""
+_NEVER: Final = -(2**62)
+_LARGEST: Final = 3e38
+"""That a number of four bytes can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Buckets of so many seconds, and how many of them."""
+
+    seconds: int
+    buckets: int
+
+    @property
+    def span(self) -> int:
+        """For so many seconds back there are points."""
+        return self.seconds * self.buckets
+
+
+RESOLUTIONS: Final = (Resolution(5, 180), Resolution(30, 240), Resolution(300, 288))
+"""A quarter of an hour, two hours, a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """What is known of a stretch of time: the beginnings of buckets, ascending, and by name of series the
+    value of each, None where there was none."""
+
+    seconds: int
+    at: tuple[float, ...]
+    values: Mapping[str, tuple[float | None, ...]]
+
+
+class Archive:
+    """The series of one service. All memory is taken at once: see `bytes`."""
+
+    def __init__(self, series: Mapping[str, Fold], resolutions: Sequence[Resolution] = RESOLUTIONS) -> None:
+        self._names = tuple(series)
+        folds = tuple(series.values())
+        self._rings = [_Ring(each, folds) for each in resolutions]
+
+    @property
+    def bytes(self) -> int:
+        """That its numbers take."""
+        return sum(each.bytes for each in self._rings)
+
+    def add(self, at: float, values: Mapping[str, float | None]) -> None:
+        """What was measured at a moment. A value that is None, or no number, was not measured."""
+        if not isfinite(at) or abs(at) > 2**52:
+            return
+        row = [_number(values.get(name)) for name in self._names]
+        for ring in self._rings:
+            ring.add(int(at // ring.resolution.seconds), row)
+
+    def points(self, now: float, seconds: float, since: float | None = None) -> Points:
+        """The last `seconds`, in the finest resolution that reaches so far back; of buckets that end after
+        `since`. Nothing that lies in the future by this clock."""
+        ring = next((each for each in self._rings if each.resolution.span >= seconds), self._rings[-1])
+        step = ring.resolution.seconds
+        newest = int(now // step)
+        first = newest - min(ring.resolution.buckets, max(1, int(seconds // step))) + 1
+        if since is not None:
+            first = max(first, int(min(since, now) // step))
+        rows = [row for bucket in range(first, newest + 1) if (row := ring.row(bucket)) is not None]
+        columns = zip(*(values for _, values in rows), strict=True) if rows else ((),) * len(self._names)
+        return Points(
+            step,
+            tuple(float(bucket * step) for bucket, _ in rows),
+            dict(zip(self._names, columns, strict=True)),
+        )
+
+
+class _Ring:
+    """The buckets of one resolution. Of the bucket that is open it knows how many numbers it has, for
+    means."""
+
+    def __init__(self, resolution: Resolution, folds: tuple[Fold, ...]) -> None:
+        self.resolution = resolution
+        self._folds = folds
+        self._of = array("q", [_NEVER]) * resolution.buckets
+        self._values = array("f", [nan]) * (resolution.buckets * len(folds))
+        self._open = _NEVER
+        self._counts = [0] * len(folds)
+        self._means = [0.0] * len(folds)
+
+    @property
+    def bytes(self) -> int:
+        return len(self._of) * self._of.itemsize + len(self._values) * self._values.itemsize
+
+    def add(self, bucket: int, row: Sequence[float | None]) -> None:
+        slot, wide = bucket % self.resolution.buckets, len(self._folds)
+        start = slot * wide
+        if bucket != self._open:
+            # also one that was there before a clock was set back: it is counted anew
+            self._open, self._of[slot] = bucket, bucket
+            self._values[start : start + wide] = array("f", [nan]) * wide
+            self._counts = [0] * wide
+        for column, value in enumerate(row):
+            if value is None:
+                continue
+            self._counts[column] += 1
+            self._values[start + column] = self._folded(column, value, self._values[start + column])
+
+    def _folded(self, column: int, value: float, before: float) -> float:
+        if self._counts[column] == 1:
+            self._means[column] = value
+            return value
+        if self._folds[column] == "max":
+            return max(before, value)
+        if self._folds[column] == "last":
+            return value
+        # kept apart in full: a mean of four bytes would drift
+        self._means[column] += (value - self._means[column]) / self._counts[column]
+        return self._means[column]
+
+    def row(self, bucket: int) -> tuple[int, tuple[float | None, ...]] | None:
+        """What is kept of a bucket; None where it has been overwritten, or never was."""
+        slot, wide = bucket % self.resolution.buckets, len(self._folds)
+        if self._of[slot] != bucket:
+            return None
+        kept = self._values[slot * wide : (slot + 1) * wide]
+        return bucket, tuple(None if value != value else value for value in kept)  # noqa: PLR0124
+
+
+def _number(value: float | None) -> float | None:
+    if value is None or not isfinite(value):
+        return None
+    return max(-_LARGEST, min(_LARGEST, value))

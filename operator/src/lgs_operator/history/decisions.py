@@ -1,0 +1,110 @@
+"""The decisions of the scaling law that changed something, and the alerts that began and ended, the last of
+them. Pure, but for what it keeps.
+
+A law that decides each second says the same for hours, or the same two things in turn. So those that changed
+the number of replicas are kept apart from those that only had another code: no chatter pushes them out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from heapq import merge
+from typing import Final
+
+from lgs_operator.scaling import Decision
+
+MOST_SCALED: Final = 200
+MOST_OTHERS: Final = 100
+MOST_ALERTS: Final = 100
+LONGEST: Final = 240
+"""Letters of a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """`before`: how many were wanted until then; None: that is not known."""
+
+    at: float
+    replicas: int
+    before: int | None
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """An alert that began to fire (`told` is firing) or is over (resolved)."""
+
+    at: float
+    name: str
+    severity: str
+    told: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """An alert that fires now."""
+
+    severity: str
+    reason: str
+
+
+class DecisionLog:
+    """Of one service."""
+
+    def __init__(self) -> None:
+        self._scaled: deque[Decided] = deque(maxlen=MOST_SCALED)
+        self._others: deque[Decided] = deque(maxlen=MOST_OTHERS)
+        self._alerts: deque[Alerted] = deque(maxlen=MOST_ALERTS)
+        self._last: Decided | None = None
+        self._firing: dict[str, Firing] | None = None
+
+    @property
+    def last(self) -> Decided | None:
+        """The one that holds now, with the words of its beginning."""
+        return self._last
+
+    def decided(self, at: float, decision: Decision) -> None:
+        """Notes a decision, if it says something else than the one before."""
+        last = self._last
+        is_scaled = last is None or last.replicas != decision.replicas
+        if last is not None and not is_scaled and last.code == decision.code:
+            return
+        before = None if last is None else last.replicas
+        self._last = Decided(at, decision.replicas, before, decision.code, _short(decision.reason))
+        (self._scaled if is_scaled else self._others).append(self._last)
+
+    def firing(self, at: float, firing: Mapping[str, Firing]) -> None:
+        """Notes which alerts have begun to fire, and which are over. Those that fired before this began to
+        watch are not said to begin now."""
+        before, self._firing = self._firing, dict(firing)
+        if before is None:
+            return
+        began = [(name, firing[name], "firing") for name in firing.keys() - before.keys()]
+        ended = [(name, before[name], "resolved") for name in before.keys() - firing.keys()]
+        for name, each, told in sorted((*began, *ended), key=lambda change: change[0]):
+            reason = _short(each.reason) if told == "firing" else ""
+            self._alerts.append(Alerted(at, name, each.severity, told, reason))
+
+    def decisions(self, now: float, seconds: float, since: float | None = None) -> list[Decided]:
+        """Those of the last `seconds`, later than `since`, the oldest first, none of the future."""
+        first = now - seconds if since is None else max(since, now - seconds)
+        both = merge(_ascending(self._scaled), _ascending(self._others), key=lambda each: each.at)
+        return [each for each in both if first < each.at <= now]
+
+    def alerts(self, now: float, seconds: float, since: float | None = None) -> list[Alerted]:
+        """As `decisions`."""
+        first = now - seconds if since is None else max(since, now - seconds)
+        return [each for each in sorted(self._alerts, key=lambda each: each.at) if first < each.at <= now]
+
+
+def _ascending(kept: deque[Decided]) -> list[Decided]:
+    """A clock that was set back has put later ones before earlier ones."""
+    return sorted(kept, key=lambda each: each.at)
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"

@@ -1,0 +1,79 @@
+"""The history of what `lgs up` runs, and where a browser finds it.
+
+One service, whose API is asked by the page through this server with whatever token its user gives.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+from lgs_operator.dashboard.server import page_app, serve_loopback
+from lgs_operator.dashboard.sources import Json, Kept
+from lgs_operator.history.decisions import Firing
+from lgs_operator.history.service import Histories, ServiceHistory
+from lgs_operator.local.service import LocalService
+from lgs_operator.scaling import Decision, Observation
+
+NAMESPACE = "local"
+
+
+class LocalPage:
+    """Of one `lgs up`. The service has one history, whatever its manifest becomes."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._histories = Histories(time.time)
+        begun = self._histories.begin(NAMESPACE, name, "")
+        assert begun is not None
+        self._history: ServiceHistory = begun
+        self._kept = Kept(self._histories)
+        self._facts: dict[str, Any] = {}
+
+    def is_due(self, now: float) -> bool:
+        """Whether the next observation is to have cache and tokens."""
+        return self._history.is_due(now)
+
+    def observe(
+        self,
+        service: LocalService,
+        observation: Observation,
+        decision: Decision | None,
+        firing: dict[str, Firing] | None,
+    ) -> None:
+        """One round of the scaling law."""
+        self._facts = facts_of(service)
+        self._history.observe(observation.at, observation, decision, firing)
+
+    async def services(self) -> Json:
+        """See `Source`."""
+        found = await self._kept.services()
+        return {**found, "services": [{**each, "facts": self._facts} for each in found["services"]]}
+
+    async def history(self, namespace: str, name: str, seconds: float, since: float | None) -> Json | None:
+        """See `Source`."""
+        return await self._kept.history(namespace, name, seconds, since)
+
+    async def serve(self, stack: AsyncExitStack, port: int) -> str:
+        """Gives the address. Where another program has the port it is a free one: two services may be up."""
+        try:
+            found = await serve_loopback(stack, page_app(self), port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            found = await serve_loopback(stack, page_app(self), 0)
+        return f"http://127.0.0.1:{found}/#/{NAMESPACE}/{self._name}"
+
+
+def facts_of(service: LocalService) -> dict[str, Any]:
+    """What the manifest asks for, as far as a picture shows it."""
+    policy = service.policy
+    return {
+        "mode": "Auto" if service.replicas is None else "Manual",
+        "minReplicas": policy.min_replicas,
+        "maxReplicas": policy.max_replicas,
+        "p95Target": policy.p95_latency_seconds,
+        "waitTarget": policy.queue_wait_seconds,
+    }

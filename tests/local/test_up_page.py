@@ -1,0 +1,69 @@
+"""`lgs up` prints a link to its page, and keeps its history."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.up import Up, up_with_example
+
+MANIFEST = """
+apiVersion: lgs.dev/v1alpha1
+kind: LangGraphService
+metadata: {name: tried}
+spec:
+  graphs: {agent: ./graph.py:graph}
+  scaling: {minReplicas: 1, maxReplicas: 2}
+  workers: {concurrency: 2, drainSeconds: 2}
+"""
+LINK = r"its page: (http://127\.0\.0\.1:(\d+)/)#/local/tried\n"
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    with up_with_example(tmp_path / "service", MANIFEST) as it:
+        yield it
+
+
+def page_of(up: Up) -> str:
+    found = re.search(LINK, up.log.read_text("utf-8"))
+    assert found is not None
+    return found[1]
+
+
+def test_a_newcomer_finds_a_spike_and_the_decisions_behind_the_link(up: Up) -> None:
+    up.serve()
+    up.wait(lambda: up.said(LINK))
+    page = page_of(up)
+
+    def history() -> Any:
+        return httpx.get(f"{page}api/services/local/tried/history", timeout=30).json()
+
+    for _ in range(8):
+        up.session(steps=4, step_seconds=0.5)
+
+    up.wait(lambda: "ScaledOut" in [each["code"] for each in history()["decisions"]])
+    up.wait(lambda: max(each or 0 for each in history()["values"]["ready"]) == 2)
+    up.wait(lambda: max(each or 0 for each in history()["values"]["finished"]) > 0)
+    (one,) = httpx.get(f"{page}api/services", timeout=30).json()["services"]
+    assert one["facts"]["maxReplicas"] == 2
+    assert "text/html" in httpx.get(page, timeout=30).headers["content-type"]
+
+
+def test_a_port_that_another_program_has_is_no_reason_not_to_serve(up: Up) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        up.more = ["--page-port", str(other.getsockname()[1])]
+
+        up.serve()
+        up.wait(lambda: up.said(LINK))
+
+        assert page_of(up) != f"http://127.0.0.1:{other.getsockname()[1]}/"
+        assert httpx.get(page_of(up), timeout=30).status_code == 200
