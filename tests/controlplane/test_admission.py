@@ -16,6 +16,7 @@ from controlplane.chart import objects, rendered
 from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import service
 from lgs_crds import Spec
+from lgs_operator.desired.objects import container_security, pod_security
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import POD
@@ -260,29 +261,111 @@ def test_a_stolen_token_of_the_operator_writes_nothing_but_parts_of_services(pol
     assert "theirs" in policed.run("get", "deployments,secrets,configmaps", "-o", "name")
 
 
+def secured(**said: Any) -> dict[str, Any]:
+    """A container as the operator makes them, but for what is said."""
+    return {"name": "c", "image": "x", "securityContext": container_security() | said}
+
+
+def test_nor_makes_it_a_secret_that_becomes_an_accounts_token(policed: Policed) -> None:
+    """The API server fills it in, for any account of its namespace, and the operator may read it by its name:
+    with `clusterWide` those of kube-system's controllers."""
+    metadata = {"name": "t", "labels": labels("t", "postgres")}
+    head = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    of_account = {"metadata": metadata | {"annotations": {"kubernetes.io/service-account.name": "x"}}}
+    policed.run("create", "serviceaccount", "x")
+    token = head | of_account | {"type": "kubernetes.io/service-account-token"}
+    joins = head | {"type": "bootstrap.kubernetes.io/token"}
+
+    assert "created" in policed.creates(policed.account, head)
+    assert "created" in policed.creates(policed.account, head | {"type": "Opaque"})
+    for evil in (token, joins):
+        assert "only Secrets of the type Opaque" in policed.creates(policed.account, evil)
+        said = policed.does(policed.account, "apply", "--server-side", "--dry-run=server", manifest=evil)
+        assert "only Secrets of the type Opaque" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("v1 Service", {"ports": [{"port": 443}]}),
+        ("v1 Service", {"ports": [{"port": 443}], "selector": {"app": "theirs"}}),
+        ("v1 Service", {"ports": [{"port": 443}], "selector": "ours", "externalIPs": ["192.0.2.1"]}),
+        ("v1 Service", {"type": "ExternalName", "externalName": "example.com", "selector": "ours"}),
+        ("networking.k8s.io/v1 NetworkPolicy", {"podSelector": {}, "ingress": [{}]}),
+        ("networking.k8s.io/v1 NetworkPolicy", {"podSelector": {"matchLabels": {"app": "x"}}}),
+        ("policy/v1 PodDisruptionBudget", {"selector": {}, "maxUnavailable": 0}),
+        ("policy/v1 PodDisruptionBudget", {"selector": {"matchLabels": {"app": "x"}}, "maxUnavailable": 0}),
+        (
+            "v1 PersistentVolumeClaim",
+            {
+                "volumeName": "theirs",
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        ),
+    ],
+)
+def test_nor_has_it_others_pods_volumes_and_callers_by_what_looks_like_a_services(
+    policed: Policed, kind: str, spec: dict[str, Any]
+) -> None:
+    marks, (version, name) = labels("support", "runtime"), kind.split()
+    said = {field: marks if value == "ours" else value for field, value in spec.items()}
+    head = {"apiVersion": version, "kind": name, "metadata": {"name": "support", "labels": marks}}
+
+    assert "denied request: the operator" in policed.creates(policed.account, head | {"spec": said})
+
+
 @pytest.mark.parametrize(
     "evil",
     [
         {"hostNetwork": True},
         {"automountServiceAccountToken": True},
         {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]},
+        {"volumes": [{"name": "node", "flexVolume": {"driver": "x/y"}}]},
+        {"volumes": [{"name": "node", "csi": {"driver": "x"}}]},
+        {"volumes": [{"name": "share", "nfs": {"server": "10.0.0.1", "path": "/"}}]},
         {"containers": [{"name": "c", "image": "x", "securityContext": {"privileged": True}}]},
         {"containers": [{"name": "c", "image": "x"}]},
+        {"containers": [secured(capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]})]},
+        {"containers": [secured(capabilities={})]},
+        {"containers": [secured(runAsUser=0)]},
+        {"containers": [secured(runAsNonRoot=False)]},
+        {"containers": [secured(seccompProfile={"type": "Unconfined"})]},
+        {"hostUsers": False, "containers": [secured(procMount="Unmasked")]},
+        {"containers": [secured() | {"ports": [{"containerPort": 80, "hostPort": 80}]}]},
+        {"initContainers": [{"name": "i", "image": "x"}]},
+        {"securityContext": {}},
+        {"securityContext": pod_security(10001) | {"runAsUser": 0}},
+        {"securityContext": pod_security(10001) | {"seccompProfile": {"type": "Unconfined"}}},
     ],
     ids=[
         "the node's network",
         "an account's token",
         "paths of the node",
+        "a driver on the node",
+        "a driver of the cluster",
+        "another machine's files",
         "privileged",
         "may gain privileges",
+        "a capability",
+        "the capabilities of its runtime",
+        "root in a container",
+        "may be root in a container",
+        "all system calls in a container",
+        "the node's processes",
+        "a port of the node",
+        "one that begins before",
+        "may be root",
+        "root",
+        "all system calls",
     ],
 )
 def test_nor_makes_it_pods_with_more_than_a_service_has(policed: Policed, evil: dict[str, Any]) -> None:
     marks = labels("support", "runtime")
-    safe = {"name": "c", "image": "x", "securityContext": {"allowPrivilegeEscalation": False}}
 
     def deployment(**pod: Any) -> dict[str, Any]:
-        spec = {"automountServiceAccountToken": False, "containers": [safe]} | pod
+        safe = {"securityContext": pod_security(10001), "containers": [secured()]}
+        spec = {"automountServiceAccountToken": False} | safe | pod
         template = {"metadata": {"labels": marks}, "spec": spec}
         return {
             "apiVersion": "apps/v1",
