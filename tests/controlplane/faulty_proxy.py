@@ -6,6 +6,7 @@ own has to end.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import ssl
@@ -80,8 +81,18 @@ WATCH_FAULTS: dict[str, Fault] = {
 }
 
 
+async def _silent(request: web.Request) -> web.StreamResponse:
+    """Nothing is said, and the connection stays."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(0.1)
+    return response
+
+
 class FaultyProxy:
-    """`share` of the requests meet a fault, and each watch of a kind in `forced` that one of `WATCH_FAULTS`;
+    """`share` of the requests meet a fault, and each watch of a kind in `forced` that one of `WATCH_FAULTS`,
+    or silence;
     nothing is there below the paths of `absent`. `met` counts them."""
 
     def __init__(self, plane: ControlPlane, http: aiohttp.ClientSession, seed: int) -> None:
@@ -114,7 +125,7 @@ class FaultyProxy:
             return await ABSENT(request)
         if is_watch and plural in self.forced:
             self.met[f"{plural} {self.forced[plural]}"] += 1
-            return await WATCH_FAULTS[self.forced[plural]](request)
+            return await (WATCH_FAULTS | {"silent": _silent})[self.forced[plural]](request)
         if "/leases" not in request.path and self._drawn.random() < self.share:
             faults = WATCH_FAULTS if is_watch else FAULTS
             name = self._drawn.choice(sorted(faults))

@@ -13,7 +13,8 @@ from controlplane.faulty_proxy import FaultyProxy, faulty_proxy
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE_OF_OURS
+from lgs_operator.kube.kinds import DEPLOYMENT, SECRET, SERVICE_OF_OURS
+from lgs_operator.naming import ROTATE_ANNOTATION
 from support.drawn_manifests import TIMES
 from support.waiting import until
 
@@ -129,6 +130,26 @@ async def test_an_error_in_the_stream_of_the_services_watch_ends_nothing(
 
     await until(lambda: is_settled(story, "support", 50), lambda: operator.log.read_text()[-3000:])
     assert operator.process.returncode is None
+
+
+async def test_an_annotation_is_heard_while_the_services_watch_is_silent(
+    story: Story, proxied: tuple[FaultyProxy, Running]
+) -> None:
+    """Something between keeps back what is said, and no connection ends: a generation stays where an
+    annotation asks for another password."""
+    proxy, operator = proxied
+    story.apply(service(persistence={"postgres": {"managed": {"storage": "1Gi"}}}))
+    before = await story.appears(SECRET, "support-postgres")
+
+    proxy.forced = {"langgraphservices": "silent"}
+    proxy.cut_watches()
+    await until(lambda: proxy.met["langgraphservices silent"], "the watch did not begin anew")
+    story.plane.run("annotate", "lgs", "support", "-n", story.namespace, f"{ROTATE_ANNOTATION}=now")
+
+    async def rotated() -> bool:
+        return (await story.get(SECRET, "support-postgres"))["data"] != before["data"]
+
+    await until(rotated, lambda: operator.log.read_text()[-3000:])
 
 
 async def test_services_are_served_again_when_their_definition_was_away_for_a_while(

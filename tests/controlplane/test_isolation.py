@@ -94,6 +94,34 @@ async def test_no_pod_gets_an_account_or_a_secret_of_somebody_else_by_the_name_o
     assert tenants.plane.run(*workloads, "-n", tenants.namespace).strip() == "", "its pods would get it"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("v1 Service", "support-postgres"),
+        ("v1 Service", "support-redis"),
+        ("networking.k8s.io/v1 NetworkPolicy", "support"),
+        ("networking.k8s.io/v1 NetworkPolicy", "support-postgres"),
+    ],
+)
+async def test_no_pod_is_led_to_a_server_of_somebody_else_nor_is_there_without_what_guards_it(
+    tenants: Tenants, kind: str, name: str
+) -> None:
+    """Who has the name of a managed server would be sent its password, and what is kept in it; the policy of
+    `network.allowFrom` comes before what it is about, or nothing does."""
+    (version, named), spec = kind.split(), {"ports": [{"port": 5432}]}
+    if named == "NetworkPolicy":
+        spec = {"podSelector": {"matchLabels": {"app": "theirs"}}}
+    tenants.apply({"apiVersion": version, "kind": named, "metadata": {"name": name}, "spec": spec})
+
+    managed = {"persistence": {"postgres": {"managed": {}}}, "cache": {"redis": {"managed": {}}}}
+    tenants.apply(service(network={"allowFrom": []}, **managed))
+
+    said = await tenants.says("support", "Reconciled", "False")
+    assert f"{named} {name} exists" in said["message"]
+    workloads = ("get", "deployments,statefulsets,pods", "-o", "name")
+    assert tenants.plane.run(*workloads, "-n", tenants.namespace).strip() == "", "they would be led there"
+
+
 def variable(**source: Any) -> dict[str, Any]:
     return {"env": [{"name": "X", "valueFrom": source}]}
 

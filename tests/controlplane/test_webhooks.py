@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import subprocess
@@ -117,3 +118,36 @@ async def test_what_a_webhook_makes_of_an_object_is_no_drift_and_is_written_once
 
     story.apply(service(**(spec | {"image": "example.com/support:2"})))
     await until(lambda: has("mirror/example.com/support:2"), "the next image does not come")
+
+
+async def test_who_changes_an_object_back_each_time_is_told_and_fought_ever_more_seldom(
+    story: Story, operators: Operators
+) -> None:
+    """A round of such a fight may be new pods, and there were as many as the API server could take."""
+    await operators.start()
+    story.apply(service(scaling={"mode": "Manual"}, replicas=1))
+    await story.appears(DEPLOYMENT)
+    head = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    theirs = {"template": {"spec": {"containers": [{"name": "runtime", "image": "theirs:1"}]}}}
+    change = head | {"metadata": {"name": "support", "namespace": story.namespace}, "spec": theirs}
+
+    async def image() -> str:
+        return str((await story.template())["spec"]["containers"][0]["image"])
+
+    async def insist() -> None:
+        while True:
+            if await image() != "theirs:1":
+                await story.cluster.apply(change, manager="theirs")
+            await asyncio.sleep(0.02)
+
+    insisting = asyncio.create_task(insist())
+    said = await story.has_condition("Reconciled", "False", "Contested")
+    assert "Deployment support (last by theirs)" in said["message"]
+    insisting.cancel()
+    await asyncio.gather(insisting, return_exceptions=True)
+
+    async def is_ours() -> bool:
+        return await image() == "example.com/support:1"
+
+    await until(is_ours, "it stays as others made it")
+    await story.has_condition("Reconciled", "True", "Done")

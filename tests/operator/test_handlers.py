@@ -209,6 +209,33 @@ async def test_kopf_begins_anew_where_versions_went_back_and_no_service_did(
     assert (begun, services.gone) == (2, [])
 
 
+async def test_kopf_begins_anew_where_it_does_not_tell_of_an_annotation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A generation stays by that: who asked for another password was not heard while a watch was silent."""
+    services, stop, begun = Services(), asyncio.Event(), 0
+    services.service_seen(of_version("286"), gone=False)
+    monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
+
+    async def listed(*_: Any, **__: Any) -> tuple[list[Any], str]:
+        return [of_version("300")], "300"
+
+    async def deaf(*, stop_flag: asyncio.Event, **_: Any) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            stop.set()
+        await stop_flag.wait()
+
+    monkeypatch.setattr(services, "list", listed)
+    monkeypatch.setattr(kopf, "operator", deaf)
+
+    async with asyncio.timeout(10):
+        await run_listed(often_listed(services), stop)
+
+    assert begun == 2
+
+
 async def test_a_service_that_kopf_itself_lists_as_it_was_before_is_forgotten_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -93,6 +93,8 @@ class Server:
             order = await self._orders.get()
             if isinstance(order, Exception):
                 raise order
+            if order == "silence":
+                return
             if order == "bookmark":
                 seen = (
                     self._history[self._told - 1][1]["metadata"]["resourceVersion"] if self._told else version
@@ -306,6 +308,28 @@ async def test_a_restored_server_is_believed_whose_versions_go_on_behind_those_t
 
         assert (copy.versions("x"), copy.versions("y")) == (["2"], ["3"])
         assert copy.seen == {"x": ["2"], "y": ["3"]}
+
+
+async def test_what_a_watch_keeps_back_that_says_nothing_at_all_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Something between that holds back what is said would hold it back from the next watch, too; not even a
+    bookmark comes, of which the API server sends one a minute."""
+    monkeypatch.setattr(informers, "SHORTEST_WATCH_SECONDS", 0.0)
+    server = Server()
+    server.write("a", "x")
+    async with followed(server) as copy:
+        server.write("a", "y")
+        server.write("b", "x")
+        await server.tell("silence")
+
+        assert (copy.versions("x"), copy.versions("y")) == (["4"], ["3"])
+        assert copy.seen == {"x": ["4"], "y": ["3"]}
+
+        await server.tell("bookmark")
+        server.write("b", "x")
+        await server.tell("next")
+        assert copy.versions("x") == ["5"]
 
 
 class Pauses:

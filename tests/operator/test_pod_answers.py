@@ -7,15 +7,68 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lgs_operator.kube.pods import url_of
 from lgs_operator.pod_answers import LONGEST_REASON, NoAnswer, read_json, read_text
 from lgs_operator.scaling.scrape import scrape
 from support.drawn_manifests import examples
+
+
+def of_status(ip: Any, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "support-0"}, "spec": spec, "status": {"podIP": ip}}
+
+
+@pytest.mark.parametrize(
+    ("ip", "url"),
+    [
+        ("10.244.1.7", "http://10.244.1.7:8000/ready"),
+        ("192.0.2.7", "http://192.0.2.7:8000/ready"),
+        ("fd00:10:244::7", "http://[fd00:10:244::7]:8000/ready"),
+        ("2001:db8::7", "http://[2001:db8::7]:8000/ready"),
+    ],
+)
+def test_a_pod_is_asked_at_its_own_address(ip: str, url: str) -> None:
+    assert url_of(of_status(ip), "/ready") == url
+
+
+@pytest.mark.parametrize(
+    "ip",
+    [
+        "",
+        "169.254.169.254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "::ffff:169.254.169.254",
+        "::ffff:10.0.0.1",
+        "fd00:ec2::254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "10.1",
+        "010.0.0.1",
+        "example.com",
+        "10.0.0.1@example.com",
+    ],
+)
+def test_what_can_be_no_pods_address_is_not_asked_whoever_wrote_it_there(ip: str) -> None:
+    """Who may write pods' status names it, and the operator may reach what they may not."""
+    assert url_of(of_status(ip), "/ready") is None
+
+
+def test_a_pod_with_the_nodes_address_is_none_of_ours() -> None:
+    assert url_of(of_status("10.0.0.1", hostNetwork=True), "/ready") is None
+    assert url_of(of_status("10.0.0.1", hostNetwork=False), "/ready") is not None
 
 
 def head(status: str = "200 OK", *more: str) -> bytes:

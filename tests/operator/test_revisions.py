@@ -216,6 +216,17 @@ def test_one_goes_back_from_a_canary_to_the_revision_beside_it() -> None:
     assert revision_to_run("support", again, None) == 5, "the canary is one that was released before"
 
 
+@pytest.mark.parametrize("number", [0, -1, -(2**63), 2**63 - 1, True, "7", None])
+def test_nor_is_one_whose_number_no_release_got(number: Any) -> None:
+    """After 2**63 - 1 there is no next one: the API server refused all releases that followed."""
+    cluster = Cluster()
+    cluster.release()
+    (ours,) = cluster.history
+    forged = ours | {"metadata": ours["metadata"] | {"name": "forged"}, "revision": number}
+
+    assert history_of({key_of(each): each for each in (forged, ours)}) == [ours]
+
+
 @pytest.mark.parametrize(
     "data",
     [

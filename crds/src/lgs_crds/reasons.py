@@ -35,6 +35,7 @@ State = Literal[
 Manifest = Literal[
     "ConfigMapKeyNotFound",
     "ConfigMapNotFound",
+    "Contested",
     "InvalidReference",
     "InvalidSpec",
     "ReferenceForbidden",

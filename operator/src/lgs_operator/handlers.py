@@ -147,7 +147,7 @@ class ServiceWatch:
             await asyncio.sleep(self._relist_seconds)
             before = self._state.seen()
             found, listed, refused = await self._list()
-            there = _generations(found)
+            there = _versions(found)
             if listed and refused != self._refused:
                 log.warning("watch.namespaces", kind=KIND, refused=sorted(refused))
                 self._renew.set()
@@ -156,7 +156,7 @@ class ServiceWatch:
                 if is_listed and body["metadata"]["uid"] not in there:
                     self._state.service_seen(body, gone=True)
             self._forget(went_back(before, found))
-            known = _generations(self._state.seen())
+            known = _versions(self._state.seen())
             if is_deaf(late, there, known):
                 log.warning("watch.deaf", kind=KIND, services=len(late))
                 self._renew.set()
@@ -242,8 +242,10 @@ def _identified(service: Manifest) -> Manifest:
     return {"metadata": {field: service["metadata"][field] for field in wanted}}
 
 
-def _generations(services: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    return {each["metadata"]["uid"]: each["metadata"]["generation"] for each in services}
+def _versions(services: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Of each by its uid. A generation stays where an annotation asks for something: it stands in only where
+    versions are no numbers."""
+    return {each["metadata"]["uid"]: version_of(each) or each["metadata"]["generation"] for each in services}
 
 
 def went_back(
@@ -257,7 +259,7 @@ def went_back(
 
 def is_deaf(late: Mapping[str, int], there: Mapping[str, int], known: Mapping[str, int]) -> bool:
     """Nothing of what was not known when the services were listed last is known by now, though it is there:
-    generations by uid. One that is told while others are not yet is only slow."""
+    versions by uid. One that is told while others are not yet is only slow."""
     awaited = {uid: number for uid, number in late.items() if uid in there}
     return bool(awaited) and all(known.get(uid, 0) < number for uid, number in awaited.items())
 

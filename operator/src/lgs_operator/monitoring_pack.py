@@ -46,27 +46,29 @@ class MonitoringPack:
             # Nobody asked, and nobody here is to be told.
             kinds = ()
         usable = tuple(kind for kind in kinds if standing.get(kind, "there") == "there")
-        refused = await self._write(key, inputs, monitoring, usable)
-        if refused is not None:
-            return MonitoringView(lacking=Diagnosis("Refused", refused))
+        unwritten = await self._write(key, inputs, monitoring, usable)
+        if unwritten is not None:
+            return MonitoringView(lacking=unwritten)
         lacking = [kind for kind in kinds if kind not in usable]
         there = tuple(kind.name for kind in usable)
         return MonitoringView(there, self._why(key, lacking[0]) if lacking else None)
 
     async def _write(
         self, key: ServiceKey, inputs: Inputs, monitoring: Monitoring, kinds: tuple[Kind, ...]
-    ) -> str | None:
-        """Why something was refused, or None."""
+    ) -> Diagnosis | None:
+        """Why something is not as it is wanted, or None."""
         wanted = watching(inputs, monitoring, kinds)
         live, uid = self._state.monitoring(key), inputs.service.metadata.uid or ""
         known = {its: _with_data(there, wanted) for its, there in live.items()}
         todo = plan(wanted, known, uid=uid, first_replicas=0)
+        contested = self._writer.contested(key, todo, live)
         try:
-            return await self._writer.write(key, uid, todo) if todo else None
+            refused = await self._writer.write(key, uid, todo) if todo else None
         except KubeError as error:
             # The service itself is as it should be: this is tried again with it.
             log.info("monitoring.unwritten", service=f"{key.namespace}/{key.name}", error=str(error))
-            return f"the API server does not answer: {error}"
+            refused = f"the API server does not answer: {error}"
+        return contested if refused is None else Diagnosis("Refused", refused)
 
     def _why(self, key: ServiceKey, kind: Kind) -> Diagnosis:
         field = f"{FIELD}.{FIELDS[kind.name]}: false"

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from lgs_operator.contests import Contests, contested
 from lgs_operator.context import Context
 from lgs_operator.desired.volume import not_let_go, unchangeable
 from lgs_operator.kube.errors import KubeError
@@ -16,7 +17,9 @@ from lgs_operator.kube.kinds import (
     CRON_JOB,
     DEPLOYMENT,
     JOB,
+    NETWORK_POLICY,
     SECRET,
+    SERVICE,
     SERVICE_ACCOUNT,
     STATEFUL_SET,
     Key,
@@ -25,7 +28,7 @@ from lgs_operator.kube.kinds import (
     ServiceKey,
     key_of,
 )
-from lgs_operator.naming import SERVICE_LABEL, claim_name, object_name
+from lgs_operator.naming import COMPONENT_LABEL, SERVICE_LABEL, WITH_SECRET, claim_name, object_name
 from lgs_operator.reconcile_plan import (
     SCALER,
     Admitted,
@@ -35,6 +38,7 @@ from lgs_operator.reconcile_plan import (
     replicas_only,
     taken_by,
 )
+from lgs_operator.status.diagnosis import Diagnosis
 
 log = structlog.get_logger(__name__)
 WITH_PODS: Final = frozenset({DEPLOYMENT, STATEFUL_SET, CRON_JOB, JOB})
@@ -44,8 +48,9 @@ GIVEN_TO: Final = {
     SERVICE_ACCOUNT: WITH_PODS,
     CLAIM: frozenset({CRON_JOB}),
     CONTROLLER_REVISION: frozenset({DEPLOYMENT}),
+    NETWORK_POLICY: WITH_PODS,
 }
-"""Which kinds have pods that would get a refused object of a kind."""
+"""Which kinds have pods that would get a refused object of a kind, or would be there without its guard."""
 
 
 class Refused(Exception):
@@ -62,6 +67,7 @@ class PlanWriter:
         self._recorder = context.recorder
         self._metrics = context.metrics
         self._admitted: dict[ServiceKey, dict[Key, Admitted]] = {}
+        self._contests: dict[ServiceKey, Contests] = {}
 
     def admitted(self, key: ServiceKey) -> Mapping[Key, Admitted]:
         """What became of a service's objects at admission, where that is not what was applied."""
@@ -70,29 +76,43 @@ class PlanWriter:
     def forget(self, key: ServiceKey) -> None:
         """The service is gone."""
         self._admitted.pop(key, None)
+        self._contests.pop(key, None)
+
+    def contested(self, key: ServiceKey, todo: Plan, live: Mapping[Key, Manifest]) -> Diagnosis | None:
+        """What of the plan is not to be written now, as others change it each time; None where nothing is."""
+        objects = [live[each] for each in self._left(key, todo) if each in live]
+        return Diagnosis("Contested", contested(objects)) if objects else None
+
+    def _left(self, key: ServiceKey, todo: Plan) -> list[Key]:
+        known = self._contests.get(key)
+        return [] if known is None else [each for each in todo.drifted if known.waits(each)]
 
     async def write(self, key: ServiceKey, uid: str, todo: Plan) -> str | None:
         """Why something was refused, or None. What comes after a refused object is still written, but for
-        pods that would get it: a name must not lead them to a Secret, an account or a volume of others."""
-        refusals: list[str] = []
+        pods that would get it: a name must not lead them to a Secret, an account, a volume or a server of
+        others."""
+        refusals, written = list[str](), set[Key]()
         withheld: frozenset[Kind] = frozenset()
-        live = self._state.owned(key)
+        live, left = self._state.owned(key), self._left(key, todo)
         for manifest in todo.applies:
-            kind = key_of(manifest).kind
-            if kind in withheld:
+            if key_of(manifest).kind in withheld or key_of(manifest) in left:
                 continue
             try:
                 answer = await self._apply(manifest, uid, live, todo.adopt_replicas)
                 self._note(key, answer, manifest)
+                written.add(key_of(manifest))
             except Refused as refusal:
                 refusals.append(str(refusal))
-                withheld |= GIVEN_TO.get(kind, frozenset())
+                withheld |= _given_to(manifest)
         for manifest in todo.deletes:
             try:
                 await self._delete(manifest)
             except Refused as refusal:
                 refusals.append(str(refusal))
         for target in todo.drifted:
+            if target not in written:
+                continue
+            self._contests.setdefault(key, Contests()).repaired(target)
             if target in self.admitted(key):
                 continue  # it is not as the manifest says
             self._metrics.drift.labels(target.kind.name).inc()
@@ -151,6 +171,15 @@ class PlanWriter:
         words = None if there is None else taken_by(there, uid, service)
         if words is not None:
             raise Refused(f"{key.kind.name} {key.name} exists in namespace {key.namespace} and {words}")
+
+
+def _given_to(manifest: Manifest) -> frozenset[Kind]:
+    """The kinds of which none is written once this object was refused."""
+    kind, component = key_of(manifest).kind, manifest["metadata"]["labels"].get(COMPONENT_LABEL)
+    if kind == SERVICE and component in WITH_SECRET:
+        # Who has a managed server's name would be sent its password, and what is kept in it.
+        return WITH_PODS
+    return GIVEN_TO.get(kind, frozenset())
 
 
 def _refused(key: Key, there: Manifest | None, wanted: Manifest, said: str) -> str:

@@ -162,6 +162,7 @@ class Reconciler:
         )
         kept = release.kept | (canary.kept if canary else kept_canary(key, inputs, live))
         todo, awaited = await self._plan(key, inputs, live, hold | kept, canary)
+        contested = self._writer.contested(key, todo, live)
         refused = await self._writer.write(key, service.metadata.uid or "", todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
         status = (
@@ -171,7 +172,7 @@ class Reconciler:
             known = unless_forgotten(service, await self._inspector.database_id(key))
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
-        outcome = Outcome(missing, refused, unmet, database, pause, restore, awaited=awaited)
+        outcome = Outcome(missing, refused, unmet or contested, database, pause, restore, awaited=awaited)
         monitoring = await self._monitoring.bring(key, inputs)
         outcome = replace(outcome, later=release.mounted, monitoring=monitoring)
         if isinstance(pin, Pinned):

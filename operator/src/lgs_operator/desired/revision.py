@@ -23,6 +23,8 @@ SECTIONS: Final = frozenset({"image", "graphs", "workers", "cache", "circuit_bre
 """What a revision has of a spec."""
 NOT_OF_THE_CACHE: Final = "redis"
 """Where the Redis is."""
+MOST_REVISIONS: Final = 2**31
+"""A higher number is none that a release got: the next one after it must be a number, too."""
 
 
 def controller_revision(inputs: Inputs) -> Wanted:
@@ -110,4 +112,6 @@ def _has_our_form(revision: Manifest) -> bool:
     if not isinstance(data, dict) or not isinstance(data.get("spec"), dict):
         return False
     texts = (data.get("source"), data.get("stockImage"), data["spec"].get("image"))
-    return isinstance(revision.get("revision"), int) and all(isinstance(each, str | None) for each in texts)
+    number = revision.get("revision")
+    is_number = type(number) is int and 0 < number <= MOST_REVISIONS
+    return is_number and all(isinstance(each, str | None) for each in texts)

@@ -102,8 +102,8 @@ class Informer:
         """Follows the kind until cancelled."""
         while True:
             try:
-                version = await self._list()
-                while True:
+                version: str | None = await self._list()
+                while version is not None:
                     version = await self._follow(version)
             except KubeError as error:
                 self.followed_since = None
@@ -152,7 +152,9 @@ class Informer:
         there = self._objects.get(self._key(item))
         return there is None or self._group(there) != self._group(item)
 
-    async def _follow(self, version: str) -> str:
+    async def _follow(self, version: str) -> str | None:
+        """The version to go on from; None where nothing at all was said, not even by a bookmark, which comes
+        each minute: what lies between may keep back what is said, also next time."""
         events = self._cluster.watch(
             self.kind,
             self.namespace,
@@ -177,7 +179,7 @@ class Informer:
                 self._take(item)
         if not seen and asyncio.get_running_loop().time() - began < SHORTEST_WATCH_SECONDS:
             raise KubeError(0, "WatchBroken", "it ended as soon as it began")
-        return version
+        return version if seen else None
 
     def _take(self, item: Manifest) -> None:
         self._keep(item)

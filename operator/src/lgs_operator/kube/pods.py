@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.naming import RUNTIME_PORT
+
+_BROADCAST: Final = ip_address("255.255.255.255")
+_METADATA: Final = frozenset(
+    map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
+"""Where clouds tell a machine of itself, beside the addresses of its link."""
 
 
 def is_ready(pod: Manifest) -> bool:
@@ -86,10 +93,26 @@ def _moment(text: str) -> float | None:
 
 
 def url_of(pod: Manifest, path: str) -> str | None:
-    """Where a path of this very pod of a runtime is asked for; None while it has no address."""
+    """Where a path of this very pod of a runtime is asked for; None while it has no address of its own."""
     try:
         address = ip_address(pod.get("status", {}).get("podIP", ""))
     except ValueError:
         return None
+    if pod.get("spec", {}).get("hostNetwork") or not _can_be_a_pods(address):
+        return None
     host = f"[{address}]" if address.version == 6 else str(address)
     return f"http://{host}:{RUNTIME_PORT}{path}"
+
+
+def _can_be_a_pods(address: IPv4Address | IPv6Address) -> bool:
+    """Whoever may write pods' status says it, and the operator may reach what they may not, such as the
+    metadata of its node: a link's own addresses, groups and those that stand for others are no pod's."""
+    if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.scope_id):
+        return False
+    return not (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or address in _METADATA
+        or address == _BROADCAST
+    )

@@ -20,8 +20,8 @@ class MonitoringView:
 
     @property
     def is_refused(self) -> bool:
-        """An object was refused, which nothing tells the end of."""
-        return self.lacking is not None and self.lacking.reason == "Refused"
+        """An object was refused, or is left as others make it: nothing tells the end of that."""
+        return self.lacking is not None and self.lacking.reason in {"Refused", "Contested"}
 
 
 def monitoring_ready(view: MonitoringView | None, before: Status) -> Iterator[Condition]:

@@ -1,0 +1,81 @@
+"""What others change back each time that it was repaired is repaired ever more seldom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lgs_operator.contests import AT_ONCE, QUIET_SECONDS, Contests, contested
+from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, Key
+
+KEY = Key(DEPLOYMENT, "team", "support")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def repairs(contests: Contests, clock: Clock, seconds: int) -> list[int]:
+    """When it is repaired where it is changed back at once, each second."""
+    done = []
+    for second in range(seconds):
+        if not contests.waits(KEY):
+            contests.repaired(KEY)
+            done.append(second)
+        clock.now += 1.0
+    return done
+
+
+def test_the_first_repairs_are_at_once_and_the_later_ones_ever_more_seldom() -> None:
+    clock = Clock()
+
+    done = repairs(Contests(clock), clock, 600)
+
+    assert done[:AT_ONCE] == [*range(AT_ONCE)]
+    pauses = [later - earlier for earlier, later in zip(done[AT_ONCE - 1 :], done[AT_ONCE:], strict=False)]
+    assert pauses[0] <= 7
+    assert sorted(pauses[:4]) == pauses[:4]
+    assert all(50 <= each <= 67 for each in pauses[4:])
+
+
+def test_who_leaves_it_alone_is_answered_at_once_the_next_time() -> None:
+    clock = Clock()
+    contests = Contests(clock)
+    repairs(contests, clock, 60)
+    assert contests.waits(KEY)
+
+    clock.now += QUIET_SECONDS + 61
+
+    assert repairs(contests, clock, AT_ONCE) == [*range(AT_ONCE)]
+
+
+def test_another_object_is_not_concerned() -> None:
+    clock = Clock()
+    contests = Contests(clock)
+    repairs(contests, clock, 10)
+
+    assert not contests.waits(Key(SERVICE, "team", "support"))
+    assert not contests.waits(Key(DEPLOYMENT, "other", "support"))
+
+
+def entry(manager: str, time: str, **more: Any) -> dict[str, Any]:
+    return {"manager": manager, "time": time, "operation": "Update"} | more
+
+
+def test_it_is_said_who_wrote_to_it_last() -> None:
+    managed = [
+        entry("lgs-operator", "2026-11-30T09:00:00Z"),
+        entry("kyverno", "2026-11-30T08:00:00Z"),
+        entry("argocd-controller", "2026-11-30T07:00:00Z"),
+        entry("kube-controller-manager", "2026-11-30T09:00:00Z", subresource="status"),
+        {"operation": "Update"},
+    ]
+    deployment = {"kind": "Deployment", "metadata": {"name": "support", "managedFields": managed}}
+    service = {"kind": "Service", "metadata": {"name": "other"}}
+
+    said = contested([deployment, service])
+
+    assert "Deployment support (last by kyverno), Service other;" in said
