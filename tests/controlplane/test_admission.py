@@ -31,6 +31,7 @@ CREATES = [
     {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["services"], "verbs": ["create"]},
 ]
+ACCOUNTS = [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["create"]}]
 CREATES_MORE = [
     *CREATES,
     {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["create"]},
@@ -45,11 +46,12 @@ USERS = {
     "deployer": CREATES,
     "databases": [*CREATES, {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["create"]}],
     "reader": CREATES_MORE + READS_SOME,
-    "owner": CREATES_MORE + READS_ALL,
+    "owner": CREATES_MORE + READS_ALL + ACCOUNTS,
 }
 S3 = {"bucket": "sessions", "credentialsSecret": {"name": "hidden"}}
 WEBHOOK = {"url": "https://example.com/alerts", "secret": {"name": "hidden"}}
 RULE = {"name": "Watched", "metric": "queueDepth", "operator": "gt", "threshold": 10}
+SIDECAR = {"name": "x", "image": "x"}
 NAMES_OF_SECRETS = {
     "postgres": {"persistence": {"postgres": {"uriSecret": {"name": "hidden"}}}},
     "CloudNativePG": {"persistence": {"postgres": {"cloudNativePG": {"cluster": "hidden"}}}},
@@ -64,7 +66,17 @@ NAMES_OF_SECRETS = {
     },
     "variables": {"pod": {"envFrom": [{"secretRef": {"name": "hidden"}}]}},
     "a registry": {"pod": {"imagePullSecrets": [{"name": "hidden"}]}},
+    "a volume": {"pod": {"volumes": [{"name": "v", "secret": {"secretName": "hidden"}}]}},
 }
+REFERENCE = {"secretKeyRef": {"name": "db", "key": "k"}}
+NAMES_OTHERS = {
+    "a variable of a container": {"containers": [SIDECAR | {"env": [{"name": "X", "valueFrom": REFERENCE}]}]},
+    "variables of a container": {"initContainers": [SIDECAR | {"envFrom": [{"secretRef": {"name": "db"}}]}]},
+    "a CSI volume": {
+        "volumes": [{"name": "v", "csi": {"driver": "x.example.com", "nodePublishSecretRef": {"name": "db"}}}]
+    },
+}
+"""Of these not each is asked about: who names one must be one who may get all."""
 
 
 def role(user: str, rules: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
@@ -205,6 +217,21 @@ def test_an_author_must_be_one_who_may_get_each_secret_that_is_named(
     assert "created" in policed.creates("owner", service(**spec))
 
 
+@pytest.mark.parametrize("pod", NAMES_OTHERS.values(), ids=NAMES_OTHERS.keys())
+def test_an_author_whose_containers_name_secrets_must_be_one_who_may_get_all(
+    policed: Policed, pod: dict[str, Any]
+) -> None:
+    assert "you may not get all secrets" in policed.creates("reader", service(pod=pod))
+    assert "created" in policed.creates("owner", service(pod=pod))
+
+
+def test_an_author_who_writes_on_the_account_must_be_one_who_may_create_one(policed: Policed) -> None:
+    said = service(pod={"serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "x"}})
+
+    assert "you may not create serviceaccounts" in policed.creates("reader", said)
+    assert "created" in policed.creates("owner", said)
+
+
 def test_secrets_may_be_many_and_each_is_asked_for_by_its_name(policed: Policed) -> None:
     named = service(
         persistence={"postgres": {"uriSecret": {"name": "db"}}},
@@ -223,23 +250,27 @@ def test_secrets_may_be_many_and_each_is_asked_for_by_its_name(policed: Policed)
         {"hostNetwork": True},
         {"hostPID": True},
         {"volumes": [{"name": "x", "hostPath": {"path": "/"}}]},
-        {"serviceAccountName": "other"},
         {"automountServiceAccountToken": True},
-        {"priorityClassName": "system-node-critical"},
-        {"runtimeClassName": "x"},
         {"nodeName": "x"},
         {"securityContext": {"privileged": True}},
-        {"containers": [{"name": "x", "image": "x"}]},
-        {"initContainers": [{"name": "x", "image": "x"}]},
-        {"hostAliases": []},
+        {"containers": [SIDECAR | {"securityContext": {"privileged": True}}]},
+        {"containers": [SIDECAR | {"securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}]},
+        {"initContainers": [SIDECAR | {"ports": [{"containerPort": 1, "hostPort": 1}]}]},
+        {"volumes": [{"name": "x", "projected": {"sources": [{"serviceAccountToken": {"path": "x"}}]}}]},
         {"schedulerName": "x"},
     ],
-    ids=lambda field: next(iter(field)),
+    ids=lambda field: json.dumps(field).translate(str.maketrans("", "", '[]{}"'))[:60],
 )
 def test_what_a_pod_could_do_to_its_node_or_as_another_account_is_no_field(
     policed: Policed, field: dict[str, Any]
 ) -> None:
     assert "unknown field" in policed.creates("owner", service(pod=field))
+
+
+def test_a_priority_of_the_systems_own_is_refused(policed: Policed) -> None:
+    said = policed.creates("owner", service(pod={"priorityClassName": "system-node-critical"}))
+
+    assert "spec.pod.priorityClassName: system-node-critical: must not begin with system-" in said
 
 
 def test_a_stolen_token_of_the_operator_writes_nothing_but_parts_of_services(policed: Policed) -> None:

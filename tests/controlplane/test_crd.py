@@ -11,6 +11,8 @@ from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import service
 
 pytestmark = pytest.mark.controlplane
+SIDECAR = {"name": "proxy", "image": "example.com/proxy:1"}
+MODELS = {"name": "models", "emptyDir": {}}
 MANAGED = {"postgres": {"managed": {"storage": "1Gi"}}}
 
 
@@ -61,6 +63,29 @@ def test_a_small_manifest_is_taken_and_its_defaults_are_filled_in(
          "spec.scaling.minReplicas: 0: must be at least 1 unless topology is Split: somebody must be there"),
         ({"pod": {"env": [{"name": "LGS_ROLE", "value": "worker"}]}},
          "spec.pod.env: name of each entry must not be LGS_ROLE: topology says what replicas are there for"),
+        ({"pod": {"containers": [{"name": "runtime", "image": "x"}]}},
+         "spec.pod.containers: name of each entry, and of initContainers, must occur once; runtime belongs"),
+        ({"pod": {"containers": [SIDECAR], "initContainers": [SIDECAR]}},
+         "spec.pod.containers: name of each entry, and of initContainers, must occur once"),
+        ({"pod": {"containers": [SIDECAR | {"ports": [{"containerPort": 8000}]}]}},
+         "spec.pod.containers: port 8000 and its name http of each entry: belongs to the runtime"),
+        ({"pod": {"containers": [SIDECAR | {"securityContext": {"privileged": True}}]}},
+         'unknown field "spec.pod.containers[0].securityContext.privileged"'),
+        ({"pod": {"containers": [{"name": "proxy"}]}}, "spec.pod.containers[0].image: Required value"),
+        ({"pod": {"volumes": [{"name": "tmp", "emptyDir": {}}]}},
+         "spec.pod.volumes: tmp, data, source, api-keys: name of each entry belongs to the runtime"),
+        ({"pod": {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}},
+         'unknown field "spec.pod.volumes[0].hostPath"'),
+        ({"pod": {"volumeMounts": [{"name": "models", "mountPath": "/models"}]}},
+         "spec.pod.volumeMounts: name of each entry must be one of spec.pod.volumes"),
+        ({"pod": {"volumes": [MODELS], "volumeMounts": [{"name": "models", "mountPath": "/var/lib"}]}},
+         "spec.pod.volumeMounts: mountPath of each entry must not be at or above a path which the runtime"),
+        ({"pod": {"volumes": [MODELS], "volumeMounts": [{"name": "models", "mountPath": "/x/../tmp"}]}},
+         "spec.pod.volumeMounts[0].mountPath"),
+        ({"pod": {"volumes": [MODELS], "volumeMounts": [{"name": "models", "mountPath": "/app"}]},
+          "source": {"configMap": "code"}},
+         "spec.pod.volumeMounts: mountPath of each entry must not be in /app, which the runtime needs"),
+        ({"pod": {"securityContext": {"runAsUser": 0}}}, "spec.pod.securityContext.runAsUser"),
         ({"topology": "Split"}, "spec.topology: Split: needs persistence.postgres: replicas that answer"),
         ({"image": None}, "spec.image: not set: set image, or source.configMap"),
         ({"graphs": {"agent": "./graph.py:graph"}, "circuitBreaker": {"graphs": {"agnet": {"probes": 1}}}},

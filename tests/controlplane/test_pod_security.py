@@ -36,6 +36,27 @@ async def test_a_namespace_that_enforces_the_restricted_profile_takes_every_pod(
         "persistence": {"postgres": {"managed": {"backup": BACKUP}}},
         "cache": {"redis": {"managed": {}}},
         "auth": {"apiKeys": {"secret": {"name": "keys"}}},
+        "pod": {
+            "volumes": [
+                {"name": "keys", "secret": {"secretName": "keys"}},
+                {"name": "models", "emptyDir": {}},
+            ],
+            "volumeMounts": [{"name": "models", "mountPath": "/models"}],
+            "containers": [{"name": "proxy", "image": "example.com/proxy:1"}],
+            "initContainers": [
+                {
+                    "name": "fetch",
+                    "image": "example.com/fetch:1",
+                    "volumeMounts": [{"name": "models", "mountPath": "/models"}],
+                    "securityContext": {"readOnlyRootFilesystem": False, "runAsUser": 2000},
+                }
+            ],
+            "securityContext": {"runAsUser": 1234, "fsGroup": 1234},
+            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["models.example.com"]}],
+            "dnsPolicy": "None",
+            "dnsConfig": {"nameservers": ["10.0.0.10"]},
+            "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
+        },
     }
     story.plane.run("create", "secret", "generic", "keys", "-n", story.namespace, "--from-literal=keys=x")
 

@@ -264,10 +264,31 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
         _comes(entry)
         low, high = scaling.get("minReplicas", 1), scaling.get("maxReplicas", 1000)
         entry["minReplicas"] = min(max(entry["minReplicas"], low), high) if "postgres" in persistence else 1
+    _pod_ruled(spec.get("pod", {}))
     if choice:
         # A service that is new has no revision to go back to, and would wait for one.
         spec.get("rollout", {}).pop("revision", None)
     return spec
+
+
+def _pod_ruled(pod: dict[str, Any]) -> None:
+    """Leaves what is added to the pods beside what is the runtime's."""
+    for volume in pod.get("volumes", ()):
+        for kind in sorted(volume.keys() - {"name"})[1:]:
+            del volume[kind]
+        if len(volume) == 1:
+            volume["emptyDir"] = {}
+        volume["name"] = f"v-{volume['name'][:60]}".rstrip("-")
+    names = [volume["name"] for volume in pod.get("volumes", ())]
+    if not names:
+        pod.pop("volumeMounts", None)
+    for index, mount in enumerate(pod.get("volumeMounts", ())):
+        mount |= {"name": names[0], "mountPath": f"/mnt/{index}"}
+    for kind in ("containers", "initContainers"):
+        for index, container in enumerate(pod.get(kind, ())):
+            container["name"] = f"{kind.lower()}-{index}"
+            container.pop("volumeMounts", None)
+            container.pop("ports", None)
 
 
 def _comes(entry: dict[str, Any]) -> None:

@@ -22,11 +22,17 @@ OUT: Final = Path(__file__).resolve().parents[2] / "crds" / "src" / "lgs_crds" /
 KINDS: Final = {
     "api/v1": (
         "Affinity",
+        "Container",
         "EnvFromSource",
         "EnvVarSource",
+        "HostAlias",
+        "Lifecycle",
+        "PodDNSConfig",
         "ResourceRequirements",
         "Toleration",
         "TopologySpreadConstraint",
+        "Volume",
+        "VolumeMount",
     ),
     "apis/networking.k8s.io/v1": ("NetworkPolicyPeer",),
 }
@@ -57,10 +63,62 @@ NAMES: Final = {
 }
 """Fields that name an object in the service's namespace; Kubernetes says so only when a pod starts."""
 OBJECT_NAME: Final = {"pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "maxLength": 253}
+KEPT: Final = {
+    "Volume": (
+        "name",
+        *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"),
+    ),
+    "Container.securityContext": ("readOnlyRootFilesystem", "runAsGroup", "runAsUser"),
+    "Volume.ephemeral.volumeClaimTemplate.metadata": ("annotations", "labels"),
+}
+"""Of these, what Pod Security's `restricted` takes in each namespace, and what is no way to an account's
+token."""
+PROBES: Final = tuple(f"Container.{each}" for each in ("livenessProbe", "readinessProbe", "startupProbe"))
+HOOKS: Final = tuple(
+    f"{of}.{each}" for of in ("Lifecycle", "Container.lifecycle") for each in ("postStart", "preStop")
+)
+DROPPED: Final = {
+    "Container": ("resizePolicy", "restartPolicyRules", "volumeDevices"),
+    "Container.ports": ("hostIP", "hostPort"),
+    **{f"{of}.{each}": ("host",) for of in (*PROBES, *HOOKS) for each in ("httpGet", "tcpSocket")},
+}
+LABEL: Final = {"pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "minLength": 1, "maxLength": 63}
+SEGMENT: Final = r"([^/:.][^/:]*|\.[^/:.][^/:]*|\.\.[^/:]+)"
+PATH: Final = {"pattern": rf"^(/{SEGMENT})+$", "maxLength": 512}
+"""Of a mount: as it is after all `.` and `..`, so that what is below what can be told."""
+NARROWED: Final = {
+    "Container": {"required": ["image", "name"]},
+    "Container.name": LABEL,
+    "Container.securityContext.runAsUser": {"minimum": 1},
+    "Container.securityContext.runAsGroup": {"minimum": 1},
+    "Container.env.name": {"maxLength": 256},
+    "Volume.name": LABEL,
+    "VolumeMount.name": LABEL,
+    "VolumeMount.mountPath": PATH,
+    "Container.volumeMounts.name": LABEL,
+    "Container.volumeMounts.mountPath": PATH,
+    "Volume.secret.secretName": OBJECT_NAME,
+    "Volume.configMap.name": OBJECT_NAME,
+    "Container.env": {"maxItems": 100},
+    "Container.envFrom": {"maxItems": 32},
+    "Container.ports": {"maxItems": 32},
+    "Container.volumeMounts": {"maxItems": 32},
+    **{
+        f"{kind}.{field}.name": OBJECT_NAME
+        for kind, fields in (
+            ("Container.envFrom", ("secretRef", "configMapRef")),
+            ("Container.env.valueFrom", ("secretKeyRef", "configMapKeyRef")),
+        )
+        for field in fields
+    },
+}
+"""What Kubernetes says of these only when a pod is made, and how many there may be: what the rules between
+fields cost at the API server is bounded by that."""
 
 
-def structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A schema of OpenAPI v3 with its references in place, and nothing that a CRD refuses."""
+def structural(node: dict[str, Any], definitions: dict[str, Any], path: str) -> dict[str, Any]:
+    """A schema of OpenAPI v3 with its references in place, and nothing that a CRD refuses. `path`: where it
+    is, beginning with its kind."""
     words = node.get("description")
     node = resolved(node, definitions)
     if node.get("title") == "Quantity":
@@ -71,12 +129,17 @@ def structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
         found = {key: node[key] for key in PASSED_ON if key in node}
         if "properties" in node:
             found["properties"] = {
-                name: structural(each, definitions) for name, each in sorted(node["properties"].items())
+                name: structural(each, definitions, f"{path}.{name}")
+                for name, each in sorted(node["properties"].items())
+                if name in KEPT.get(path, node["properties"]) and name not in DROPPED.get(path, ())
             }
         if isinstance(node.get("additionalProperties"), dict):
-            found["additionalProperties"] = structural(node["additionalProperties"], definitions)
+            found["additionalProperties"] = structural(node["additionalProperties"], definitions, path)
         if "items" in node:
-            found["items"] = structural(node["items"], definitions)
+            found["items"] = structural(node["items"], definitions, path)
+    narrowed = NARROWED.get(path, {})
+    if ("maxItems" in narrowed) == (node.get("type") == "array"):
+        found |= narrowed
     told = words or node.get("description")
     return ({"description": first_sentence(told)} if told else {}) | found
 
@@ -107,7 +170,7 @@ def main() -> int:
             definitions = page["components"]["schemas"]
             for kind in kinds:
                 name = next(each for each in definitions if each.endswith(f".{kind}"))
-                found[kind] = structural({"$ref": f"#/{name}"}, definitions)
+                found[kind] = structural({"$ref": f"#/{name}"}, definitions, kind)
         version = json.loads(plane.run("get", "--raw", "/version"))["gitVersion"]
     for kind, fields in NAMES.items():
         for field in fields:

@@ -22,13 +22,21 @@ def _fragment(kind: str) -> Any:
 
 AnyObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """An object of the user's own, which the manifest only carries."""
+MOST_PARTS = 32
+"""Of volumes, mounts and containers, which the rules between fields compare with each other."""
 Affinity = Annotated[dict[str, Any], _fragment("Affinity")]
+Container = Annotated[dict[str, Any], _fragment("Container")]
+DNSConfig = Annotated[dict[str, Any], _fragment("PodDNSConfig")]
 EnvFrom = Annotated[dict[str, Any], _fragment("EnvFromSource")]
 EnvValueFrom = Annotated[dict[str, Any], _fragment("EnvVarSource")]
+HostAlias = Annotated[dict[str, Any], _fragment("HostAlias")]
+Lifecycle = Annotated[dict[str, Any], _fragment("Lifecycle")]
 PolicyPeer = Annotated[dict[str, Any], _fragment("NetworkPolicyPeer")]
 Resources = Annotated[dict[str, Any], _fragment("ResourceRequirements")]
 Toleration = Annotated[dict[str, Any], _fragment("Toleration")]
 TopologySpread = Annotated[dict[str, Any], _fragment("TopologySpreadConstraint")]
+Volume = Annotated[dict[str, Any], _fragment("Volume")]
+VolumeMount = Annotated[dict[str, Any], _fragment("VolumeMount")]
 
 # With an empty object as the default, the API server fills in the defaults of the fields inside.
 FILLED: dict[str, JsonValue] = {"default": {}}

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from lgs_crds.model.base import (
     MOST_ENTRIES,
+    MOST_PARTS,
     MOST_VARIABLES,
     Affinity,
+    Container,
+    DNSConfig,
     EnvFrom,
     EnvValueFrom,
+    HostAlias,
+    Lifecycle,
     Part,
     Resources,
     Toleration,
     TopologySpread,
+    Volume,
+    VolumeMount,
 )
 from lgs_crds.texts import Name, VariableName
+
+MOST_ID = 2**31 - 1
 
 
 class EnvVar(Part):
@@ -32,6 +41,26 @@ class LocalReference(Part):
     """The name of an object in the namespace of the service."""
 
     name: Name = Field(description="Name of the object.")
+
+
+class PodSecurity(Part):
+    """Who the pods run as, as far as Pod Security's `restricted` lets it be chosen."""
+
+    run_as_user: int | None = Field(
+        default=None, ge=1, le=MOST_ID, description="The user of all containers. Not set: 10001, the image's."
+    )
+    run_as_group: int | None = Field(
+        default=None, ge=1, le=MOST_ID, description="The group of all containers. Not set: 10001."
+    )
+    fs_group: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_ID,
+        description="The group that volumes are given to, so that it can write them. Not set: 10001.",
+    )
+    supplemental_groups: list[Annotated[int, Field(ge=1, le=MOST_ID)]] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="Groups that the containers are in as well."
+    )
 
 
 class Pod(Part):
@@ -84,4 +113,67 @@ class Pod(Part):
         default=None,
         description="When the image is fetched. Not set: the operator's own setting, else Kubernetes' "
         "(Always for the tag latest, IfNotPresent for others).",
+    )
+    service_account_name: Name | None = Field(
+        default=None,
+        description="A ServiceAccount of the namespace that the pods run as, as for a cloud's identity. Not "
+        "set: one that the operator makes, of the service's name and without any right. No token is mounted "
+        "of either.",
+    )
+    service_account_annotations: dict[str, str] = Field(
+        default_factory=dict,
+        description="Annotations of the ServiceAccount that the operator makes, by which a cloud knows it.",
+    )
+    volumes: list[Volume] = Field(
+        default_factory=list,
+        max_length=MOST_PARTS,
+        description="Volumes of the pods beside the operator's own: configMap, csi, downwardAPI, emptyDir, "
+        "ephemeral, persistentVolumeClaim or secret.",
+        json_schema_extra={"x-list-keys": ["name"]},
+    )
+    volume_mounts: list[VolumeMount] = Field(
+        default_factory=list,
+        max_length=MOST_PARTS,
+        description="Where the runtime's container has which of these volumes. Not over its own paths: /tmp, "
+        "/var/lib/lgs, /var/run/lgs/api-keys, and /app with source.configMap.",
+        json_schema_extra={"x-list-keys": ["mountPath"]},
+    )
+    init_containers: list[Container] = Field(
+        default_factory=list,
+        max_length=MOST_PARTS,
+        description="Containers that end before the runtime starts; with restartPolicy Always those that run "
+        "beside it, from before it starts until after it has drained. All keep to Pod Security's restricted.",
+        json_schema_extra={"x-list-keys": ["name"]},
+    )
+    containers: list[Container] = Field(
+        default_factory=list,
+        max_length=MOST_PARTS,
+        description="Containers beside the runtime's, which are asked to stop when it is; what it needs to "
+        "drain is one of initContainers. All keep to Pod Security's restricted.",
+        json_schema_extra={"x-list-keys": ["name"]},
+    )
+    lifecycle: Lifecycle | None = Field(
+        default=None,
+        description="Hooks of the runtime's container. What preStop sleeps is added to the pod's grace "
+        "period; what another hook takes is part of it.",
+    )
+    security_context: PodSecurity | None = Field(
+        default=None, description="Who the pods run as, within Pod Security's restricted."
+    )
+    runtime_class_name: Name | None = Field(
+        default=None, description="The RuntimeClass of the pods, such as gvisor. Not set: the node's default."
+    )
+    priority_class_name: Name | None = Field(
+        default=None, description="The PriorityClass of the pods. Not set: the cluster's default."
+    )
+    dns_policy: Literal["ClusterFirst", "Default", "None"] | None = Field(
+        default=None,
+        description="Where the pods ask for names. Not set: ClusterFirst, the cluster's own service.",
+    )
+    dns_config: DNSConfig | None = Field(default=None, description="Name servers and options beside that.")
+    host_aliases: list[HostAlias] = Field(
+        default_factory=list,
+        max_length=MOST_ENTRIES,
+        description="Lines of the pods' /etc/hosts.",
+        json_schema_extra={"x-list-keys": ["ip"]},
     )

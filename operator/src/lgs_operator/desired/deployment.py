@@ -16,7 +16,8 @@ from lgs_operator.desired.credentials import (
 )
 from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_DIR, SOURCE_DIR, environment
 from lgs_operator.desired.inputs import Inputs, Wanted
-from lgs_operator.desired.objects import container_security, name_of, owned, pod_security
+from lgs_operator.desired.objects import container_security, name_of, owned
+from lgs_operator.desired.pod_additions import containers_of, fields_of, security_of, sleep_before_stop
 from lgs_operator.desired.source_copy import SOURCE_VOLUME
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from lgs_operator.naming import (
@@ -60,6 +61,8 @@ def canary_deployment(inputs: Inputs, percent: int, replicas: int) -> Manifest:
     spec["selector"]["matchLabels"] |= track
     spec["template"]["metadata"]["labels"] |= track
     for container in spec["template"]["spec"]["containers"]:
+        if container["name"] != CONTAINER:
+            continue
         variables = [each for each in container["env"] if each["name"] != PERCENT_VARIABLE]
         container["env"] = [*variables, {"name": PERCENT_VARIABLE, "value": str(percent)}]
     return manifest
@@ -68,7 +71,8 @@ def canary_deployment(inputs: Inputs, percent: int, replicas: int) -> Manifest:
 def percent_of(canary: Manifest) -> int | None:
     """The share of the threads that the replicas of a canary's Deployment take."""
     containers = canary["spec"]["template"]["spec"]["containers"]
-    variables = (each for container in containers for each in container.get("env", []))
+    runtime = (each for each in containers if each["name"] == CONTAINER)
+    variables = (each for container in runtime for each in container.get("env", []))
     said = next((each.get("value", "") for each in variables if each["name"] == PERCENT_VARIABLE), "")
     return int(said) if said.isdecimal() else None
 
@@ -128,22 +132,19 @@ def _template(inputs: Inputs, component: Component) -> Manifest:
     pod = inputs.service.spec.pod
     spread = pod.topology_spread_constraints
     spec: Manifest = {
-        "serviceAccountName": inputs.name,
+        "serviceAccountName": pod.service_account_name or inputs.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": pod_security(RUNTIME_UID),
-        "terminationGracePeriodSeconds": inputs.service.spec.workers.drain_seconds + _GRACE_OVER_DRAIN,
+        "securityContext": security_of(pod, RUNTIME_UID),
+        "terminationGracePeriodSeconds": sleep_before_stop(pod)
+        + inputs.service.spec.workers.drain_seconds
+        + _GRACE_OVER_DRAIN,
         "topologySpreadConstraints": _over_nodes(inputs.name, component) if spread is None else spread,
         "affinity": _over_zones(inputs.name, component) if pod.affinity is None else pod.affinity,
         "tolerations": [*pod.tolerations, *_leave_lost_nodes(pod.tolerations)],
-        "containers": [_container(inputs, component)],
-        "volumes": _volumes(inputs),
-    }
-    optional = {
-        "nodeSelector": pod.node_selector,
-        "imagePullSecrets": [{"name": each.name} for each in pod.image_pull_secrets],
-    }
-    spec |= {name: value for name, value in optional.items() if value}
+        "containers": [_container(inputs, component), *containers_of(pod.containers)],
+        "volumes": [*_volumes(inputs), *pod.volumes],
+    } | fields_of(pod)
     annotations = pod.annotations | {CONTENTS_ANNOTATION: inputs.contents}
     if inputs.postgres is not None:
         annotations[CREDENTIALS_ANNOTATION] = inputs.postgres.credentials.digest
@@ -175,11 +176,16 @@ def _container(inputs: Inputs, component: Component) -> Manifest:
         "startupProbe": _probe("/ok", period=1, timeout=2, failures=_STARTUP_SECONDS),
         "readinessProbe": _probe("/ready", period=2, timeout=2, failures=2),
         "livenessProbe": _probe("/ok", period=10, timeout=5, failures=6),
-        "volumeMounts": _mounts(inputs),
+        "volumeMounts": [*_mounts(inputs), *pod.volume_mounts],
     }
     policy = pod.image_pull_policy or inputs.images.pull_policy
     resources = pod.resources if own is None else own
-    optional = {"resources": resources, "envFrom": pod.env_from, "imagePullPolicy": policy}
+    optional = {
+        "resources": resources,
+        "envFrom": pod.env_from,
+        "imagePullPolicy": policy,
+        "lifecycle": pod.lifecycle,
+    }
     if inputs.service.spec.image is None:
         # An image of the application's own has its working folder set: that of its langgraph.json may be
         # below /app.

@@ -45,9 +45,40 @@ def _all(spec: Spec) -> Iterator[Reference]:
         yield from _env_reference(variable.value_from or {}, f"spec.pod.env[{index}]")
     for index, source in enumerate(spec.pod.env_from):
         yield from _env_from_reference(source, f"spec.pod.envFrom[{index}]")
+    for index, volume in enumerate(spec.pod.volumes):
+        yield from _volume_reference(volume, f"spec.pod.volumes[{index}]")
+    for name, containers in (
+        ("initContainers", spec.pod.init_containers),
+        ("containers", spec.pod.containers),
+    ):
+        for index, container in enumerate(containers):
+            yield from _container_references(container, f"spec.pod.{name}[{index}]")
 
 
-def _env_reference(value_from: dict[str, Any], field: str) -> Iterator[Reference]:
+def _container_references(container: dict[str, Any], field: str) -> Iterator[Reference]:
+    for index, variable in enumerate(_entries(container, "env")):
+        yield from _env_reference(variable.get("valueFrom") or {}, f"{field}.env[{index}]")
+    for index, source in enumerate(_entries(container, "envFrom")):
+        yield from _env_from_reference(source, f"{field}.envFrom[{index}]")
+
+
+def _entries(container: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    entries = container.get(name)
+    return [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
+
+
+def _volume_reference(volume: dict[str, Any], field: str) -> Iterator[Reference]:
+    """The nodes bring a change into the pods that have it mounted."""
+    for source, kind, name in (("secret", SECRET, "secretName"), ("configMap", CONFIG_MAP, "name")):
+        each = volume.get(source)
+        if isinstance(each, dict) and each.get(name):
+            optional = bool(each.get("optional"))
+            yield Reference(kind, str(each[name]), f"{field}.{source}", optional=optional, live=True)
+
+
+def _env_reference(value_from: Any, field: str) -> Iterator[Reference]:
+    if not isinstance(value_from, dict):
+        return
     for name, kind in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
         each = value_from.get(name)
         if isinstance(each, dict) and each.get("name"):

@@ -8,5 +8,8 @@ from lgs_operator.kube.kinds import SERVICE_ACCOUNT, Manifest
 
 
 def service_account(inputs: Inputs) -> Manifest:
-    """Always wanted."""
-    return owned(inputs, SERVICE_ACCOUNT, "runtime") | {"automountServiceAccountToken": False}
+    """Always wanted, also where the pods run as another."""
+    manifest = owned(inputs, SERVICE_ACCOUNT, "runtime") | {"automountServiceAccountToken": False}
+    if annotations := inputs.service.spec.pod.service_account_annotations:
+        manifest["metadata"]["annotations"] = dict(annotations)
+    return manifest

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args
 
 from lgs_crds import reasons
 from lgs_crds.reasons import Reason
+from lgs_operator.desired.deployment import CONTAINER
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, is_going
 
@@ -79,7 +80,15 @@ def _diagnose_container(pod: Manifest, container: Mapping[str, Any], budget: Bud
     if ended.get("reason") == "OOMKilled":
         return Diagnosis("OOMKilled", _killed(pod, container.get("name", ""), budget))
     words = _last_words(ended.get("message") or "") or "it left no message"
-    return Diagnosis("CrashLoopBackOff", f"pod {name} ended with exit code {ended['exitCode']}: {words}")
+    which = f"container {beside} of pod {name}" if (beside := _beside(pod, container)) else f"pod {name}"
+    return Diagnosis("CrashLoopBackOff", f"{which} ended with exit code {ended['exitCode']}: {words}")
+
+
+def _beside(pod: Manifest, container: Mapping[str, Any]) -> str | None:
+    """The name of a container that is not the runtime's, in a pod that has it."""
+    name = container.get("name")
+    there = [each.get("name") for each in pod.get("spec", {}).get("containers", [])]
+    return name if name != CONTAINER and CONTAINER in there else None
 
 
 def _last_words(message: str) -> str:
