@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test compat bench simulate load centre chaos demo e2e cluster cluster-down images lock dashboard
+.PHONY: help setup check format test compat bench simulate load centre scale chaos demo e2e cluster cluster-down images lock dashboard
 
 BIN := .venv/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
@@ -13,6 +13,7 @@ CHAOS_ARGS ?=
 BENCH_ARGS ?=
 LOAD_ARGS ?=
 CENTRE_ARGS ?=
+SCALE_ARGS ?=
 COMPAT_ARGS ?=
 COMPAT_SOURCES ?=
 
@@ -67,6 +68,10 @@ load: setup ## ten thousand conversations at once on this machine, and a panel (
 centre: setup ## the customer-service centre under load and faults, and its panel (CENTRE_ARGS="--customers 10000"; "capacity --docs")
 	@tools/setup/system.sh services
 	PYTHONPATH=.:tests $(BIN)/python -m bench.centre $(CENTRE_ARGS)
+
+scale: setup ## one operator with 1,000 services and 10,000 pods on a bare API server, as a table (SCALE_ARGS="--services 100")
+	@tools/kubernetes/build.sh apiserver
+	KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$(KUBERNETES_HOME)/bin} PYTHONPATH=.:tests $(BIN)/python -m bench.scale $(SCALE_ARGS)
 
 demo: setup ## the whole path on this machine, embedded: spike, scale-out, rolling restart, scale-in
 	$(BIN)/python -m examples.demo

@@ -15,7 +15,7 @@ import pytest
 from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
-from controlplane.operators import DIES, Operators
+from controlplane.operators import DIES, Operators, Running
 from controlplane.story import Story
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import DEPLOYMENT, POD, SERVICE_OF_OURS
@@ -264,3 +264,42 @@ async def test_a_full_downstream_is_a_condition_with_numbers_and_an_event_and_ke
         return "DownstreamSaturated" in listed.split()
 
     await until(recorded, "no Event tells it")
+
+
+@pytest.mark.usefixtures("database")
+async def test_an_operator_that_is_started_anew_writes_nothing_of_what_is_as_it_was(
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
+) -> None:
+    first = await operators.start()
+    apply(plane, namespace, scaling=SCALING)
+
+    async def status_of() -> dict[str, Any]:
+        found = await cluster.get(SERVICE_OF_OURS, namespace, "support") or {}
+        return dict(found["status"]) | {"version": found["metadata"]["resourceVersion"]}
+
+    async def is_told() -> bool:
+        found = await cluster.get(SERVICE_OF_OURS, namespace, "support") or {}
+        status = found.get("status", {})
+        ready = condition(status, "Ready").get("status") == "True"
+        return ready and condition(status, "ScalingActive").get("reason") == "Measuring"
+
+    async def scraped(running: Running, times: float) -> None:
+        begun = await running.metric("lgs_operator_scrapes_total")
+
+        async def seen() -> bool:
+            return await running.metric("lgs_operator_scrapes_total") >= begun + times
+
+        await until(seen, "the replicas are not asked")
+
+    async with FakeKubelet(cluster, namespace):
+        await until(is_told, "the service does not get ready")
+        await scraped(first, 5)
+        first.process.terminate()
+        await first.process.wait()
+        before = await status_of()
+
+        second = await operators.start()
+        await scraped(second, 8)
+
+        assert await second.metric("lgs_operator_reconciles_total") >= 1
+        assert await status_of() == before

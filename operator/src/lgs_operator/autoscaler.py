@@ -1,4 +1,5 @@
-"""Every second or two: asks the replicas how they are, lets the scaling law decide, and sets their number.
+"""Every second or two: asks the replicas how they are, lets the scaling law decide, and sets their number; of
+services without work less often, where there are very many (`pace.py`).
 
 Each service is asked by itself: replicas that answer slowly delay the next decision of theirs alone.
 A replica that does not answer does not count as one without load. The law's memory goes into the status, so
@@ -9,6 +10,7 @@ is, unless it has fewer than its manifest asks for at least, or the law itself l
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +28,11 @@ from lgs_operator.desired.revision import is_canary, revision_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.history.service import Histories, ServiceHistory
 from lgs_operator.kube.errors import KubeError
-from lgs_operator.kube.kinds import DEPLOYMENT, Key, ServiceKey
+from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS
 from lgs_operator.observer import Observer, with_canary
+from lgs_operator.pace import Pace, has_no_work, is_calm
 from lgs_operator.scale_writer import ScaleWriter
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
 from lgs_operator.scaling.release import Measured, measured
@@ -98,6 +101,7 @@ class Autoscaler:
         self._scale_writer = ScaleWriter(context)
         self._alerts = AlertWatch(context, webhooks)
         self._histories = histories or Histories(now)
+        self._pace = Pace(self._settings.scale_interval, random.random)
         self._tracks: dict[ServiceKey, _Track] = {}
         self._busy: set[ServiceKey] = set()
 
@@ -110,9 +114,13 @@ class Autoscaler:
                     del self._tracks[gone]
                 self._alerts.keep(services)
                 self._histories.keep(services)
+                self._pace.keep(services)
+                now = self._now()
+                self._pace.measure(time.process_time(), now)
                 for key in services.keys() - self._busy:
-                    self._busy.add(key)
-                    tasks.create_task(self._guarded(key, services[key]))
+                    if self._pace.is_due(key, now):
+                        self._busy.add(key)
+                        tasks.create_task(self._guarded(key, services[key]))
                 await asyncio.sleep(self._settings.scale_interval)
 
     async def _guarded(self, key: ServiceKey, service: LangGraphService) -> None:
@@ -161,6 +169,8 @@ class Autoscaler:
             self._note(key, service, Observation(self._now(), (), 0, len(pods)), None, alerts)
             await self._report(key, service, None, circuits_closed(service, None), alerts)
             return
+        if await self._is_still_calm(key, live, pods, api_pods):
+            return
         usage = _usage(service, self._history(key, service), self._now())
         observation = await self._observer.observe(key, pods, api_pods, live, usage=usage)
         beside = await self._observer.samples(key, canary_pods, usage=usage)
@@ -176,6 +186,29 @@ class Autoscaler:
         self._note(key, service, everybody, decision, alerts)
         self._measure(key, track, current_revision(deployment), (*observation.samples, *beside))
         await self._report(key, service, decision, circuits, alerts)
+        is_auto, told = service.spec.scaling.mode == "Auto", service.spec.observability
+        watched = told.alerts or told.slo
+        calm = is_calm(policy, observation, decision, live, is_auto=is_auto) and not api_pods
+        calm = calm and not (canary_pods or watched)
+        self._pace.asked(key, self._now(), observation.samples, calm=calm)
+
+    async def _is_still_calm(
+        self, key: ServiceKey, live: int, pods: list[Manifest], api_pods: list[Manifest]
+    ) -> bool:
+        """A service that was calm is for as long as one replica, another one each time, says so."""
+        now = self._now()
+        if (
+            not self._pace.is_glance(key, now)
+            or api_pods
+            or len(pods) != live
+            or not all(map(is_ready, pods))
+        ):
+            return False
+        (sample,) = await self._observer.samples(key, [random.choice(pods)]) or (None,)
+        if sample is None or not has_no_work(sample):
+            return False
+        self._pace.glanced(key, now)
+        return True
 
     async def _watch_alerts(
         self, key: ServiceKey, service: LangGraphService, observation: Observation | None
@@ -273,8 +306,10 @@ class Autoscaler:
         """Into the status: at once when the number of replicas changed or a release fails, else every ten
         seconds or less."""
         track = self._track(key, service)
-        before = self._states.seen(key).scaling
         now, known = self._now(), self._before(key)
+        if not track.written_at and known.status is not None:
+            # What the operator before this one wrote is written, and need not be read again.
+            self._states.of(key).scaling, track.written = known, reported_of(known)
         view = scaling_view(
             service, decision, known, now, circuits=circuits, alerts=alerts, refused=track.refused
         )
@@ -292,9 +327,9 @@ class Autoscaler:
         reported = reported_of(view)
         urgent = (
             is_failing
-            or before is None
-            or before.desired != view.desired
-            or urgent_of(before) != urgent_of(view)
+            or known.status is None
+            or known.desired != view.desired
+            or urgent_of(known) != urgent_of(view)
         )
         due = now - track.written_at >= (
             _WRITE_SECONDS if reported != track.written else _WRITE_MEMORY_SECONDS

@@ -144,9 +144,10 @@ def urgent_of(view: ScalingView) -> tuple[tuple[str, ...], ...]:
 
 
 def reported_of(view: ScalingView) -> tuple[object, ...]:
-    """What is published now and then while it changes."""
+    """What is published now and then while it changes. A revision of which no run has ended is no news."""
+    runs = {number: each for number, each in view.runs.items() if each.ended}
     kept = None if view.slo is None else view.slo.objectives
-    return view.desired, view.queue, view.p95, view.runs, view.alerts, kept, urgent_of(view)
+    return view.desired, view.queue, view.p95, runs, view.alerts, kept, urgent_of(view)
 
 
 def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
