@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
+from lgs_operator.dashboard.api_proxy import MOST_BYTES, add_api
 from lgs_operator.dashboard.pages import add_pages
 from lgs_operator.dashboard.protection import add_headers, protected
 from lgs_operator.dashboard.sources import Json, Source
@@ -23,7 +24,7 @@ _SOURCE: Final = web.AppKey("source", Source)
 
 def history_app(source: Source) -> web.Application:
     """What is known, to be read and nothing else."""
-    app = web.Application(middlewares=[protected], client_max_size=64 * 1024)
+    app = web.Application(middlewares=[protected], client_max_size=MOST_BYTES)
     app.on_response_prepare.append(add_headers)
     app[_SOURCE] = source
     app.add_routes(
@@ -50,6 +51,7 @@ def page_app(source: Source) -> web.Application:
     app = history_app(source)
     add_streams(app)
     add_pages(app)
+    add_api(app, source)
     return app
 
 

@@ -21,6 +21,10 @@ class Source(Protocol):
         """The last `seconds` of one, or what came since; None: there is no such service."""
         ...
 
+    async def api(self, namespace: str, name: str) -> str | None:
+        """Where the API of one is asked, `http://host:port`; None where it can't be."""
+        ...
+
 
 class Kept:
     """The histories of this process. What else is known of a service a front of them may add."""
@@ -36,3 +40,7 @@ class Kept:
         """See `Source`."""
         found = self._histories.of(namespace, name)
         return None if found is None else found.as_json(self._histories.now(), seconds, since)
+
+    async def api(self, namespace: str, name: str) -> str | None:
+        """See `Source`: of services alone nobody knows where they are."""
+        return None

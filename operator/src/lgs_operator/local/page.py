@@ -21,10 +21,12 @@ NAMESPACE = "local"
 
 
 class LocalPage:
-    """Of one `lgs up`. The service has one history, whatever its manifest becomes."""
+    """Of one `lgs up`. The service has one history, whatever its manifest becomes;
+    `url` is where its API is."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, url: str) -> None:
         self._name = name
+        self._url = url
         self._histories = Histories(time.time)
         begun = self._histories.begin(NAMESPACE, name, "")
         assert begun is not None
@@ -55,6 +57,10 @@ class LocalPage:
     async def history(self, namespace: str, name: str, seconds: float, since: float | None) -> Json | None:
         """See `Source`."""
         return await self._kept.history(namespace, name, seconds, since)
+
+    async def api(self, namespace: str, name: str) -> str | None:
+        """See `Source`."""
+        return self._url if (namespace, name) == (NAMESPACE, self._name) else None
 
     async def serve(self, stack: AsyncExitStack, port: int) -> str:
         """Gives the address. Where another program has the port it is a free one: two services may be up."""

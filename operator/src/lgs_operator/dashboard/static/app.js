@@ -3,6 +3,8 @@
 import { fill, h, path } from "./dom.js";
 import { services } from "./services.js";
 import { service } from "./service.js";
+import { session } from "./session.js";
+import { sessions } from "./sessions.js";
 
 const main = document.getElementById("main");
 let close = () => {};
@@ -16,11 +18,23 @@ function route() {
   main.replaceChildren();
   crumbs(parts);
   document.title = [...parts.slice(1), "LangGraphService"].join(" · ");
-  const [namespace, name] = parts;
-  close = (name === undefined ? services(main) : service(main, namespace, name)) ?? (() => {});
+  close = view(parts);
   // A new view begins at its top, also for who does not see it. The first one leaves the focus where it is.
   if (before !== null) main.focus({ preventScroll: false });
   before = address;
+}
+
+function view([namespace, name, kind, id]) {
+  if (name === undefined) return services(main);
+  main.append(tabs(namespace, name, kind));
+  if (kind !== "sessions") return service(main, namespace, name);
+  return id === undefined ? sessions(main, namespace, name) : session(main, namespace, name, id);
+}
+
+function tabs(namespace, name, kind) {
+  const tab = (words, href, isHere) => h("a", { href, "aria-current": isHere && "page" }, words);
+  return h("nav", { class: "tabs", "aria-label": name },
+    tab("Scaling", path(namespace, name), kind !== "sessions"), tab("Sessions", path(namespace, name, "sessions"), kind === "sessions"));
 }
 
 function decoded(part) {

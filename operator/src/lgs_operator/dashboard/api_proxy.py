@@ -1,0 +1,98 @@
+"""The way of the page to the API of a service, with the token that its user gave and nothing else.
+
+The browser asks one origin alone, so that its policy can forbid all others. What is passed on is named here:
+no cookie, no header by which a caller says who it is but the two of a token, and of the answer only JSON and
+events. So the page can do what the token can, and what an application answers is no page of this origin.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from lgs_operator.dashboard.protection import OF_DATA, headers
+from lgs_operator.dashboard.sources import Source
+
+PREFIX: Final = "/runtime/{namespace}/{name}/{path:.+}"
+SERVED: Final = re.compile(r"(?:assistants|threads|runs|users)(?:/[A-Za-z0-9._~%@:-]+)*|info")
+"""Of the API what concerns sessions; paths as they are written in the request."""
+SENT: Final = ("Accept", "Authorization", "Content-Type", "Last-Event-ID", "X-Api-Key")
+GIVEN: Final = ("Retry-After", "X-Pagination-Total", "X-Pagination-Next", "WWW-Authenticate")
+KINDS: Final = ("application/json", "application/problem+json", "text/event-stream")
+MOST_BYTES: Final = 8 * 2**20
+_CONNECT_SECONDS: Final = 10.0
+
+
+def add_api(app: web.Application, source: Source) -> None:
+    """Passes on what is below `/runtime/NAMESPACE/NAME/`."""
+
+    async def opened(_: web.Application) -> None:
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        app[_SESSION] = aiohttp.ClientSession(
+            timeout=patience, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        )
+
+    async def closed(_: web.Application) -> None:
+        await app[_SESSION].close()
+
+    async def passed_on(request: web.Request) -> web.StreamResponse:
+        return await _pass_on(request, source)
+
+    app.on_startup.append(opened)
+    app.on_cleanup.append(closed)
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        app.router.add_route(method, PREFIX, passed_on)
+
+
+_SESSION: Final = web.AppKey("session", aiohttp.ClientSession)
+
+
+def path_of(raw: str) -> str | None:
+    """The path at the service, of one that was asked for here; None for what is not served. Pure."""
+    path = raw.split("/", 4)[-1]
+    segments = path.split("/")
+    if not SERVED.fullmatch(path) or any(each in (".", "..") or "%2e" in each.lower() for each in segments):
+        return None
+    return f"/{path}"
+
+
+async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
+    path = path_of(request.rel_url.raw_path)
+    if path is None:
+        raise web.HTTPNotFound(text="the page asks for no such thing\n")
+    base = await source.api(request.match_info["namespace"], request.match_info["name"])
+    if base is None:
+        raise web.HTTPNotFound(text="there is no such service, or it can't be reached\n")
+    query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+    sent = {name: request.headers[name] for name in SENT if name in request.headers}
+    # A service that takes requests of this machine for its developer's own is told that this is none.
+    sent["Via"] = "1.1 lgs-dashboard"
+    body = await request.read() if request.body_exists else None
+    url = URL(f"{base}{path}{query}", encoded=True)
+    try:
+        async with request.app[_SESSION].request(
+            request.method, url, headers=sent, data=body, allow_redirects=False
+        ) as answer:
+            return await _given(request, answer)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise web.HTTPBadGateway(text=f"the service does not answer: {type(error).__name__}\n") from None
+
+
+async def _given(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    kind = answer.content_type if answer.content_type in KINDS else "application/octet-stream"
+    given = {name: answer.headers[name] for name in GIVEN if name in answer.headers}
+    stream = web.StreamResponse(
+        status=answer.status if answer.status < 300 or answer.status >= 400 else 502,
+        headers={**headers(OF_DATA), **given, "Content-Type": kind},
+    )
+    await stream.prepare(request)
+    with suppress(ConnectionResetError):
+        async for part in answer.content.iter_any():
+            await stream.write(part)
+        await stream.write_eof()
+    return stream

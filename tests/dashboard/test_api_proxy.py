@@ -1,0 +1,189 @@
+"""The page's way to the API of a service: with the token of its user, and nothing that makes it more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgs_operator.dashboard.api_proxy import path_of
+from lgs_operator.dashboard.server import page_app, serve_loopback
+from lgs_operator.dashboard.sources import Kept
+from lgs_operator.history.service import Histories
+
+
+class Service(Kept):
+    """A service whose API notes what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(Histories(lambda: 0.0))
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.base: str | None = None
+
+    async def api(self, namespace: str, name: str) -> str | None:
+        return self.base if (namespace, name) == ("shop", "support") else None
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.method, request.path_qs, dict(request.headers), await request.read()))
+        if request.path.endswith("/html"):
+            return web.Response(
+                text="<script>alert(1)</script>", content_type="text/html", headers={"Set-Cookie": "a=b"}
+            )
+        if request.path.endswith("/away"):
+            raise web.HTTPFound("http://169.254.169.254/")
+        if request.path.endswith("/refused"):
+            return web.json_response({"detail": "no"}, status=403, headers={"WWW-Authenticate": "x"})
+        if request.path.endswith("/stream"):
+            stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await stream.prepare(request)
+            await stream.write(b"data: 1\n\n")
+            await stream.write(b"data: 2\n\n")
+            return stream
+        return web.json_response({"it": "is"})
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    it = Service()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", it.answer)
+    async with AsyncExitStack() as stack:
+        it.base = f"http://127.0.0.1:{await serve_loopback(stack, app, 0)}"
+        yield it
+
+
+@pytest.fixture
+async def address(service: Service) -> AsyncIterator[str]:
+    async with AsyncExitStack() as stack:
+        port = await serve_loopback(stack, page_app(service), 0)
+        yield f"http://127.0.0.1:{port}/runtime/shop/support/"
+
+
+async def ask(method: str, url: str, **more: Any) -> tuple[int, dict[str, str], bytes]:
+    async with aiohttp.ClientSession() as client, client.request(method, url, **more) as answer:
+        return answer.status, dict(answer.headers), await answer.read()
+
+
+async def test_what_is_asked_is_passed_on_with_the_token_and_without_what_would_make_it_another_caller(
+    service: Service, address: str
+) -> None:
+    sent = {
+        "X-Api-Key": "key",
+        "Authorization": "Bearer token",
+        "Cookie": "session=1",
+        "x-auth-scheme": "langsmith",
+        "X-Forwarded-For": "10.0.0.1",
+        "X-User": "root",
+        "Origin": address.partition("/runtime")[0],
+    }
+
+    status, _, body = await ask(
+        "POST", f"{address}threads/search?limit=1&a=%26", headers=sent, data=b'{"a":1}'
+    )
+
+    assert (status, body) == (200, b'{"it": "is"}')
+    ((method, path, headers, received),) = service.asked
+    assert (method, path, received) == ("POST", "/threads/search?limit=1&a=%26", b'{"a":1}')
+    assert (headers["X-Api-Key"], headers["Authorization"]) == ("key", "Bearer token")
+    assert headers.keys().isdisjoint({"Cookie", "x-auth-scheme", "X-Forwarded-For", "X-User", "Origin"})
+    assert headers["Via"] == "1.1 lgs-dashboard"
+
+
+async def test_what_an_application_answers_is_no_page_of_this_origin(service: Service, address: str) -> None:
+    status, headers, _ = await ask("GET", f"{address}threads/html")
+
+    assert status == 200
+    assert headers["Content-Type"] == "application/octet-stream"
+    assert "sandbox" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Set-Cookie" not in headers
+
+
+async def test_it_is_led_nowhere_else(service: Service, address: str) -> None:
+    status, headers, _ = await ask("GET", f"{address}threads/away", allow_redirects=False)
+
+    assert status == 502
+    assert "Location" not in headers
+
+
+async def test_a_refusal_keeps_its_status_and_words(service: Service, address: str) -> None:
+    status, headers, body = await ask("GET", f"{address}threads/refused")
+
+    assert (status, headers["WWW-Authenticate"], body) == (403, "x", b'{"detail": "no"}')
+
+
+async def test_events_are_passed_on(service: Service, address: str) -> None:
+    status, headers, body = await ask("GET", f"{address}threads/a/stream")
+
+    assert (status, body) == (200, b"data: 1\n\ndata: 2\n\n")
+    assert headers["Content-Type"] == "text/event-stream"
+
+
+@pytest.mark.parametrize(
+    "path", ["docs", "openapi.json", "metrics", "store/items", "mcp/", "a2a/x", "custom", "cache"]
+)
+async def test_what_is_no_matter_of_sessions_is_not_asked_for(
+    service: Service, address: str, path: str
+) -> None:
+    status, _, _ = await ask("GET", f"{address}{path}")
+
+    assert (status, service.asked) == (404, [])
+
+
+async def test_a_page_of_somebody_else_can_not_use_it(service: Service, address: str) -> None:
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Host": "evil.example"},
+    ):
+        status, _, _ = await ask("DELETE", f"{address}threads/a", headers=headers)
+        assert status == 403
+
+    assert service.asked == []
+
+
+async def test_a_service_that_is_away_is_told(service: Service, address: str) -> None:
+    service.base = "http://127.0.0.1:1"
+
+    status, _, body = await ask("GET", f"{address}threads/a")
+
+    assert status == 502
+    assert b"does not answer" in body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "threads/../metrics",
+        "threads/%2e%2e/metrics",
+        "threads/.%2E/metrics",
+        "threads/./x",
+        "threads//x",
+        "threads/a\\b",
+        "/threads",
+        "threads?x",
+        "threads/%",
+        "http://evil/threads",
+        "",
+    ],
+)
+def test_no_path_leads_out_of_what_is_served(path: str) -> None:
+    found = path_of(f"/runtime/shop/support/{path}")
+
+    assert found is None or found == f"/{path}" == "/threads/%"
+
+
+@given(st.text(alphabet="athreds/.%2eE\\?#:@-", max_size=40))
+def test_whatever_is_asked_stays_below_what_is_served(path: str) -> None:
+    found = path_of(f"/runtime/shop/support/threads/{path}")
+
+    if found is not None:
+        assert found.startswith("/threads/")
+        assert ".." not in found.split("/")
+        assert not set("?#\\") & set(found)
