@@ -40,6 +40,8 @@ class Load:
     """The share of its runs that fail, by revision."""
     seconds: dict[str, float] = field(default_factory=dict)
     """What a run takes, by revision; others take `run_seconds`."""
+    busy: dict[str, int] = field(default_factory=dict)
+    """Slots that long runs have, beside those of the stream, by revision."""
     next_due: float | None = None
     """Seconds until the next delayed run or cron is due."""
 
@@ -58,7 +60,7 @@ class Load:
         arrived = self._arrived()
         failed = int(arrived * self.failing.get(revision, 0))
         slots = self.slots if executes else 0
-        in_use = min(slots, round(self.per_second * self.run_seconds))
+        in_use = min(slots, round(self.per_second * self.run_seconds) + self.busy.get(revision, 0))
         due = "" if self.next_due is None else f"lgs_queue_next_due_seconds {self.next_due}\n"
         seconds = self.seconds.get(revision, self.run_seconds)
         histograms = (

@@ -207,7 +207,7 @@ def replica(revision: int, **more: str) -> dict[str, Any]:
 
 
 def states_of(view: ObservedService, before: Status) -> dict[int, str]:
-    return {each.revision: each.state for each in revisions(view, before, {})}
+    return {each.revision: each.state for each in revisions(view, before, {}, now=NOW)}
 
 
 def test_a_canary_has_not_worked_as_a_whole_until_it_was_one() -> None:

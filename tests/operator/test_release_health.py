@@ -4,6 +4,7 @@ from, once and to one that worked."""
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
@@ -22,6 +23,8 @@ from lgs_operator.status.health import fails, has_just_failed, healthy, pace_of,
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.revisions import current_revision, revisions
 from support.drawn_manifests import examples
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def service(**rollout: Any) -> LangGraphService:
@@ -95,7 +98,7 @@ def seen(current: int, *, complete: bool = True) -> ObservedService:
 
 def told(view: ObservedService, before: Status, runs: dict[int, RunCounts]) -> Status:
     """What the status says next."""
-    now = revisions(view, before, runs)
+    now = revisions(view, before, runs, now=NOW)
     return Status(revision=current_revision(view.deployment), revisions=now)
 
 
@@ -168,6 +171,51 @@ def test_a_release_that_alone_does_not_reach_the_database_has_failed() -> None:
     for_another_reason = late(reports={"of-1": {"queue": "stopped"}})
 
     for view in (others_do, nobody_else_tried, for_another_reason):
+        assert of(told(view, before, {}), 2).state == "Failed"
+
+
+QUOTA = 'pods "support-7f9-x2x4z" is forbidden: exceeded quota: team, used: pods=3, limited: pods=3'
+
+
+def unplaced(*, taken: str | None = None) -> dict[str, Any]:
+    """A replica of revision 2 without a node; `taken`: one has taken it since."""
+    placed = {"type": "PodScheduled", "status": str(taken is not None), "lastTransitionTime": taken or "x"}
+    return {
+        "metadata": {"name": "of-2", "labels": {"lgs.dev/revision": "2"}},
+        "status": {"conditions": [placed]},
+    }
+
+
+def without_room(*pods: dict[str, Any], quota: bool = False) -> ObservedService:
+    """Revision 2 was not rolled out in time; of its replicas there are these."""
+    view = late(1)
+    assert view.deployment is not None
+    gone_on = {
+        "type": "Progressing",
+        "reason": "ProgressDeadlineExceeded",
+        "lastUpdateTime": "2026-01-01T11:50:00Z",
+    }
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": QUOTA}
+    conditions = [gone_on, *([refused] if quota else [])]
+    deployment = view.deployment | {"status": view.deployment["status"] | {"conditions": conditions}}
+    return replace(view, deployment=deployment, pods=(view.pods[0], *pods))
+
+
+def test_a_release_that_never_ran_for_want_of_room_has_not_failed() -> None:
+    before = known(r2="Progressing", r1="Ready")
+    just_placed = unplaced(taken="2026-01-01T11:55:00Z")
+    just_made = unplaced() | {"status": {}}
+    just_made["metadata"]["creationTimestamp"] = "2026-01-01T11:55:00Z"
+
+    for view in (without_room(quota=True), *map(without_room, (unplaced(), just_placed, just_made))):
+        assert of(told(view, before, {}), 2).state == "Progressing"
+
+
+def test_one_that_had_room_and_its_time_has() -> None:
+    before = known(r2="Progressing", r1="Ready")
+    in_time, since = (unplaced(taken=f"2026-01-01T{at}:00Z") for at in ("11:40", "11:50"))
+
+    for view in (without_room(in_time), without_room(since), without_room(unplaced(), in_time)):
         assert of(told(view, before, {}), 2).state == "Failed"
 
 
@@ -246,7 +294,7 @@ def test_the_condition_says_what_failed_with_the_numbers_and_what_runs() -> None
 def test_a_service_without_a_revision_says_nothing_of_its_health() -> None:
     assert healthy(service(), None, [], None) is None
     bare = replace(seen(1), deployment=None, revisions=())
-    assert revisions(bare, Status(), {}) == []
+    assert revisions(bare, Status(), {}, now=NOW) == []
 
 
 def ran(count: int, seconds: float) -> Histogram:
@@ -259,7 +307,7 @@ def ran(count: int, seconds: float) -> Histogram:
 def timed(view: ObservedService, before: Status, own: Histogram, beside: Histogram) -> Status:
     """What the status says next of revision 2, whose runs all ended well."""
     runs, durations = {2: RunCounts(int(own.count), 0)}, {2: Durations(own, beside)}
-    now = revisions(view, before, runs, durations)
+    now = revisions(view, before, runs, durations, now=NOW)
     return Status(revision=current_revision(view.deployment), revisions=now)
 
 

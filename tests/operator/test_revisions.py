@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.revisions import current_revision, revisions
 from support.drawn_manifests import examples
 
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STOCK: dict[str, Any] = {"image": None, "source": {"configMap": "code"}}
 
 
@@ -181,7 +183,7 @@ def test_the_status_remembers_what_became_of_each_revision() -> None:
         (seen(3, numbers=(1, 2, 3)), {3: "Ready", 2: "Failed", 1: "Ready"}),
     ]
     for view, states in story:
-        now = revisions(view, told, {})
+        now = revisions(view, told, {}, now=NOW)
         told = Status(revision=current_revision(view.deployment), revisions=now)
 
         assert {each.revision: each.state for each in now} == states

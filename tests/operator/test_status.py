@@ -371,7 +371,9 @@ def test_an_unchanged_service_has_an_unchanged_status() -> None:
     again = status_of(seen, ScalingView(), first, datetime(2026, 1, 2, tzinfo=UTC))
 
     assert again == first
-    assert first["selector"] == "lgs.dev/service=support,app.kubernetes.io/component=runtime"
+    assert first["selector"] == (
+        "lgs.dev/service=support,app.kubernetes.io/component=runtime,!lgs.dev/track"
+    ), "an HPA counts the pods of status.replicas, and none of a canary"
 
 
 PAUSED = Diagnosis("Paused", "spec.paused is true")

@@ -40,6 +40,7 @@ Manifest = Literal[
     "InvalidSpec",
     "ReferenceForbidden",
     "Refused",
+    "RevisionInvalid",
     "RevisionNotFound",
     "SecretKeyNotFound",
     "SecretNotFound",

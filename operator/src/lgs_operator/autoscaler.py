@@ -31,7 +31,7 @@ from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS
-from lgs_operator.observer import Observer, with_canary
+from lgs_operator.observer import Observer, may_work, with_canary
 from lgs_operator.pace import Pace, has_no_work, is_calm
 from lgs_operator.scale_writer import ScaleWriter
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
@@ -174,6 +174,9 @@ class Autoscaler:
         usage = _usage(service, self._history(key, service), self._now())
         observation = await self._observer.observe(key, pods, api_pods, live, usage=usage)
         beside = await self._observer.samples(key, canary_pods, usage=usage)
+        if may_work(beside, canary_pods):
+            # beside none there is no canary
+            policy = replace(policy, min_replicas=max(1, policy.min_replicas))
         decision = decide(policy, observation, track.memory, self._now())
         track.memory = decision.memory
         is_ours = service.spec.scaling.mode == "Auto" and decision.replicas != live
@@ -275,12 +278,13 @@ class Autoscaler:
         self, key: ServiceKey, track: _Track, current: int | None, samples: Sequence[ReplicaSample]
     ) -> None:
         """How the runs of a canary, else of the current revision, have ended, and how long they took, while
-        it is not known how it does."""
+        it is not known how it does: a canary that worked as the whole once may not any more."""
         before = self._reporter.before(key)
         canary, known = before.get("canary") or {}, before.get("revisions", ())
         current = canary.get("revision", current)
         told = next((each for each in known if each["revision"] == current), None)
-        if current is None or told is None or told.get("verified") or told["state"] == "Failed":
+        is_known = told is None or (told.get("verified") and not canary) or told["state"] == "Failed"
+        if current is None or is_known:
             track.measured = None
             return
         revisions = {pod["metadata"]["name"]: revision_of(pod) for pod in self._state.pods(key)}

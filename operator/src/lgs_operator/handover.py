@@ -30,6 +30,7 @@ from lgs_operator.kube.pods import is_ended, is_going, is_ready, reads_secret
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, object_name
 from lgs_operator.status.restore import RestoreView
 from lgs_operator.status.rollout import is_rolled_out
+from lgs_operator.status.room import lacks_room
 
 OF_THE_API = (DEPLOYMENT, DISRUPTION_BUDGET, NETWORK_POLICY)
 OF_REDIS = (DEPLOYMENT, NETWORK_POLICY, SECRET, SERVICE)
@@ -45,12 +46,16 @@ def held(
     lacking: bool,
     paused: bool,
     restore: RestoreView,
+    alone: bool = False,
 ) -> frozenset[Key]:
-    """All that is neither written nor deleted now. `lacking`: something that the manifest names is not there;
-    `paused`: the database may not have taken over a new password yet."""
+    """All that is neither written nor deleted now. `lacking`: something that the manifest names is not there,
+    or (`alone`) that the revision beside a canary has; `paused`: the database may not have taken over a new
+    password yet."""
     # pods that can't start are not rolled out: those that run go on with what they have
-    stays = lacking or paused or restore.waits
-    replicas = replicas_of(key) | canary_of(key, live) if stays else frozenset()
+    waits = paused or restore.waits
+    replicas = replicas_of(key) if lacking or waits else frozenset()
+    if waits or (lacking and not alone):
+        replicas |= canary_of(key, live)
     some_wanted = first_replicas(inputs.service) > 0
     of_topology = kept(key, live, pods, api_pods, split=inputs.split, some_wanted=some_wanted)
     of_redis = (
@@ -64,17 +69,20 @@ def replicas_of(key: ServiceKey) -> frozenset[Key]:
     return frozenset(Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS)
 
 
-def kept_canary(key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest]) -> frozenset[Key]:
+def kept_canary(
+    key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest], pods: Iterable[Manifest] = ()
+) -> frozenset[Key]:
     """The Deployment of a canary that becomes the whole, until all replicas run its revision: its threads
-    stay with it."""
+    stay with it. It makes room for them where there is no more; `pods` are theirs."""
     canary, whole = canary_of(key, live), live.get(Key(DEPLOYMENT, *key))
     if inputs.revision is None or whole is None:
         return canary
     number = inputs.revision.number
     if any(revision_of(live[each]["spec"]["template"]) != number for each in canary):
         return frozenset()
-    is_done = revision_of(whole["spec"]["template"]) == number and is_rolled_out(whole)
-    return frozenset() if is_done else canary
+    is_begun = revision_of(whole["spec"]["template"]) == number
+    is_over = is_begun and (is_rolled_out(whole) or lacks_room(whole, pods))
+    return frozenset() if is_over else canary
 
 
 def canary_of(key: ServiceKey, live: Mapping[Key, Manifest]) -> frozenset[Key]:

@@ -97,6 +97,11 @@ def with_canary(
     )
 
 
+def may_work(samples: tuple[ReplicaSample, ...], pods: list[Manifest]) -> bool:
+    """Whether these pods execute something, by what they answered; one that did not answer may."""
+    return len(samples) < len(_asked(pods)) or any(each.in_use for each in samples)
+
+
 def _asked(pods: list[Manifest]) -> list[Manifest]:
     """Those that can be asked for their metrics."""
     return [pod for pod in pods if is_ready(pod) and url_of(pod, METRICS_PATH) is not None]

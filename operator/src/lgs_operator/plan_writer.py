@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from lgs_crds import LangGraphService
 from lgs_operator.contests import Contests, contested
 from lgs_operator.context import Context
 from lgs_operator.desired.volume import not_let_go, unchangeable
@@ -119,6 +120,14 @@ class PlanWriter:
             words = f"{target.kind.name} {target.name} was changed by hand and is as the manifest says again"
             await self._recorder.emit(key, uid, "Warning", "DriftRepaired", words)
         return "; ".join(dict.fromkeys(refusals)) or None
+
+    async def taken(self, key: Key, service: LangGraphService) -> str | None:
+        """Whose the object of this name is, in words; None where the service may have it."""
+        try:
+            await self._must_be_free(key, service.metadata.uid or "", service.metadata.name)
+        except Refused as refusal:
+            return str(refusal)
+        return None
 
     def _note(self, service: ServiceKey, answer: Manifest, manifest: Manifest) -> None:
         key, became = key_of(manifest), changed_at_admission(answer, manifest)

@@ -144,6 +144,8 @@ def taken_by(there: Manifest, uid: str, service: str) -> str | None:
 def _belongs_to(owner: Mapping[str, Any], service: str) -> str:
     if (owner.get("kind"), owner.get("name")) == (KIND, service):
         return "belongs to a service of this name that was deleted, and goes with it: this one waits for that"
+    if owner.get("kind") == KIND:
+        return f"belongs to {KIND} {owner.get('name')}; give one of the two services another name"
     return f"belongs to {owner.get('kind')} {owner.get('name')}; delete that or give the service another name"
 
 

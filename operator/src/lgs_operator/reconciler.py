@@ -26,14 +26,13 @@ from lgs_operator.desired.deployment import first_replicas
 from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.known_database import id_in_status, unless_forgotten
-from lgs_operator.desired.pinned import Canary, Pinned, at_number, pinned
+from lgs_operator.desired.pinned import Canary, Pinned, missing_of, pinned
 from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of, is_canary
 from lgs_operator.handover import held, kept_canary, replicas_of
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.kept_service import TOO_LARGE
 from lgs_operator.kube.kinds import (
-    CONFIG_MAP,
     DEPLOYMENT,
     SECRET,
     Key,
@@ -48,10 +47,10 @@ from lgs_operator.outcome import AT_ONCE, Outcome, seconds_until_again, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import Plan, begins_pods, plan
 from lgs_operator.releases import Release, Releases, retreats
-from lgs_operator.status.canary import canary_of
+from lgs_operator.stable_revision import Known, beside, taken_back, without_canary
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import deleting_message
-from lgs_operator.status.health import has_just_failed, to_go_back_to
+from lgs_operator.status.health import has_just_failed
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.revisions import current_revision
 from lgs_operator.status.service import invalid_message
@@ -128,7 +127,7 @@ class Reconciler:
         self._states.work_on(key, service)
         await self._state.read_secrets(key)
         contents, missing = await self._state.referenced.read(key, references(service.spec), watched)
-        missing = (pin, *missing) if isinstance(pin, MissingReference) else missing
+        missing = missing_of(pin, missing)
         live, before = self._state.owned(key), self._reporter.before(key)
         known = id_in_status(service, before)
         restore = self._inspector.restore(key, service, before)
@@ -144,23 +143,27 @@ class Reconciler:
         inputs = replace(inputs, restores=restore.waits, database_id=known, last_backup=noted)
         if isinstance(pin, Pinned) and pin.stock_image is not None:
             inputs = replace(inputs, images=replace(inputs.images, runtime=pin.stock_image))
-        release = await self._releases.prepare(key, inputs, live, missing)
+        release = await self._releases.prepare(key, inputs, live, missing, status_before(before))
         inputs, missing = release.inputs, release.missing
-        if (back := self._taken_back(key, inputs, before, pin)) is not None:
-            return await self._bring(key, back.service, back, references(service.spec))
-        if (beside := self._beside(key, release, live, before, pin)) is not None:
-            return await self._bring(key, beside.service, beside, references(service.spec))
+        if pin is None and (instead := await self._instead(key, release, live, before)) is not None:
+            return await self._bring(key, instead.service, instead, references(service.spec))
         canary = pin.canary if isinstance(pin, Pinned) else None
         pause = self._databases.pause(key, live, read.inputs) if read else None
         pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
+        whole = [pod for pod in pods if not is_canary(pod)]
         if isinstance(pin, Pinned) and pin.instead_of is not None:
-            whole = [pod for pod in pods if not is_canary(pod)]
             failing = retreats(service.spec.rollout, pin.instead_of, status_before(before), whole)
             inputs = replace(inputs, retreats=failing)
+        alone = isinstance(pin, Pinned) and pin.instead
         hold = held(
-            key, inputs, live, pods, api_pods, lacking=bool(missing), paused=bool(pause), restore=restore
+            *(key, inputs, live, pods, api_pods),
+            lacking=bool(missing),
+            paused=bool(pause),
+            restore=restore,
+            alone=alone,
         )
-        kept = release.kept | (canary.kept if canary else kept_canary(key, inputs, live))
+        leaves = frozenset() if alone else kept_canary(key, inputs, live, whole)
+        kept = release.kept | (canary.kept if canary else leaves)
         todo, awaited = await self._plan(key, inputs, live, hold | kept, canary)
         contested = self._writer.contested(key, todo, live)
         refused = await self._writer.write(key, service.metadata.uid or "", todo) if todo else None
@@ -176,7 +179,7 @@ class Reconciler:
         monitoring = await self._monitoring.bring(key, inputs)
         outcome = replace(outcome, later=release.mounted, monitoring=monitoring)
         if isinstance(pin, Pinned):
-            outcome = replace(outcome, taken_back=pin.instead_of, canary=_number(canary))
+            outcome = replace(outcome, taken_back=pin.instead_of, canary=canary.number if canary else None)
         if inputs.revision is not None:
             outcome = replace(outcome, released=inputs.revision.number)
         return await self._observe(key, service, outcome)
@@ -203,55 +206,28 @@ class Reconciler:
         stuck = stuck_backups(wanted, live, self._state.pods(key, "backup"), datetime.now(UTC))
         return replace(todo, deletes=(*todo.deletes, *stuck)), awaited
 
-    def _taken_back(
-        self,
-        key: ServiceKey,
-        inputs: Inputs,
-        before: Mapping[str, Any],
-        pin: Pinned | MissingReference | None,
+    async def _instead(
+        self, key: ServiceKey, release: Release, live: Mapping[Key, Manifest], before: Mapping[str, Any]
     ) -> Pinned | None:
-        """What to run in place of a release that has failed; None where that is to run."""
-        if pin is not None or inputs.revision is None:
-            return None
-        released, history = inputs.revision.number, history_of(self._state.owned(key))
-        number = to_go_back_to(inputs.service, released, status_before(before))
-        if number is None:
+        """What to run in place of a release that has failed, or beside one that is a canary; None where that
+        is to run whole."""
+        inputs, current = release.inputs, current_revision(live.get(Key(DEPLOYMENT, *key)))
+        if release.missing:
             return None
         document = _without_status(self._state.services[key])
+        known = Known(document, current, history_of(live), status_before(before))
         try:
-            return at_number(document, number, history, instead_of=released)
+            back = taken_back(inputs, known)
         except ManifestError as error:
             # It was made for another manifest than there is now, which can't be gone back from.
             log.warning("rollback.impossible", service=f"{key.namespace}/{key.name}", error=str(error))
-            return None
-
-    def _beside(
-        self,
-        key: ServiceKey,
-        release: Release,
-        live: Mapping[Key, Manifest],
-        before: Mapping[str, Any],
-        pin: Pinned | MissingReference | None,
-    ) -> Pinned | None:
-        """What to run while the release is a canary beside it; None where that is to run whole."""
-        inputs = release.inputs
-        if pin is not None or release.missing or inputs.revision is None:
-            return None
-        released, current = inputs.revision.number, current_revision(live.get(Key(DEPLOYMENT, *key)))
-        now = datetime.now(UTC)
-        found = canary_of(inputs.service, released, current, status_before(before), now)
-        if found is None or current is None:
-            return None
-        copy = Key(CONFIG_MAP, key.namespace, inputs.source_copy or "")
-        kept = release.kept | {copy}
-        document = _without_status(self._state.services[key])
-        try:
-            stable = at_number(document, current, history_of(live))
-        except ManifestError as error:
-            # It was made for another manifest than there is now, which it can't be run beside.
-            log.warning("canary.impossible", service=f"{key.namespace}/{key.name}", error=str(error))
-            return None
-        return None if stable is None else replace(stable, canary=Canary(inputs, found.percent, kept))
+            back = None
+        stable = back or beside(inputs, known, release.kept, datetime.now(UTC))
+        if stable is None or stable.canary is None:
+            return stable
+        name = Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary"))
+        taken = None if name in live else await self._writer.taken(name, inputs.service)
+        return stable if taken is None else without_canary(stable, key.name, taken)
 
     def _inputs(
         self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
@@ -305,11 +281,6 @@ class Reconciler:
         self._writer.forget(key)
         self._reporter.forget(key)
         self._state.forget(key)
-
-
-def _number(canary: Canary | None) -> int | None:
-    """Of the revision that runs beside."""
-    return None if canary is None or canary.inputs.revision is None else canary.inputs.revision.number
 
 
 def _password(live: Mapping[Key, Manifest], secret: Key) -> str:

@@ -12,10 +12,10 @@ from lgs_crds.status import Status
 from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.revision import history_of, numbered, revision_of, source_of, superseded
-from lgs_operator.kube.kinds import Key, Manifest, ServiceKey, key_of
+from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, ServiceKey, key_of
 from lgs_operator.kube.pods import is_ended, is_going
 from lgs_operator.kube.referenced import MissingReference
-from lgs_operator.naming import REPLICAS
+from lgs_operator.naming import DIGEST_ANNOTATION, REPLICAS
 from lgs_operator.plan_writer import PlanWriter
 from lgs_operator.source_copies import SourceCopies
 from lgs_operator.status.health import counts_of, fails
@@ -40,6 +40,17 @@ def retreats(rollout: Rollout, failed: int, before: Status, pods: Iterable[Manif
     return fails(counts_of(told), rollout) and any(revision_of(pod) == failed for pod in staying)
 
 
+def _run(live: Mapping[Key, Manifest]) -> dict[str, int]:
+    """The numbers of the revisions that Deployments run, by digest; by the Deployment's name where it does
+    not say that."""
+    found = dict[str, int]()
+    for key, each in live.items():
+        number = revision_of(each["spec"]["template"]) if key.kind == DEPLOYMENT else None
+        if number is not None:
+            found[each["metadata"].get("annotations", {}).get(DIGEST_ANNOTATION, key.name)] = number
+    return found
+
+
 class Releases:
     """Acts for one service at a time."""
 
@@ -53,15 +64,18 @@ class Releases:
         inputs: Inputs,
         live: Mapping[Key, Manifest],
         missing: tuple[MissingReference, ...],
+        before: Status,
     ) -> Release:
-        """Where something is missing nothing is released, and all that there is stays."""
+        """Where something is missing nothing is released, and all that there is stays. `before` is the status
+        as it was reported last."""
         copied, history = await self._copies.bring(key, inputs, live), history_of(live)
         missing += copied.missing
         if missing:
             kept = frozenset(map(key_of, history))
         else:
             inputs = replace(inputs, source_copy=copied.name)
-            inputs = replace(inputs, revision=numbered(inputs, history))
+            told = {each.digest: each.revision for each in before.revisions if each.digest}
+            inputs = replace(inputs, revision=numbered(inputs, history, told | _run(live)))
             kept = self._kept(key, inputs, history)
         named = {source_of(each) for each in history if key_of(each) in kept} | {inputs.source_copy}
         copies = await self._copies.kept(key, live, named)

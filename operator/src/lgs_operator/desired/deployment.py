@@ -22,6 +22,7 @@ from lgs_operator.desired.source_copy import SOURCE_VOLUME
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from lgs_operator.naming import (
     CONTENTS_ANNOTATION,
+    DIGEST_ANNOTATION,
     FORGET_ANNOTATION,
     REVISION_LABEL,
     RUNTIME_PORT,
@@ -56,6 +57,8 @@ def canary_deployment(inputs: Inputs, percent: int, replicas: int) -> Manifest:
     manifest, track = _deployment(inputs, "runtime"), {TRACK_LABEL: CANARY}
     manifest["metadata"]["name"] = name_of(inputs, "canary")
     manifest["metadata"]["labels"] |= track
+    if inputs.revision is not None:
+        manifest["metadata"]["annotations"] = {DIGEST_ANNOTATION: inputs.revision.digest}
     spec = manifest["spec"]
     spec["replicas"] = replicas
     spec["selector"]["matchLabels"] |= track

@@ -34,6 +34,11 @@ class Revision:
     name: str
     data: Mapping[str, Any]
 
+    @property
+    def digest(self) -> str:
+        """Of what is kept."""
+        return self.name.rpartition("-")[2]
+
 
 @dataclass(frozen=True)
 class Inputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
@@ -22,6 +22,7 @@ from lgs_operator.kube.kinds import CONTROLLER_REVISION, Key, Manifest
 from lgs_operator.kube.referenced import MissingReference, Reference
 
 FIELD: Final = "spec.rollout.revision"
+REDIS_FIELD: Final = f"spec.cache.{NOT_OF_THE_CACHE}"
 OF_A_REVISION: Final = frozenset({*map(to_camel, SECTIONS), "source"})
 """The sections of a manifest that are the revision's."""
 
@@ -34,6 +35,11 @@ class Canary:
     inputs: Inputs
     percent: int
     kept: frozenset[Key]
+
+    @property
+    def number(self) -> int | None:
+        """Of the revision."""
+        return None if self.inputs.revision is None else self.inputs.revision.number
 
     def objects(self, replicas: int) -> list[Manifest]:
         """What it wants beside so many replicas of the other revision."""
@@ -48,12 +54,38 @@ class Canary:
 @dataclass(frozen=True)
 class Pinned:
     """`stock_image` is what the revision runs where it has no image of its own; `instead_of` the one that
-    the manifest asks for and that was taken back; `canary` the one that it asks for and that runs beside."""
+    the manifest asks for and that was taken back; `canary` the one that it asks for and that runs beside.
+    `number` is that of the revision, where it is kept; `lacking` why its replicas stay as they are."""
 
     service: LangGraphService
     stock_image: str | None
     instead_of: int | None = None
     canary: Canary | None = None
+    number: int | None = None
+    lacking: tuple[MissingReference, ...] = ()
+
+    @property
+    def instead(self) -> bool:
+        """It runs in place of what the manifest asks for, or beside that, and nobody has asked for it."""
+        return self.instead_of is not None or self.canary is not None
+
+
+def missing_of(
+    pin: Pinned | MissingReference | None, missing: Sequence[MissingReference]
+) -> tuple[MissingReference, ...]:
+    """All that is missing of what is to run. What only a revision names is told as that revision's."""
+    if isinstance(pin, MissingReference):
+        return (pin, *missing)
+    if pin is None:
+        return tuple(missing)
+    return (*pin.lacking, *(_of_revision(pin.number, each) for each in missing))
+
+
+def _of_revision(number: int | None, missing: MissingReference) -> MissingReference:
+    section = missing.reference.field.split(".")[1]
+    if number is None or section not in OF_A_REVISION or missing.reference.field.startswith(REDIS_FIELD):
+        return missing
+    return replace(missing, message=f"revision {number}: {missing.message}")
 
 
 def pinned(
@@ -75,7 +107,7 @@ def at_number(
     if found is None:
         return None
     service = parse(at_revision(document, found), source=f"revision {number}", on_cluster=True)
-    return Pinned(service, found["data"].get("stockImage"), instead_of)
+    return Pinned(service, found["data"].get("stockImage"), instead_of, number=number)
 
 
 def at_revision(document: Mapping[str, Any], revision: Manifest) -> dict[str, Any]:

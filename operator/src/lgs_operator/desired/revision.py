@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from lgs_crds import Spec
@@ -36,14 +37,20 @@ def controller_revision(inputs: Inputs) -> Wanted:
     return manifest | {"revision": inputs.revision.number, "data": dict(inputs.revision.data)}
 
 
-def numbered(inputs: Inputs, history: Iterable[Manifest]) -> Revision:
+def numbered(
+    inputs: Inputs,
+    history: Iterable[Manifest],
+    told: Mapping[str, int] = MappingProxyType({}),
+) -> Revision:
     """What the pods are to run, with its number: the one that it had, else the next. `history` are the
-    revisions of the service that are kept."""
+    revisions of the service that are kept. Somebody may delete those: `told` has the numbers that were said
+    last, or are run, by digest or what else there is."""
     data = contents(inputs.service.spec, inputs.source_copy, inputs.images.runtime)
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
     name = f"{name_of(inputs, 'revision')}-{digest}"
     numbers = {each["metadata"]["name"]: number_of(each) for each in history}
-    return Revision(numbers.get(name, max(numbers.values(), default=0) + 1), name, data)
+    known = {**told, **{each.rpartition("-")[2]: number for each, number in numbers.items()}}
+    return Revision(known.get(digest, max(known.values(), default=0) + 1), name, data)
 
 
 def contents(spec: Spec, source_copy: str | None, stock_image: str) -> Mapping[str, Any]:

@@ -64,6 +64,14 @@ def reads_secret(pod: Manifest, name: str) -> bool:
     return any(each.get("name") == name for each in sources)
 
 
+def has_node_since(pod: Manifest) -> datetime | None:
+    """When a node took it; None where none did, or nobody says when."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    scheduled = (each for each in conditions if each.get("type") == "PodScheduled")
+    taken = (each.get("lastTransitionTime", "") for each in scheduled if each.get("status") == "True")
+    return moment(str(next(taken, "")))
+
+
 def created_at(pod: Manifest) -> str:
     """When it was made, in Kubernetes' time format, which sorts; empty when that is not known yet."""
     return str(pod["metadata"].get("creationTimestamp", ""))
@@ -83,6 +91,15 @@ def startup_seconds(pod: Manifest) -> float | None:
             ready = _moment(str(each.get("lastTransitionTime", "")))
             return None if created is None or ready is None else max(0.0, ready - created)
     return None
+
+
+def moment(text: str) -> datetime | None:
+    """A time as Kubernetes writes it; None for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _moment(text: str) -> float | None:

@@ -14,7 +14,7 @@ from lgs_operator.status.database import (
 )
 from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
 from lgs_operator.status.observed import ObservedService
-from lgs_operator.status.rollout import refused_pods, refused_server
+from lgs_operator.status.rollout import refused_pods, refused_server, seconds_past
 
 _FINE = "ok"
 _TEMPLATE_HASH = "controller-revision-hash"
@@ -119,6 +119,22 @@ def of_pods(view: ObservedService) -> Diagnosis | None:
     # The words of the Cluster or of the managed server say more than those of replicas that don't reach it.
     server = view.cluster or of_postgres(view)
     return (server or found) if ended.reason == "DatabaseUnreachable" else ended
+
+
+def of_canary(view: ObservedService) -> Diagnosis | None:
+    """What keeps replicas of the canary from being made, or from their work."""
+    beside = view.beside
+    if view.canary is None or beside.ready >= beside.desired:
+        return None
+    budget, late = _budget(beside), seconds_past(beside.deployment)
+    found = refused_pods(beside.deployment, budget.field) or diagnose(beside.pods, budget)
+    if found is None and late is not None:
+        words = "its pods run and don't get ready; `kubectl describe pod` tells more"
+        found = of_reports(beside) or Diagnosis("NotReady", words)
+    if found is None:
+        return None
+    count = f"{beside.ready} of {beside.desired} replicas of the canary take work"
+    return Diagnosis(found.reason, f"{count}: {found.message}")
 
 
 def _budget(view: ObservedService) -> Budget:

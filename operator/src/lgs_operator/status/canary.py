@@ -32,7 +32,7 @@ def canary_of(
     states = {each.revision: each.state for each in status.revisions}
     if rollout.strategy != "Canary" or rollout.revision is not None or current == released:
         return None
-    if current is None or states.get(current) != "Ready" or states.get(released) == "Failed":
+    if current is None or not works(current, status) or states.get(released) == "Failed":
         return None
     known, steps = status.canary, shares(rollout)
     if known is None or known.revision != released:
@@ -43,6 +43,13 @@ def canary_of(
     step, begun = min(known.step, len(steps)), datetime.fromisoformat(known.since)
     since = known.since if step == known.step and begun <= now else timestamp(now)
     return known.model_copy(update={"step": step, "percent": steps[step - 1], "since": since})
+
+
+def works(current: int, status: Status) -> bool:
+    """Whether the revision that replicas run was ready. That it is kept no longer says nothing of it: its
+    replicas are there."""
+    state = next((each.state for each in status.revisions if each.revision == current), None)
+    return state == "Ready" or (state is None and status.revision == current)
 
 
 def stepped(

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from lgs_crds.status import Truth, condition, merged, status_before
+from lgs_operator.desired.revision import is_canary
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.status.diagnosis import Diagnosis
@@ -37,7 +38,7 @@ def halted_status(
     seen = status_before(before)
     kept = {each.type: each for each in seen.conditions}
     working, answering = (sum(1 for pod in each if is_ready(pod)) for each in (pods, api_pods))
-    serving = answering if api_pods else working
+    serving, own = answering if api_pods else working, [pod for pod in pods if not is_canary(pod)]
     kept["Ready"] = condition("Ready", "False", halt.reason, halt.message)
     if halt.reason in {"Paused", "Deleting"}:
         count = f"{serving or 'no'} {'replica takes' if serving < 2 else 'replicas take'} work"
@@ -50,8 +51,8 @@ def halted_status(
     update = {
         "conditions": merged(before.get("conditions", []), kept.values(), generation=generation, at=now),
         "observed_generation": generation,
-        "replicas": sum(1 for pod in pods if not is_ended(pod)),
-        "ready_replicas": working,
+        "replicas": sum(1 for pod in own if not is_ended(pod)),
+        "ready_replicas": sum(1 for pod in own if is_ready(pod)),
     }
     if seen.api is not None:
         there = sum(1 for pod in api_pods if not is_ended(pod))

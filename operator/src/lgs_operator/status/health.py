@@ -14,7 +14,7 @@ from lgs_crds.model.rollout import Rollout
 from lgs_crds.status import CanaryStatus, Condition, RevisionStatus, Status, condition
 from lgs_operator.scaling.durations import Durations, Pace, pace
 from lgs_operator.scaling.outcomes import RunCounts
-from lgs_operator.status.canary import words_of
+from lgs_operator.status.canary import words_of, works
 
 
 def fails(counts: RunCounts, rollout: Rollout) -> bool:
@@ -69,7 +69,7 @@ def to_go_back_to(service: LangGraphService, released: int, status: Status) -> i
     goes_back = rollout.auto_rollback or rollout.strategy == "Canary"
     if not goes_back or rollout.revision is not None or states.get(released) != "Failed":
         return None
-    if status.revision != released and states.get(status.revision or 0) == "Ready":
+    if status.revision is not None and status.revision != released and works(status.revision, status):
         return status.revision
     return max((number for number, state in states.items() if state == "Ready"), default=None)
 
@@ -89,17 +89,20 @@ def healthy(
     revisions: Sequence[RevisionStatus],
     taken_back: int | None,
     canary: CanaryStatus | None = None,
+    *,
+    stuck: str | None = None,
 ) -> Condition | None:
     """The condition; None before there is a revision. `taken_back`: the one that failed and is not run;
-    `canary`: the one that runs beside it."""
+    `canary`: the one that runs beside it, `stuck` what keeps replicas of that from their work."""
     known = {each.revision: each for each in revisions}
     if taken_back is not None:
         words = f"revision {taken_back} was taken back: {_why(service, known.get(taken_back))}"
-        more = f"replicas run revision {current}; a change of the manifest is released again"
+        still = " still" if current == taken_back else ""
+        more = f"replicas{still} run revision {current}; a change of the manifest is released again"
         return condition("Healthy", "False", "RolledBack", f"{words}; {more}")
     if canary is not None and canary.revision != current and known.get(canary.revision) is not None:
         words = words_of(canary, service.spec.rollout) + _compared(service, pace_of(known[canary.revision]))
-        return condition("Healthy", "Unknown", "Unverified", words)
+        return condition("Healthy", "Unknown", "Unverified", f"{words}; {stuck}" if stuck else words)
     found = None if current is None else known.get(current)
     if found is None:
         return None

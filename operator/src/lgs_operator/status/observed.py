@@ -75,6 +75,13 @@ class ObservedService:
         return replace(self, part="api", deployment=self.api_deployment, pods=self.api_pods)
 
     @property
+    def beside(self) -> ObservedService:
+        """The same service with the replicas of its canary alone."""
+        names = {pod["metadata"]["name"] for pod in self.canary_pods}
+        reports = {name: each for name, each in self.reports.items() if name in names}
+        return replace(self, deployment=self.canary_deployment, pods=self.canary_pods, reports=reports)
+
+    @property
     def answering(self) -> ObservedService:
         """The same service with the replicas that requests come to."""
         return self.api if self.leads_to_api else self

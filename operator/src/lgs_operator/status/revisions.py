@@ -6,6 +6,7 @@ What became of a revision is remembered in the status itself: that its pods are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 
 from lgs_crds.status import RevisionState, RevisionStatus, Status
@@ -15,9 +16,11 @@ from lgs_operator.kube.pods import is_ready
 from lgs_operator.scaling.durations import Durations, Pace
 from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status.blockers import waits_for_database
+from lgs_operator.status.canary import WHOLE
 from lgs_operator.status.health import counts_of, has_failed, pace_now, pace_of
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.rollout import seconds_past
+from lgs_operator.status.room import had_its_time
 
 
 def current_revision(deployment: Manifest | None) -> int | None:
@@ -31,22 +34,25 @@ def revisions(
     before: Status,
     runs: Mapping[int, RunCounts],
     durations: Mapping[int, Durations] = MappingProxyType({}),
+    *,
+    now: datetime,
 ) -> list[RevisionStatus]:
     """Those that are kept, newest first. `before` is what was said last, `runs` how those of the one that is
     measured have ended since, `durations` how long they took beside others."""
     known = {each.revision: each for each in before.revisions}
     current = current_revision(view.deployment)
     ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod) and not is_canary(pod)}
-    is_late = seconds_past(view.deployment) is not None and not waits_for_database(view)
+    is_late = _is_late(view, view, current, now)
     beside = {revision_of(pod) for pod in view.canary_pods if is_ready(pod)}
-    canary_late = seconds_past(view.canary_deployment) is not None and not waits_for_database(view)
+    canary_late = _is_late(view, view.beside, view.canary, now)
     rollout = view.service.spec.rollout
 
     def state(number: int, counts: RunCounts, told: Pace | None) -> RevisionState:
         was = known[number].state if number in known else "Progressing"
-        if has_failed(counts, told, rollout) and not (number in known and known[number].verified):
+        is_past = number in known and known[number].verified and number != view.canary
+        if has_failed(counts, told, rollout) and not is_past:
             return "Failed"
-        if number in ready or was == "Ready":
+        if number in ready or was == "Ready" or number == _did_well(before):
             return "Ready"
         if number == current:
             return "Failed" if is_late else "Progressing"
@@ -68,6 +74,17 @@ def revisions(
         return _status(revision, now, counts, told, verified=verified)
 
     return [status(each) for each in sorted(view.revisions, key=number_of, reverse=True)]
+
+
+def _is_late(view: ObservedService, of: ObservedService, revision: int | None, now: datetime) -> bool:
+    """The rollout of a revision to the replicas in `of` is late, and it is no one's fault but its own."""
+    is_late = seconds_past(of.deployment) is not None and not waits_for_database(view)
+    return is_late and had_its_time(of.deployment, of.pods, revision, now)
+
+
+def _did_well(status: Status) -> int | None:
+    """The canary that has taken all its steps."""
+    return None if status.canary is None or status.canary.percent < WHOLE else status.canary.revision
 
 
 def _canary(status: Status) -> int | None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from lgs_crds.reasons import Refusal
 from lgs_operator.kube.kinds import Manifest
+from lgs_operator.kube.pods import moment
 from lgs_operator.status.diagnosis import Diagnosis
 
 # What the API server says when it takes no pod, the reason, and the way out.
@@ -89,6 +91,14 @@ def seconds_past(deployment: Manifest | None) -> int | None:
     if progress.get("reason") != "ProgressDeadlineExceeded":
         return None
     return int((deployment or {}).get("spec", {}).get("progressDeadlineSeconds", 600))
+
+
+def late_since(deployment: Manifest | None) -> datetime | None:
+    """When the rollout was late; None for one that is not."""
+    progress = _condition(deployment, "Progressing")
+    if progress.get("reason") != "ProgressDeadlineExceeded":
+        return None
+    return moment(str(progress.get("lastUpdateTime", "")))
 
 
 def is_rolled_out(deployment: Manifest | None) -> bool:

@@ -23,7 +23,7 @@ from lgs_crds.status import (
 from lgs_operator.desired.deployment import percent_of
 from lgs_operator.desired.service import endpoint
 from lgs_operator.kube.pods import is_ended, is_ready
-from lgs_operator.naming import selector
+from lgs_operator.naming import TRACK_LABEL, selector
 from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
@@ -41,12 +41,14 @@ def status_of(
     view: ObservedService, scaling: ScalingView, before: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
     """The whole status, as it is to be applied. `before` is the status as it was."""
-    metadata = view.service.metadata
+    metadata, runtime = view.service.metadata, selector(view.service.metadata.name, "runtime")
     backup = last_backup(view.backup, before, now) if view.backup else None
-    told = revisions(view, status_before(before), scaling.runs, scaling.durations)
+    told = revisions(view, status_before(before), scaling.runs, scaling.durations, now=now)
     current = current_revision(view.deployment)
     canary = _canary(view, scaling, before, told, now)
-    health = healthy(view.service, current, told, view.taken_back, canary)
+    stuck = blockers.of_canary(view)
+    words = None if stuck is None else stuck.message
+    health = healthy(view.service, current, told, view.taken_back, canary, stuck=words)
     conditions = (
         *((backup_ready(view.backup, backup, now),) if view.backup else ()),
         ready(view),
@@ -68,7 +70,7 @@ def status_of(
         replicas=sum(1 for pod in view.pods if not is_ended(pod)),
         ready_replicas=view.ready,
         desired_replicas=view.desired if scaling.desired is None else scaling.desired,
-        selector=",".join(f"{k}={v}" for k, v in selector(metadata.name, "runtime").items()),
+        selector=",".join((*(f"{k}={v}" for k, v in runtime.items()), f"!{TRACK_LABEL}")),
         revision=current,
         revisions=told,
         canary=canary,
@@ -96,6 +98,8 @@ def _canary(
     """Where the canary stands after what its runs say; None where there is none."""
     status, current = status_before(before), current_revision(view.deployment)
     known, rollout = status.canary, view.service.spec.rollout
+    if view.taken_back is not None:
+        return None
     if view.canary is None:
         # after its last step it stays noted until its rollout to all replicas has begun
         is_next = known is not None and known.revision == view.released != current
@@ -153,7 +157,19 @@ def progressing(view: ObservedService) -> Condition:
     """The pods are on their way to what the manifest says."""
     if view.split and (first := _progressing(view.api)).reason != "Complete":
         return first
-    return _progressing(view)
+    whole = _progressing(view)
+    return whole if whole.reason != "Complete" else _canary_progressing(view) or whole
+
+
+def _canary_progressing(view: ObservedService) -> Condition | None:
+    """What keeps replicas of a canary from their work, while all others are as they are to be."""
+    stuck, late = blockers.of_canary(view), seconds_past(view.canary_deployment)
+    if stuck is None:
+        return None
+    if late is not None:
+        words = f"for {late} s nothing came closer to what the manifest says: {stuck.message}"
+        return condition("Progressing", "False", "ProgressDeadlineExceeded", words)
+    return condition("Progressing", "False", stuck.reason, stuck.message)
 
 
 def _progressing(view: ObservedService) -> Condition:

@@ -1,0 +1,90 @@
+"""The revision that works: what replicas run in place of a release that failed, or beside one that is a
+canary. Pure.
+
+Where it can't be made anew, since nobody keeps it or the rest of the manifest does not go with it, those of
+its replicas that are there stay as they are: no release becomes the whole for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from lgs_crds import LangGraphService, ManifestError
+from lgs_crds.reasons import Reason
+from lgs_crds.status import Status
+from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.pinned import FIELD, Canary, Pinned, at_number
+from lgs_operator.kube.kinds import CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, Key, Manifest
+from lgs_operator.kube.referenced import MissingReference, Reference
+from lgs_operator.naming import object_name
+from lgs_operator.status.canary import canary_of
+from lgs_operator.status.health import to_go_back_to
+
+STRATEGY = "spec.rollout.strategy"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a service: its manifest, the revision that its replicas run, those that are kept, and
+    its status as it was reported last."""
+
+    document: Mapping[str, Any]
+    current: int | None
+    history: Sequence[Manifest]
+    before: Status
+
+
+def taken_back(inputs: Inputs, known: Known) -> Pinned | None:
+    """What to run in place of the release of `inputs`, where that has failed; None where that is to run.
+    Raises `ManifestError` where the one to go back to does not go with the manifest as it is now."""
+    if inputs.revision is None:
+        return None
+    released = inputs.revision.number
+    number = to_go_back_to(inputs.service, released, known.before)
+    if number is None:
+        return None
+    if number == known.current:
+        return replace(_running(inputs.service, number, known), instead_of=released)
+    return at_number(known.document, number, known.history, instead_of=released)
+
+
+def beside(inputs: Inputs, known: Known, kept: frozenset[Key], now: datetime) -> Pinned | None:
+    """What to run while the release of `inputs` is a canary beside it; None where that is to run whole.
+    `kept` is what stays of other revisions."""
+    if inputs.revision is None or known.current is None:
+        return None
+    found = canary_of(inputs.service, inputs.revision.number, known.current, known.before, now)
+    if found is None:
+        return None
+    stable = _running(inputs.service, known.current, known)
+    copy = Key(CONFIG_MAP, inputs.namespace, inputs.source_copy or "")
+    return replace(stable, canary=Canary(inputs, found.percent, kept | {copy}))
+
+
+def without_canary(pin: Pinned, service: str, taken: str) -> Pinned:
+    """The same where the canary can't be made, since its name is `taken`: in words, by whom."""
+    released = pin.canary.number if pin.canary else None
+    words = f"{STRATEGY}: Canary: revision {released} is not released: its {taken}; or choose Rolling"
+    reference = Reference(DEPLOYMENT, object_name(service, "canary"), STRATEGY)
+    return replace(pin, canary=None, lacking=(*pin.lacking, MissingReference("Refused", words, reference)))
+
+
+def _running(service: LangGraphService, number: int, known: Known) -> Pinned:
+    """The service at the revision that its replicas run now."""
+    try:
+        found = at_number(known.document, number, known.history)
+    except ManifestError as error:
+        problems = "; ".join(map(str, error.problems))
+        words = f"revision {number} does not go with the rest of the manifest: {problems}"
+        return _as_it_is(service, number, "RevisionInvalid", words)
+    gone = f"revision {number}, which replicas run, is not kept any more"
+    return found or _as_it_is(service, number, "RevisionNotFound", gone)
+
+
+def _as_it_is(service: LangGraphService, number: int, reason: Reason, why: str) -> Pinned:
+    words = f"{why}: its replicas stay as they are until another one is the whole"
+    reference = Reference(CONTROLLER_REVISION, str(number), FIELD)
+    return Pinned(service, None, lacking=(MissingReference(reason, words, reference),))
