@@ -3,7 +3,8 @@
 Stands alone (standard library and httpx), so that it runs as it is inside a pod of the runtime image. Two
 plays:
 
-`spike`: arrivals by a Poisson process with a fixed seed: at a base rate, at a spike's, at the base again.
+`spike`: arrivals by a Poisson process with a fixed seed: at a base rate, at a spike's, at the base again. On
+SIGTERM no more are sent, and those that were are followed to their end.
 `sessions`: many threads at once, each in the middle of a run while something is done to the service.
 
 Each run is retried until it is acknowledged, without being made twice: its thread's id is chosen here, and
@@ -15,8 +16,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
+import signal
 import sys
 import time
 import uuid
@@ -64,6 +67,8 @@ class Work:
     steps: int
     step_seconds: float
     durability: str
+    is_new: bool = False
+    """Replicas that don't know the assistant yet are asked again."""
 
     def body(self, priority: str) -> dict[str, Any]:
         """The request that starts a run."""
@@ -143,6 +148,8 @@ class Player:
             elif answer.status_code == 429:
                 run.refusals += 1
                 await asyncio.sleep(float(answer.headers["retry-after"]))
+            elif answer.status_code == 404 and self._work.is_new:
+                await asyncio.sleep(4 * POLL_SECONDS)
             else:
                 answer.raise_for_status()
                 run.run_id = answer.json()["run_id"]
@@ -168,7 +175,11 @@ class Player:
 
     async def _verify(self, run: Played) -> None:
         """The final state must hold every step once and in order."""
-        answer = await self._request(run, lambda: self._client.get(f"/threads/{run.thread_id}/state"))
+        state = f"/threads/{run.thread_id}/state"
+        while (answer := await self._request(run, lambda: self._client.get(state))).status_code == 404:
+            if not self._work.is_new:
+                break
+            await asyncio.sleep(4 * POLL_SECONDS)
         run.wrong_state = answer.status_code != 200
         answer.raise_for_status()
         done = answer.json()["values"].get("done")
@@ -246,17 +257,27 @@ async def spike(player: Player, options: argparse.Namespace) -> list[Played]:
         ("after", options.base_rate, options.after_seconds),
     ]
     tasks: list[asyncio.Task[Played]] = []
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     due = time.monotonic()
     for name, rate, seconds in phases:
+        if stop.is_set():
+            break
         say(name, rate=rate)
         end = due + seconds
-        while (due := due + dice.expovariate(rate)) < end:
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        while (due := due + dice.expovariate(rate)) < end and not await _is_set(stop, due):
             tasks.append(asyncio.create_task(player.play(dice.choices(names, shares)[0])))
         due = end
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await _is_set(stop, due)
     say("sent", runs=len(tasks))
     return list(await asyncio.gather(*tasks))
+
+
+async def _is_set(stop: asyncio.Event, until: float) -> bool:
+    """At that time (monotonic seconds), or as soon as it is."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), max(0.0, until - time.monotonic()))
+    return stop.is_set()
 
 
 async def sessions(player: Player, options: argparse.Namespace) -> list[Played]:
@@ -281,6 +302,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         play = plays.add_parser(name)
         play.add_argument("--url", required=True)
         play.add_argument("--assistant", default="agent")
+        play.add_argument("--new", action="store_true", help="ask again where it is not known yet")
         play.add_argument("--steps", type=int, default=3)
         play.add_argument("--step-seconds", type=float, default=0.5)
         play.add_argument("--durability", choices=("sync", "async", "exit"), default="async")
@@ -305,7 +327,7 @@ async def main(argv: list[str]) -> int:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     timeout = httpx.Timeout(10.0, read=120.0)
     async with httpx.AsyncClient(base_url=options.url, limits=limits, timeout=timeout) as client:
-        work = Work(options.assistant, options.steps, options.step_seconds, options.durability)
+        work = Work(options.assistant, options.steps, options.step_seconds, options.durability, options.new)
         player = Player(client, work, time.monotonic() + options.deadline)
         runs = await (spike if options.play == "spike" else sessions)(player, options)
     if options.out:

@@ -45,6 +45,10 @@ class Play:
         assert lines and "acknowledged" in lines[-1], self.kubectl("logs", self.pod)
         return lines[-1]
 
+    def stop(self) -> None:
+        """It sends no more, and follows what it sent to its end."""
+        self.kubectl("exec", self.pod, "--", "python", "-c", "import os; os.kill(1, 15)")
+
     def remove(self) -> None:
         """Takes its pod away."""
         self.kubectl("delete", "pod", self.pod, "--ignore-not-found", "--now")
