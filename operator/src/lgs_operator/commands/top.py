@@ -148,9 +148,10 @@ _STYLES: Final = ("", "yellow", "bold red")
 
 def screen(found: Sequence[Row], now: datetime, *, with_namespace: bool, trouble: str = "") -> Group:
     """What is shown. `trouble`: why it is older than it should be."""
-    shown = (
-        COLUMNS if with_namespace else {name: cell for name, cell in COLUMNS.items() if name != "namespace"}
-    )
+    # what nobody has takes no room from what all have
+    with_budget = any(row.budget for row in found)
+    left_out = {"namespace": not with_namespace, "error budget": not with_budget}
+    shown = {name: cell for name, cell in COLUMNS.items() if not left_out.get(name)}
     table = Table(expand=False, box=None, pad_edge=False)
     for name in shown:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=name not in _TEXTS)
