@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lgs_operator.contests import AT_ONCE, QUIET_SECONDS, Contests, contested
-from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, Key
+from lgs_operator.kube.kinds import DEPLOYMENT, JOB, SERVICE, Key
 
 KEY = Key(DEPLOYMENT, "team", "support")
 
@@ -18,12 +18,12 @@ class Clock:
         return self.now
 
 
-def repairs(contests: Contests, clock: Clock, seconds: int) -> list[int]:
-    """When it is repaired where it is changed back at once, each second."""
+def repairs(contests: Contests, clock: Clock, seconds: int, key: Key = KEY) -> list[int]:
+    """When it is written where it is changed back, or deleted, at once each time; looked at each second."""
     done = []
     for second in range(seconds):
-        if not contests.waits(KEY):
-            contests.repaired(KEY)
+        if not contests.waits(key, "a"):
+            contests.written(key, "a")
             done.append(second)
         clock.now += 1.0
     return done
@@ -34,8 +34,8 @@ def test_the_first_repairs_are_at_once_and_the_later_ones_ever_more_seldom() -> 
 
     done = repairs(Contests(clock), clock, 600)
 
-    assert done[:AT_ONCE] == [*range(AT_ONCE)]
-    pauses = [later - earlier for earlier, later in zip(done[AT_ONCE - 1 :], done[AT_ONCE:], strict=False)]
+    assert done[: AT_ONCE + 1] == [*range(AT_ONCE + 1)]
+    pauses = [later - earlier for earlier, later in zip(done[AT_ONCE:], done[AT_ONCE + 1 :], strict=False)]
     assert pauses[0] <= 7
     assert sorted(pauses[:4]) == pauses[:4]
     assert all(50 <= each <= 67 for each in pauses[4:])
@@ -45,20 +45,34 @@ def test_who_leaves_it_alone_is_answered_at_once_the_next_time() -> None:
     clock = Clock()
     contests = Contests(clock)
     repairs(contests, clock, 60)
-    assert contests.waits(KEY)
+    assert contests.waits(KEY, "a")
 
     clock.now += QUIET_SECONDS + 61
 
     assert repairs(contests, clock, AT_ONCE) == [*range(AT_ONCE)]
 
 
-def test_another_object_is_not_concerned() -> None:
+def test_what_the_manifest_says_anew_and_other_objects_are_not_concerned() -> None:
     clock = Clock()
     contests = Contests(clock)
     repairs(contests, clock, 10)
+    assert contests.waits(KEY, "a")
 
-    assert not contests.waits(Key(SERVICE, "team", "support"))
-    assert not contests.waits(Key(DEPLOYMENT, "other", "support"))
+    assert not contests.waits(KEY, "another")
+    assert not contests.waits(Key(SERVICE, "team", "support"), "a")
+    assert not contests.waits(Key(DEPLOYMENT, "other", "support"), "a")
+    contests.deleted(KEY)
+    assert not contests.waits(KEY, "a"), "the operator itself deleted it"
+
+
+def test_what_goes_by_itself_or_can_not_be_compared_is_contested_by_nobody() -> None:
+    clock, job = Clock(), Key(JOB, "team", "support-restore")
+    contests = Contests(clock)
+
+    assert len(repairs(contests, clock, 60, job)) == 60
+    for _ in range(10):
+        contests.written(KEY, None)
+    assert not contests.waits(KEY, None)
 
 
 def entry(manager: str, time: str, **more: Any) -> dict[str, Any]:

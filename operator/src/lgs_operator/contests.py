@@ -1,6 +1,6 @@
-"""Objects of a service that somebody else changes each time they were repaired: another controller, or a
-webhook that says something else each time. Such a fight is as fast as both, and each round of it may be new
-pods, so repairs come ever more seldom. Pure but for the clock.
+"""Objects of a service that somebody else changes, or deletes, each time they were repaired: another
+controller, or a webhook that says something else each time. Such a fight is as fast as both, and each round
+of it may be new pods, so repairs come ever more seldom. Pure but for the clock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lgs_operator.backoff import Backoff
-from lgs_operator.kube.kinds import Key, Manifest
+from lgs_operator.kube.kinds import JOB, Key, Manifest
 from lgs_operator.naming import FIELD_MANAGER
 from lgs_operator.reconcile_plan import SCALER
 
@@ -25,40 +25,52 @@ _NOBODY: Final = frozenset({FIELD_MANAGER, SCALER, "kube-controller-manager"})
 
 
 @dataclass
-class _Repaired:
+class _Written:
+    """`times` in a row the same was written, last `at`; not again before `until`."""
+
+    signature: str | None
     times: int = 0
     at: float = 0.0
     until: float = 0.0
 
 
 class Contests:
-    """What was repaired, how often and when. `now` is the clock, in seconds."""
+    """What was written again and again with nothing else in it, how often and when: somebody else changed or
+    deleted it. `now` is the clock, in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._repaired: dict[Key, _Repaired] = {}
+        self._written: dict[Key, _Written] = {}
 
-    def repaired(self, key: Key) -> None:
-        """It was not as it is wanted, though nothing else was wanted, and was written again."""
-        now, known = self._now(), self._repaired.get(key)
-        if known is None or now - known.at > QUIET_SECONDS:
-            known = self._repaired[key] = _Repaired()
+    def written(self, key: Key, signature: str | None) -> None:
+        """It was written; `signature` is of all that it was to be."""
+        now, known = self._now(), self._written.get(key)
+        if known is None or known.signature != signature or now - known.at > QUIET_SECONDS:
+            self._written[key] = _Written(signature, at=now)
+            return
         known.times, known.at = known.times + 1, now
         if known.times >= AT_ONCE:
             known.until = now + PAUSES.pause(known.times - AT_ONCE + 1)
 
-    def waits(self, key: Key) -> bool:
-        """It is not to be repaired now."""
-        known = self._repaired.get(key)
-        return known is not None and self._now() < known.until
+    def deleted(self, key: Key) -> None:
+        """By the operator itself: to make it again repairs nothing."""
+        self._written.pop(key, None)
+
+    def waits(self, key: Key, signature: str | None) -> bool:
+        """The same is not to be written again now. A Job goes by itself, and of what has no signature nobody
+        knows whether it is the same."""
+        known = self._written.get(key)
+        if known is None or signature is None or known.signature != signature or key.kind == JOB:
+            return False
+        return self._now() < known.until
 
 
 def contested(objects: Iterable[Manifest]) -> str:
     """What is said of objects that are left for a while as others made them."""
     named = ", ".join(f"{each['kind']} {each['metadata']['name']}{_by(each)}" for each in objects)
     return (
-        f"changed by others each time that it was repaired: {named}; it is repaired ever more seldom, once a "
-        "minute at last. Have them leave it alone: what it is to be, the manifest says"
+        f"changed or deleted by others each time that it was repaired: {named}; it is repaired ever more "
+        "seldom, once a minute at last. Have them leave it alone: what it is to be, the manifest says"
     )
 
 

@@ -37,6 +37,7 @@ from lgs_operator.reconcile_plan import (
     changed_at_admission,
     owner_uid,
     replicas_only,
+    signature_of,
     taken_by,
 )
 from lgs_operator.status.diagnosis import Diagnosis
@@ -81,12 +82,14 @@ class PlanWriter:
 
     def contested(self, key: ServiceKey, todo: Plan, live: Mapping[Key, Manifest]) -> Diagnosis | None:
         """What of the plan is not to be written now, as others change it each time; None where nothing is."""
-        objects = [live[each] for each in self._left(key, todo) if each in live]
+        left = self._left(key, todo)
+        objects = [live.get(key_of(each), each) for each in todo.applies if key_of(each) in left]
         return Diagnosis("Contested", contested(objects)) if objects else None
 
-    def _left(self, key: ServiceKey, todo: Plan) -> list[Key]:
-        known = self._contests.get(key)
-        return [] if known is None else [each for each in todo.drifted if known.waits(each)]
+    def _left(self, key: ServiceKey, todo: Plan) -> frozenset[Key]:
+        known = self._contests.get(key, Contests())
+        named = ((key_of(each), signature_of(each)) for each in todo.applies)
+        return frozenset(target for target, signature in named if known.waits(target, signature))
 
     async def write(self, key: ServiceKey, uid: str, todo: Plan) -> str | None:
         """Why something was refused, or None. What comes after a refused object is still written, but for
@@ -101,6 +104,7 @@ class PlanWriter:
             try:
                 answer = await self._apply(manifest, uid, live, todo.adopt_replicas)
                 self._note(key, answer, manifest)
+                self._contests.setdefault(key, Contests()).written(key_of(manifest), signature_of(manifest))
                 written.add(key_of(manifest))
             except Refused as refusal:
                 refusals.append(str(refusal))
@@ -108,13 +112,11 @@ class PlanWriter:
         for manifest in todo.deletes:
             try:
                 await self._delete(manifest)
+                self._contests.get(key, Contests()).deleted(key_of(manifest))
             except Refused as refusal:
                 refusals.append(str(refusal))
         for target in todo.drifted:
-            if target not in written:
-                continue
-            self._contests.setdefault(key, Contests()).repaired(target)
-            if target in self.admitted(key):
+            if target not in written or target in self.admitted(key):
                 continue  # it is not as the manifest says
             self._metrics.drift.labels(target.kind.name).inc()
             words = f"{target.kind.name} {target.name} was changed by hand and is as the manifest says again"

@@ -66,7 +66,7 @@ def plan(
         if key in hold or (there is not None and _is_as_wanted(there, manifest, admitted.get(key))):
             continue
         applies.append(manifest)
-        if there is not None and _signature(there) == _signature(manifest):
+        if there is not None and signature_of(there) == signature_of(manifest):
             drifted.append(key)
     deletes = [
         manifest
@@ -81,13 +81,13 @@ def changed_at_admission(answer: Manifest, wanted: Manifest) -> Admitted | None:
     """What became of `wanted` when it was applied; None for what is as it was wanted."""
     if covers(answer, wanted):
         return None
-    return Admitted(_signature(wanted), as_admitted(answer, wanted))
+    return Admitted(signature_of(wanted), as_admitted(answer, wanted))
 
 
 def _is_as_wanted(there: Manifest, wanted: Manifest, admitted: Admitted | None) -> bool:
     if covers(there, wanted):
         return True
-    is_same = admitted is not None and admitted.signature == _signature(wanted)
+    is_same = admitted is not None and admitted.signature == signature_of(wanted)
     return admitted is not None and is_same and covers(there, admitted.manifest)
 
 
@@ -189,7 +189,8 @@ def _signed(manifest: Manifest) -> Manifest:
     return manifest | {"metadata": metadata | {"annotations": annotations}}
 
 
-def _signature(manifest: Manifest) -> str | None:
+def signature_of(manifest: Manifest) -> str | None:
+    """The hash of all that was wanted when it was applied; None where nobody noted it."""
     signature: str | None = manifest["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
     return signature
 
