@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import json.decoder
+import json.scanner
 import math
+import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -11,13 +15,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lgs_operator.kube.answers import LONGEST_OBJECT, AnswerTooLong, parsed
+from lgs_operator.kube.deep_json import DeepDecoder, read_deeply
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import CONFIG_MAP, CONTROLLER_REVISION
 from lgs_operator.kube.paging import LONGEST_PAGE, MOST_OBJECTS, whole_list
 from lgs_operator.kube.watch_stream import events
+from lgs_operator.main import FRAMES
 from support.drawn_manifests import examples
 
 MB = 2**20
+
+
+def test_what_is_too_deep_for_the_parser_in_c_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.12 on that stops at a depth that no setting raises, at 1,500 levels or at 10,000: here at
+    none at all."""
+
+    def shallow(*_: object) -> object:
+        raise RecursionError
+
+    deep = b'{"a": [' * 4000 + b'"\xff", 7, 1e3, true, null' + b"]}" * 4000
+    monkeypatch.setattr(json.decoder.scanner, "c_make_scanner", lambda _: shallow)
+    monkeypatch.setattr(json.scanner, "make_scanner", lambda _: shallow)
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(FRAMES)
+    try:
+        value = parsed(deep)
+    finally:
+        sys.setrecursionlimit(before)
+
+    for _ in range(4000):
+        (value,) = value["a"] if len(value["a"]) == 1 else (value["a"],)
+    assert value == ["\ufffd", 7, 1000.0, True, None]
+
+
+def test_all_of_the_process_reads_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json, "_default_decoder", json._default_decoder)  # type: ignore[attr-defined]
+    read_deeply()
+
+    assert isinstance(json._default_decoder, DeepDecoder)  # type: ignore[attr-defined]
+    assert json.loads('{"a": [1, "b"]}') == {"a": [1, "b"]}
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def parse(
     """
     if is_too_large(document.get("spec")):
         raise ManifestError(source, (Problem("spec", TOO_LARGE),))
-    if (deep := _too_deep(document.get("spec"))) is not None:
+    if (deep := too_deep(document.get("spec"))) is not None:
         rule = f"must have at most {MOST_LEVELS} levels of lists and mappings in each other"
         raise ManifestError(source, (Problem(_dotted(("spec", *deep[:_SHOWN_LEVELS])), rule),))
     try:
@@ -96,14 +96,14 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
     )
 
 
-def _too_deep(value: Any, left: int = MOST_LEVELS) -> tuple[str | int, ...] | None:
+def too_deep(value: Any, left: int = MOST_LEVELS) -> tuple[str | int, ...] | None:
     """Where something with more levels is; None where nothing has more."""
     if not isinstance(value, dict | list):
         return None
     if left == 0:
         return ()
     for name, each in value.items() if isinstance(value, dict) else enumerate(value):
-        if (found := _too_deep(each, left - 1)) is not None:
+        if (found := too_deep(each, left - 1)) is not None:
             return (name, *found)
     return None
 

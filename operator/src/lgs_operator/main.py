@@ -29,6 +29,7 @@ from lgs_operator.handlers import ServiceWatch
 from lgs_operator.history.service import Histories
 from lgs_operator.kube.claim import ClassClaim
 from lgs_operator.kube.client import KubeClient
+from lgs_operator.kube.deep_json import read_deeply
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.leader import LeaderElector
@@ -96,6 +97,7 @@ class _Stopped(Exception):
 def main() -> int:
     """Runs the operator until SIGTERM or SIGINT."""
     sys.setrecursionlimit(FRAMES)
+    read_deeply()
     log_as_json()
     try:
         settings = from_environment()

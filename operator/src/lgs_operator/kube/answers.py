@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol
 
+from lgs_operator.kube.deep_json import DeepDecoder
 from lgs_operator.kube.errors import KubeError
 
 LONGEST_OBJECT: Final = 16 * 2**20
@@ -35,7 +36,7 @@ class AnswerTooLong(KubeError):
 def parsed(raw: bytes) -> Any:
     """What a text of JSON says. Bytes that are no UTF-8 are U+FFFD, as Kubernetes has them elsewhere.
     Raises `ValueError` for what is cut off, and `RecursionError` beyond `FRAMES` of `main`."""
-    return json.loads(raw.decode(errors="replace"), parse_int=_whole)
+    return json.loads(raw.decode(errors="replace"), cls=DeepDecoder, parse_int=_whole)
 
 
 async def read(content: Content, most_bytes: int) -> bytes:

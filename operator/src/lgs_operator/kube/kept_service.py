@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lgs_crds.parsing import MOST_LEVELS, too_deep
 from lgs_crds.weight import is_too_large
 
 TOO_LARGE: Final = "lgs.dev/too-large"
@@ -34,9 +35,21 @@ def kept_service(body: Mapping[str, Any]) -> dict[str, Any]:
     if held := said.get("finalizers"):
         metadata["finalizers"] = [str(each)[:_LONGEST_FINALIZER] for each in held[:_MOST_FINALIZERS]]
     kept = {field: each for field, each in body.items() if field != "metadata"} | {"metadata": metadata}
-    if is_too_large(body.get("spec")):
-        spec = body["spec"]
+    spec = body.get("spec")
+    if is_too_large(spec):
         named = spec.get("operatorClass") if isinstance(spec, dict) else None
         is_class = isinstance(named, str) and len(named) <= _LONGEST_CLASS
         kept |= {"spec": {"operatorClass": named} if is_class else {}, TOO_LARGE: True}
+    elif too_deep(spec) is not None:
+        kept |= {"spec": _cut(spec, MOST_LEVELS + 1)}
     return kept
+
+
+def _cut(value: Any, levels: int) -> Any:
+    """The upper levels: it is refused for those below, and to compare two such specs may take more levels
+    than Python has."""
+    if isinstance(value, dict):
+        return {name: _cut(each, levels - 1) for name, each in value.items()} if levels else {}
+    if isinstance(value, list):
+        return [_cut(each, levels - 1) for each in value] if levels else []
+    return value
