@@ -292,6 +292,27 @@ def test_a_stolen_token_of_the_operator_writes_nothing_but_parts_of_services(pol
     assert "theirs" in policed.run("get", "deployments,secrets,configmaps", "-o", "name")
 
 
+VOLUMES = {
+    "configMap": {"name": "x"},
+    "secret": {"secretName": "x"},
+    "emptyDir": {},
+    "persistentVolumeClaim": {"claimName": "x"},
+    "csi": {"driver": "secrets-store.csi.k8s.io"},
+    "downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]},
+    "ephemeral": {
+        "volumeClaimTemplate": {
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        }
+    },
+}
+"""Those that a manifest may have."""
+
+
+def named(kind: str) -> dict[str, Any]:
+    """A volume of this kind."""
+    return {"name": kind.lower(), kind: VOLUMES[kind]}
+
+
 def secured(**said: Any) -> dict[str, Any]:
     """A container as the operator makes them, but for what is said."""
     return {"name": "c", "image": "x", "securityContext": container_security() | said}
@@ -353,7 +374,7 @@ def test_nor_has_it_others_pods_volumes_and_callers_by_what_looks_like_a_service
         {"automountServiceAccountToken": True},
         {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]},
         {"volumes": [{"name": "node", "flexVolume": {"driver": "x/y"}}]},
-        {"volumes": [{"name": "node", "csi": {"driver": "x"}}]},
+        {"volumes": [{"name": "node", "projected": {"sources": [{"serviceAccountToken": {"path": "x"}}]}}]},
         {"volumes": [{"name": "share", "nfs": {"server": "10.0.0.1", "path": "/"}}]},
         {"containers": [{"name": "c", "image": "x", "securityContext": {"privileged": True}}]},
         {"containers": [{"name": "c", "image": "x"}]},
@@ -374,7 +395,7 @@ def test_nor_has_it_others_pods_volumes_and_callers_by_what_looks_like_a_service
         "an account's token",
         "paths of the node",
         "a driver on the node",
-        "a driver of the cluster",
+        "an account's token in a volume",
         "another machine's files",
         "privileged",
         "may gain privileges",
@@ -406,6 +427,7 @@ def test_nor_makes_it_pods_with_more_than_a_service_has(policed: Policed, evil: 
         }
 
     assert "created" in policed.creates(policed.account, deployment())
+    assert "created" in policed.creates(policed.account, deployment(volumes=[*map(named, VOLUMES)]))
     assert "only pods without privileges" in policed.creates(policed.account, deployment(**evil))
 
 
