@@ -66,9 +66,7 @@ class Collector(ServerProgram):
 
     def spans(self) -> list[Span]:
         """All that it has received."""
-        lines = self._received.read_text().splitlines() if self._received.exists() else []
-        # The last line may be on its way.
-        return [span for line in lines if line.endswith("}") for span in _spans(json.loads(line))]
+        return received(self._received.read_text()) if self._received.exists() else []
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of one trace, in the order of their beginnings."""
@@ -104,6 +102,13 @@ class Collector(ServerProgram):
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def received(account: str) -> list[Span]:
+    """The spans of what a collector wrote."""
+    # The last line may be on its way.
+    lines = [line for line in account.splitlines() if line.endswith("}")]
+    return [span for line in lines for span in _spans(json.loads(line))]
 
 
 def of_attempt(span: Span) -> str | None:

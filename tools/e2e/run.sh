@@ -19,6 +19,7 @@ bring_down() {
 cd "$REPO"
 trap bring_down EXIT
 # One after the other: each uses every core for itself.
+tools/setup/definitions.sh
 images=$(tools/images/build.sh testing)
 KUBECONFIG=$(tools/cluster/up.sh)
 export KUBECONFIG

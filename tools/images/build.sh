@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images and prints their names, one a line.
 #   build.sh           the runtime and the operator (make images)
-#   build.sh testing   also PostgreSQL with CloudNativePG's operator, Redis, and Prometheus with its adapter, for a test cluster
+#   build.sh testing   also PostgreSQL with CloudNativePG's operator, Redis, and Prometheus with its adapter and a collector, for a test cluster
 #                      that can't pull them
 #   build.sh pythons   also the runtime for the other Pythons, as NAME:TAG-py3.11 and so on
 # LGS_IMAGE_PREFIX (default localhost/) and LGS_IMAGE_TAG (default test) say what they are called.
@@ -38,7 +38,10 @@ if [ "${1:-}" = testing ]; then
   build lgs-testing-postgres images/testing/postgres/Dockerfile
   build lgs-testing-redis images/testing/redis/Dockerfile
   "$HERE/../kubernetes/build.sh" adapter
-  build lgs-testing-metrics images/testing/metrics/Dockerfile "$K8S_HOME/adapter/bin"
+  "$HERE/../setup/collector.sh"
+  mkdir -p "$KIND_HOME/metrics"
+  install -m 755 "$K8S_HOME/adapter/bin/prometheus-adapter" "$TOOLCHAIN/bin/otel-collector" "$KIND_HOME/metrics"
+  build lgs-testing-metrics images/testing/metrics/Dockerfile "$KIND_HOME/metrics"
   CONTEXT=$("$HERE/../setup/cloudnativepg.sh")
   build lgs-testing-cloudnativepg images/testing/cloudnativepg/Dockerfile "$CONTEXT"
 fi

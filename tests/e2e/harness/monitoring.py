@@ -1,12 +1,12 @@
-"""Prometheus and its adapter, as many clusters have them: what Prometheus is to read and which rules the
-adapter has is given. One pod runs both.
+"""Prometheus with its adapter, and a collector of traces, as many clusters have them: what Prometheus is to
+read, its alerts and the adapter's rules are given. One pod runs all of them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -15,10 +15,22 @@ import yaml
 
 from e2e.harness import nodes
 from e2e.harness.kubectl import Kubectl, condition, run
+from support.collector import Span, received
 
 NAMESPACE = "monitoring"
 NAME = "prometheus"
 PORT = 6443
+TRACES_URL = f"http://{NAME}.{NAMESPACE}:4318"
+"""Where spans are sent by OTLP over HTTP."""
+_SPANS = "/tmp/spans.jsonl"
+_COLLECTOR = {
+    "receivers": {"otlp": {"protocols": {"http": {"endpoint": "0.0.0.0:4318"}}}},
+    "exporters": {"lines": {"path": _SPANS}},
+    "service": {
+        "telemetry": {"metrics": {"level": "none"}},
+        "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["lines"]}},
+    },
+}
 EXTERNAL_METRICS = "v1beta1.external.metrics.k8s.io"
 SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -29,7 +41,7 @@ SECURITY = {
 
 @dataclass(frozen=True)
 class Monitoring:
-    """Both of them, where they run."""
+    """All of them, where they run."""
 
     kubectl: Kubectl
 
@@ -39,12 +51,33 @@ class Monitoring:
         (found,) = json.loads(self.kubectl("get", "--raw", path))["data"]["result"] or [None]
         return None if found is None else float(found["value"][1])
 
+    def spans(self) -> list[Span]:
+        """All that the collector has received."""
+        told = self.kubectl(
+            *("exec", f"deployment/{NAME}", "-c", "collector", "--"),
+            *("sh", "-c", f"if [ -e {_SPANS} ]; then cat {_SPANS}; fi"),
+        )
+        return received(told)
+
 
 @contextlib.contextmanager
-def monitoring(image: str, node: str, scrapes: dict[str, Any], rules: dict[str, Any]) -> Iterator[Monitoring]:
-    """Runs them on `node` while the block runs, and returns when the API server serves external metrics."""
+def monitoring(
+    image: str,
+    node: str,
+    scrapes: dict[str, Any],
+    rules: dict[str, Any],
+    groups: Sequence[dict[str, Any]] = (),
+) -> Iterator[Monitoring]:
+    """Runs them on `node` while the block runs, and returns when the API server serves external metrics.
+    `rules` are the adapter's, `groups` those of Prometheus."""
     here = Kubectl(NAMESPACE)
-    configuration = {"prometheus.yaml": yaml.safe_dump(scrapes), "adapter.yaml": yaml.safe_dump(rules)}
+    read = {"global": {"evaluation_interval": "1s"}, **scrapes, "rule_files": ["/config/groups.yaml"]}
+    configuration = {
+        "prometheus.yaml": yaml.safe_dump(read),
+        "groups.yaml": yaml.safe_dump({"groups": list(groups)}),
+        "adapter.yaml": yaml.safe_dump(rules),
+        "collector.yaml": yaml.safe_dump(_COLLECTOR),
+    }
     run("kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=180)
     here.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     try:
@@ -96,7 +129,11 @@ def _manifests(image: str, node: str, configuration: dict[str, str]) -> list[dic
             "metadata": {"name": NAME, "namespace": NAMESPACE},
             "spec": {
                 "selector": {"app": NAME},
-                "ports": [{"name": "http", "port": 9090}, {"name": "https", "port": PORT}],
+                "ports": [
+                    {"name": "http", "port": 9090},
+                    {"name": "https", "port": PORT},
+                    {"name": "traces", "port": 4318},
+                ],
             },
         },
         *_rights(),
@@ -154,7 +191,7 @@ def _deployment(image: str, node: str) -> dict[str, Any]:
             "imagePullPolicy": "IfNotPresent",
             "command": list(command),
             "securityContext": SECURITY,
-            "readinessProbe": {"httpGet": probe, "periodSeconds": 1},
+            "readinessProbe": {**probe, "periodSeconds": 1},
             "volumeMounts": [
                 {"name": "config", "mountPath": "/config"},
                 {"name": "tmp", "mountPath": "/tmp"},
@@ -164,7 +201,7 @@ def _deployment(image: str, node: str) -> dict[str, Any]:
     prometheus = container(
         "prometheus",
         *("prometheus", "--config.file=/config/prometheus.yaml", "--storage.tsdb.path=/tmp/data"),
-        probe={"path": "/-/ready", "port": 9090},
+        probe={"httpGet": {"path": "/-/ready", "port": 9090}},
     )
     adapter = container(
         "adapter",
@@ -172,7 +209,12 @@ def _deployment(image: str, node: str) -> dict[str, Any]:
         # Rules are matched with the series there are, which are discovered this often.
         *("--metrics-relist-interval=5s", "--metrics-max-age=1m"),
         *(f"--secure-port={PORT}", "--cert-dir=/tmp/certificates"),
-        probe={"path": "/readyz", "port": PORT, "scheme": "HTTPS"},
+        probe={"httpGet": {"path": "/readyz", "port": PORT, "scheme": "HTTPS"}},
+    )
+    collector = container(
+        "collector",
+        *("otel-collector", "--config", "file:/config/collector.yaml"),
+        probe={"tcpSocket": {"port": 4318}},
     )
     return {
         "apiVersion": "apps/v1",
@@ -186,7 +228,7 @@ def _deployment(image: str, node: str) -> dict[str, Any]:
                     "serviceAccountName": NAME,
                     "nodeSelector": {"kubernetes.io/hostname": node},
                     "securityContext": {"runAsNonRoot": True, "runAsUser": 65534},
-                    "containers": [prometheus, adapter],
+                    "containers": [prometheus, adapter, collector],
                     "volumes": [
                         {"name": "config", "configMap": {"name": NAME}},
                         {"name": "tmp", "emptyDir": {}},

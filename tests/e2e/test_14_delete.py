@@ -1,4 +1,4 @@
-"""13. Deletion leaves nothing behind.
+"""14. Deletion leaves nothing behind.
 
 The service goes with all that belongs to it, volumes too; then the operator goes with all of its own.
 """
