@@ -105,11 +105,10 @@ def play(story: Story, tools: Monitoring, steps: int) -> dict[str, Any]:
     playing = story.stage.play(
         f"watched-{steps}",
         *("spike", "--url", f"http://{WATCHED}:8000", "--steps", str(steps), "--step-seconds", "0.5"),
-        *("--base-rate", "0.5", "--spike-rate", "3", "--base-seconds", "1", "--spike-seconds", "25"),
+        *("--base-rate", "0.5", "--spike-rate", "3", "--base-seconds", "1", "--spike-seconds", "20"),
         *("--after-seconds", "1", "--deadline", "400"),
     )
     story.kubectl.until("Prometheus fires", lambda: tools.value(FIRING) == 1, 120)
-    until_condition(story, WATCHED, "Alerting", "AlertsFiring", 60)
     story.kubectl.until_event(WATCHED, "AlertFiring", "RunsWait")
     story.kubectl("delete", "pod", ready_pods(story)[0], "--grace-period=0", "--force")
     summary = playing.summary(500)
