@@ -178,17 +178,24 @@ def test_decisions_are_bounded_ascending_and_none_is_of_the_future(
     assert all(now - DAY < each.at <= now and len(each.reason) <= 240 for each in kept)
 
 
-def test_alerts_are_kept_as_they_begin_and_end_and_none_that_fired_before_begins_now() -> None:
-    log, old, new = DecisionLog(), Firing("info", "it is 3"), Firing("critical", "it is 9")
-    log.firing(1.0, {"Old": old})
-    log.firing(2.0, {"Old": old, "New": new})
-    log.firing(3.0, {"New": new})
-    log.firing(4.0, {"New": new})
+def test_alerts_are_kept_as_they_begin_and_end_and_one_that_fired_before_began_then() -> None:
+    log, old, new = (
+        DecisionLog(),
+        Firing("info", "it is 3", at=100.0),
+        Firing("critical", "it is 9", at=999.0),
+    )
+    log.firing(1000.0, {"Old": old, "New": new})
+    log.firing(1003.0, {"New": new})
+    log.firing(1004.0, {"New": new})
 
-    assert [(each.at, each.name, each.told) for each in log.alerts(5.0, DAY)] == [
-        (2.0, "New", "firing"),
-        (3.0, "Old", "resolved"),
+    assert [(each.at, each.name, each.told) for each in log.alerts(1005.0, DAY)] == [
+        (100.0, "Old", "firing"),
+        (1000.0, "New", "firing"),
+        (1003.0, "Old", "resolved"),
     ]
+    assert [each.name for each in log.alerts(1005.0, DAY, since=999.5)] == ["New", "Old"], (
+        "none is missed live"
+    )
 
 
 def sample(at: float, runs: float, **more: object) -> ReplicaSample:

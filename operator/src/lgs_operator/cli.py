@@ -7,6 +7,7 @@ from importlib.metadata import version as version_of
 import typer
 
 from lgs_operator.commands.console import escape_unprintable, say
+from lgs_operator.commands.dashboard import dashboard
 from lgs_operator.commands.images import build_image, dockerfile
 from lgs_operator.commands.init import init
 from lgs_operator.commands.rollback import rollback
@@ -35,6 +36,7 @@ app.command()(simulate)
 app.command()(rollback)
 app.command()(why)
 app.command()(top)
+app.command()(dashboard)
 
 
 @app.command()

@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from lgs_operator.dashboard.forwards import NotForwarded
 from lgs_operator.dashboard.protection import OF_DATA, headers
 from lgs_operator.dashboard.sources import Source
 
@@ -65,7 +66,10 @@ async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
     path = path_of(request.rel_url.raw_path)
     if path is None:
         raise web.HTTPNotFound(text="the page asks for no such thing\n")
-    base = await source.api(request.match_info["namespace"], request.match_info["name"])
+    try:
+        base = await source.api(request.match_info["namespace"], request.match_info["name"])
+    except NotForwarded as error:
+        raise web.HTTPBadGateway(text=f"{error}\n") from None
     if base is None:
         raise web.HTTPNotFound(text="there is no such service, or it can't be reached\n")
     query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""

@@ -18,6 +18,7 @@ from lgs_operator.scaling import Decision
 MOST_SCALED: Final = 200
 MOST_OTHERS: Final = 100
 MOST_ALERTS: Final = 100
+OLD_SECONDS: Final = 30.0
 LONGEST: Final = 240
 """Letters of a reason."""
 
@@ -46,10 +47,11 @@ class Alerted:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """An alert that fires now."""
+    """An alert that fires now; `at` is when it began to, as far as that is known."""
 
     severity: str
     reason: str
+    at: float | None = None
 
 
 class DecisionLog:
@@ -60,7 +62,7 @@ class DecisionLog:
         self._others: deque[Decided] = deque(maxlen=MOST_OTHERS)
         self._alerts: deque[Alerted] = deque(maxlen=MOST_ALERTS)
         self._last: Decided | None = None
-        self._firing: dict[str, Firing] | None = None
+        self._firing: dict[str, Firing] = {}
 
     @property
     def last(self) -> Decided | None:
@@ -78,16 +80,17 @@ class DecisionLog:
         (self._scaled if is_scaled else self._others).append(self._last)
 
     def firing(self, at: float, firing: Mapping[str, Firing]) -> None:
-        """Notes which alerts have begun to fire, and which are over. Those that fired before this began to
-        watch are not said to begin now."""
+        """Notes which alerts have begun to fire, and which are over. One that fired long before this saw it
+        began then."""
         before, self._firing = self._firing, dict(firing)
-        if before is None:
-            return
         began = [(name, firing[name], "firing") for name in firing.keys() - before.keys()]
         ended = [(name, before[name], "resolved") for name in before.keys() - firing.keys()]
         for name, each, told in sorted((*began, *ended), key=lambda change: change[0]):
+            began_at = each.at if told == "firing" and each.at is not None else at
             reason = _short(each.reason) if told == "firing" else ""
-            self._alerts.append(Alerted(at, name, each.severity, told, reason))
+            self._alerts.append(
+                Alerted(began_at if at - began_at > OLD_SECONDS else at, name, each.severity, told, reason)
+            )
 
     def decisions(self, now: float, seconds: float, since: float | None = None) -> list[Decided]:
         """Those of the last `seconds`, later than `since`, the oldest first, none of the future."""

@@ -13,6 +13,7 @@ from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.alerting.definitions import Definition
 from lgs_operator.alerting.evaluation import Change, Evaluation, changes, evaluate
 from lgs_operator.alerting.notification import Notification, described, notification
+from lgs_operator.alerting.states import AlertState
 from lgs_operator.history.decisions import Firing
 from lgs_operator.monitoring.objectives import Objective
 from lgs_operator.scaling import Observation
@@ -66,7 +67,7 @@ class LocalAlerts:
         if not found.definitions:
             return None
         return {
-            each.name: Firing(each.severity, described(found.states[each.name]))
+            each.name: _firing(each, found.states[each.name])
             for each in found.definitions
             if found.states[each.name].phase == "Firing"
         }
@@ -75,6 +76,10 @@ class LocalAlerts:
         if self._secret is None:
             raise NotTaken(f"{SECRET} is not set: it signs the calls here, as whsec_ and a key in base64")
         return self._secret
+
+
+def _firing(definition: Definition, state: AlertState) -> Firing:
+    return Firing(definition.severity, described(state), state.fired_at)
 
 
 def _said(change: Change) -> str:

@@ -81,7 +81,9 @@ def firing_of(view: AlertsView) -> dict[str, Firing] | None:
     if view.condition is None:
         return None
     return {
-        each.name: Firing(each.severity or "", "" if each.value is None else f"it is {each.value:g}")
+        each.name: Firing(
+            each.severity or "", "" if each.value is None else f"it is {each.value:g}", _moment(each.fired_at)
+        )
         for each in view.alerts
         if each.state == "Firing"
     }

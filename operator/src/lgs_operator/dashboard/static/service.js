@@ -28,7 +28,9 @@ class View {
     this.alerts = h("ol", { class: "decisions" });
     this.alertsBox = h("section", { class: "panel", hidden: true }, h("h2", {}, "Alerts"), this.alerts);
     const [replicas, ...others] = this.charts;
+    this.trouble = h("p", { class: "notice", hidden: true, role: "status" });
     main.append(
+      this.trouble,
       h("div", { class: "head" }, h("h1", {}, name), this.state, h("span", { class: "space" }), this.spans()),
       this.tiles.element,
       h("div", { class: "story" },
@@ -63,6 +65,8 @@ class View {
   connect() {
     this.stop?.();
     this.stop = follow(`${this.address}/events?span=${this.span}`, (data) => {
+      this.trouble.hidden = !data.trouble;
+      say(this.trouble, data.trouble ?? "");
       this.store.take(data, this.span);
       this.show();
     });

@@ -1,0 +1,158 @@
+"""The services of a cluster for the page: who they are from the API server, what they did from the operator.
+
+Where the operator's history can't be had, what the status says is shown, one point of it, and why.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import aiohttp
+
+from lgs_crds.status import status_before
+from lgs_operator.dashboard.forwards import Forwards, NotForwarded, Place
+from lgs_operator.dashboard.sources import Json
+from lgs_operator.naming import RUNTIME_PORT
+
+HISTORY_PORT: Final = 8081
+"""Of an operator that the chart installs."""
+_PATIENCE: Final = aiohttp.ClientTimeout(total=10)
+_STEP: Final = 5
+_SERVICES_SECONDS: Final = 1.0
+_OPERATORS_SECONDS: Final = 10.0
+Found = TypeVar("Found")
+
+
+class _Kept(Generic[Found]):
+    """What was read last, read again when it is older than so many seconds: a page asks often."""
+
+    def __init__(self, read: Callable[[], Awaitable[Found]], seconds: float) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._found: tuple[float, Found] | None = None
+
+    async def __call__(self) -> Found:
+        if self._found is None or time.monotonic() - self._found[0] >= self._seconds:
+            self._found = (time.monotonic(), await self._read())
+        return self._found[1]
+
+
+class ClusterSource:
+    """`services_of` reads the services, `operators_of` the namespace and name of each pod of an operator."""
+
+    def __init__(
+        self,
+        services_of: Callable[[], Awaitable[Sequence[Mapping[str, Any]]]],
+        operators_of: Callable[[], Awaitable[Sequence[tuple[str, str]]]],
+        forwards: Forwards,
+        session: aiohttp.ClientSession,
+    ) -> None:
+        self._services_of = _Kept(services_of, _SERVICES_SECONDS)
+        self._operators_of = _Kept(operators_of, _OPERATORS_SECONDS)
+        self._forwards = forwards
+        self._session = session
+
+    async def services(self) -> Json:
+        """See `Source`."""
+        found = await self._services_of()
+        known, trouble = await self._known()
+        services = []
+        for each in found:
+            meta = each["metadata"]
+            namespace, name = meta.get("namespace", ""), meta["name"]
+            one = known.get((namespace, name)) or from_status(each)
+            services.append({**one, "namespace": namespace, "name": name})
+        return {"now": time.time(), "services": services, **({"trouble": trouble} if trouble else {})}
+
+    async def history(self, namespace: str, name: str, seconds: float, since: float | None) -> Json | None:
+        """See `Source`."""
+        service = await self._service(namespace, name)
+        if service is None:
+            return None
+        more = "" if since is None else f"&since={since!r}"
+        path = f"/api/services/{namespace}/{name}/history?span={seconds:g}{more}"
+        found, trouble = await self._of_operator(path)
+        return found if found is not None else one_point(service, time.time(), trouble)
+
+    async def api(self, namespace: str, name: str) -> str | None:
+        """See `Source`. Raises `NotForwarded`."""
+        if await self._service(namespace, name) is None:
+            return None
+        return await self._forwards.url(Place(namespace, f"service/{name}", RUNTIME_PORT))
+
+    async def _service(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Only what is there is asked for, so that no name leads anywhere else."""
+        for each in await self._services_of():
+            if (each["metadata"].get("namespace", ""), each["metadata"]["name"]) == (namespace, name):
+                return each
+        return None
+
+    async def _known(self) -> tuple[dict[tuple[str, str], Json], str]:
+        found, trouble = await self._of_operator("/api/services")
+        services = found["services"] if found is not None else []
+        return {(each["namespace"], each["name"]): each for each in services}, trouble
+
+    async def _of_operator(self, path: str) -> tuple[Json | None, str]:
+        """The answer of the operator that acts, else why there is none. One that stands by knows nothing."""
+        empty: Json | None = None
+        trouble = "no pod of an operator was found: what is shown is what the status of each service says"
+        for namespace, pod in await self._operators_of():
+            try:
+                base = await self._forwards.url(Place(namespace, f"pod/{pod}", HISTORY_PORT))
+                async with self._session.get(f"{base}{path}", timeout=_PATIENCE) as answer:
+                    if answer.status != 200:
+                        continue
+                    found: Json = await answer.json()
+            except NotForwarded as error:
+                trouble = f"no history, only what the status says: {error}"
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                trouble = f"no history, only what the status says: the operator: {type(error).__name__}"
+            else:
+                if found.get("services", True):
+                    return found, ""
+                empty = found
+        return empty, "" if empty is not None else trouble
+
+
+def from_status(service: Mapping[str, Any]) -> Json:
+    """A service as its status has it. Pure."""
+    status = status_before(service.get("status") or {})
+    inputs = (status.scaling.inputs if status.scaling is not None else None) or {}
+    decision = None
+    if status.scaling is not None and status.scaling.reason:
+        wanted = status.scaling.desired_replicas
+        decision = {
+            "at": 0.0,
+            "replicas": wanted,
+            "before": wanted,
+            "code": "",
+            "reason": status.scaling.reason,
+        }
+    values = {
+        "ready": _number(status.ready_replicas),
+        "desired": _number(status.desired_replicas),
+        "queueNormal": _number(status.queue),
+        "inUse": _number(inputs.get("slotsInUse")),
+        "slots": _number(inputs.get("slots")),
+        "oldest": _number(inputs.get("oldestSeconds")),
+        "arrived": _number(inputs.get("arrivalsPerSecond")),
+    }
+    return {"at": None, "spark": [], "values": values, "decision": decision}
+
+
+def one_point(service: Mapping[str, Any], now: float, trouble: str) -> Json:
+    """What the status says as a history of one moment. Pure."""
+    one = from_status(service)
+    at = now // _STEP * _STEP
+    decisions = [] if one["decision"] is None else [{**one["decision"], "at": at}]
+    values = {name: [value] for name, value in one["values"].items()}
+    return {
+        "now": now, "step": _STEP, "at": [at], "values": values, "decisions": decisions, "alerts": [],
+        "whole": True, "trouble": trouble,
+    }  # fmt: skip
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
