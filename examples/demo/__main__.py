@@ -124,6 +124,10 @@ class Demo:
         history = read(FOLDER / "history.jsonl")
         return history[-1]["ready"] if history else 0
 
+    def recorded(self) -> int:
+        """The records of steps, begun and ended."""
+        return (FOLDER / "steps.jsonl").read_bytes().count(b"\n")
+
 
 def play(demo: Demo) -> None:
     """The story, with the service running."""
@@ -144,6 +148,11 @@ def play(demo: Demo) -> None:
         file.write("\n# changed in the middle of the sessions\n")
     demo.say("the code changes: every replica is replaced, one by one", "r rolling restart")
     demo.wait("the rolling restart", lambda: not before & demo.workers())
+    if sessions.poll() is not None:
+        demo.say("the sessions ended meanwhile; 10 more of 20 steps begin")
+        recorded = demo.recorded()
+        sessions = demo.sessions(10, steps=20)
+        demo.wait("them to begin", lambda: demo.recorded() >= recorded + 10)
     time.sleep(1)
     victim = sorted(demo.workers())[0]
     os.kill(victim, signal.SIGKILL)

@@ -204,6 +204,19 @@ def test_rules_between_fields_are_told_beside_what_is_wrong_with_others() -> Non
     ]
 
 
+def test_they_are_told_where_what_is_wrong_leaves_nothing_of_an_entry() -> None:
+    rules = [{"name": "Slow", "metric": "p95", "operator": "gt", "threshold": 1}]
+    spec = {
+        "source": {"folder": "."},
+        "scaling": {"minReplicas": 5, "maxReplicas": 3},
+        "observability": {"alerts": {"rules": rules}},
+    }
+
+    metric, scaling = problems_of(spec)
+    assert metric.startswith("spec.observability.alerts.rules[0].metric: p95: must be one of ")
+    assert scaling == "spec.scaling.minReplicas: 5: must not be above maxReplicas, which is 3"
+
+
 @pytest.mark.parametrize(
     ("spec", "only"),
     [

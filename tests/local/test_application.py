@@ -67,6 +67,11 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_number_that_must_be_a_text_is_told_as_that(tmp_path: Path) -> None:
+    assert problems(tmp_path, python_version=3.11) == ['python_version: 3.11: must be a text: "3.11"']
+    assert problems(tmp_path, python_version="") == ["python_version: : must be a text that is not empty"]
+
+
 def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "langgraph.json"
     path.write_text('{\n  "graphs": {,}\n}')
@@ -320,6 +325,41 @@ def test_a_folder_stands_for_its_manifest_else_for_its_langgraph_json(tmp_path: 
     (tmp_path / "second.yml").write_text("kind: LangGraphService\n")
     with pytest.raises(ManifestError, match=r"second\.yml, service\.yaml: there are several"):
         found(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["my_graph.py", "src/agents/my_graph.py"])
+def test_a_folder_without_a_langgraph_json_is_refused_with_the_one_that_serves_its_graph(
+    tmp_path: Path, place: str
+) -> None:
+    for refused, name in ((found, tmp_path), (read, tmp_path / "langgraph.json")):
+        with pytest.raises(ManifestError, match=r'; the smallest is .*"\./graph\.py:graph"'):
+            refused(name)
+
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text("flow = builder.compile()\n")
+    (tmp_path / "broken.py").write_text("def (:\n")
+    said = set()
+    for refused, name in ((found, tmp_path), (read, tmp_path / "langgraph.json")):
+        with pytest.raises(ManifestError) as raised:
+            refused(name)
+        said.add(str(raised.value).partition(f"; this langgraph.json would serve {place}: ")[2])
+
+    (tmp_path / "langgraph.json").write_text(said.pop())
+    assert not said
+    assert read(tmp_path / "langgraph.json").graphs == {"agent": f"./{place}:flow"}
+
+
+def test_a_file_of_requirements_that_a_pyproject_toml_outweighs_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("python-slugify==8.0.4\n")
+    assert not application(tmp_path).notes
+
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'a'\ndependencies = ['python-slugify']\n")
+    (note,) = application(tmp_path).notes
+    rule = "its requirements.txt is not installed: its pyproject.toml says what it needs"
+    assert str(note) == f"dependencies[0]: .: {rule}"
+
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'a'\ndynamic = ['dependencies']\n")
+    assert not application(tmp_path).notes
 
 
 CODE = {

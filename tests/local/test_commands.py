@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,12 @@ def test_the_operator_says_which_extra_it_lacks(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "pip install 'lgs-operator[cluster]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_version_is_asked_for_as_a_command_or_an_option() -> None:
+    said = {CliRunner().invoke(app, [asked]).stdout for asked in ("version", "--version")}
+
+    assert said == {f"{version('lgs-operator')}\n"}
 
 
 @pytest.mark.parametrize("port", ["-1", "65536"])

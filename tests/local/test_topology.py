@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def test_a_split_service_is_played_by_replicas_that_do_both_and_by_one_at_least(
     assert "LGS_ROLE" not in service.env
     assert any("spec.topology is for a cluster" in note for note in service.notes)
     assert any("spec.scaling.minReplicas is 0: for a cluster" in note for note in service.notes)
+
+
+def test_what_is_said_of_a_rollout_and_of_the_database_is_of_what_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "service.yaml").write_text(f"{MANIFEST}  rollout: {{strategy: Canary}}\n")
+    options = Options(tmp_path / "service.yaml", python=Path(sys.executable), env={})
+
+    notes = read(options).notes
+    others = read(replace(options, database_uri="postgres://me:hush@db/x")).notes
+
+    assert any(note.startswith("spec.rollout is for a cluster: ") for note in notes)
+    assert "sessions are kept in the database of --database-uri" in others
+    assert not any("hush" in note for note in others)
 
 
 def test_a_split_service_that_may_be_at_zero_is_served_here(up: Up) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 from lgs_crds import LangGraphService, load
 from lgs_operator.application import read
 from lgs_operator.cli import app
-from lgs_operator.scaffold.facts import Facts, facts_of, variables_in
+from lgs_operator.scaffold.facts import IN_STOCK, Facts, facts_of, variables_in
 from lgs_operator.scaffold.manifest import manifest
 
 GRAPH = "from langgraph.graph import StateGraph\nimport helper\ngraph = StateGraph(dict).compile()\n"
@@ -96,6 +98,23 @@ def test_what_a_config_map_can_not_hold_goes_into_an_image_and_says_why(
     assert f"An image, because {why}." in text
     assert "lgs build langgraph.json --tag registry.example.com/app:0.1.0 --push" in text
     assert "registry.example.com stands for yours" in text
+
+
+def test_what_the_runtime_brings_and_needs_is_in_the_stock_image(tmp_path: Path) -> None:
+    names = [re.split(r"[^\w-]", each)[0] for each in requires("lgs-runtime") or () if "extra ==" not in each]
+    assert set(names) < IN_STOCK
+
+    path = repository(tmp_path)
+    (tmp_path / "helper.py").write_text("import opentelemetry.trace\nfrom lgs_runtime.cache import cached\n")
+    assert facts(path).why_image is None
+
+
+def test_exported_sessions_are_no_part_of_an_application(tmp_path: Path) -> None:
+    path = repository(tmp_path)
+    for name in ("thread.ndjson", "sessions.ndjson.gz", "questions.ndjson"):
+        (tmp_path / name).write_text("{}")
+
+    assert facts(path).files == ("graph.py", "helper.py", "langgraph.json", "questions.ndjson")
 
 
 def test_an_import_a_requirement_a_folder_or_too_much_code_asks_for_an_image(tmp_path: Path) -> None:

@@ -26,6 +26,23 @@ def test_the_command_shows_the_laws_side_by_side() -> None:
     assert max(map(len, result.stdout.split("late: runs")[0].splitlines())) <= 100
 
 
+def test_the_manifest_is_that_of_the_folder_unless_another_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "langgraph.json").write_text('{"graphs": {"agent": "./graph.py:graph"}}')
+    asked = ["--load", "steady", "--rate", "2", "--json"]
+    for named in ([], [str(tmp_path)], [str(tmp_path / "langgraph.json")]):
+        monkeypatch.chdir(tmp_path)
+        refused = CliRunner().invoke(app, ["simulate", *named, *asked])
+        assert refused.exit_code == 2
+        assert "langgraph.json: manifest: says nothing of scaling; name a manifest" in refused.stderr
+
+    (tmp_path / "service.yaml").write_text(MANIFEST.read_text())
+    for named in ([], [str(tmp_path)]):
+        told = json.loads(CliRunner().invoke(app, ["simulate", *named, *asked]).stdout)
+        assert told["policy"]["maxReplicas"] == 30
+
+
 def test_the_help_names_every_load() -> None:
     result = CliRunner().invoke(app, ["simulate", "--help"], env={"COLUMNS": "200"})
 

@@ -17,6 +17,7 @@ from lgs_crds.rules.replicas import NEEDS_POSTGRES
 from lgs_crds.rules.source import NEEDS_CODE
 
 Location = tuple[int | str, ...]
+_DEEPEST = 8
 # What else a rule reads than the fields at and below its own path.
 _READS = {NEEDS_POSTGRES: ("spec.persistence", "spec.scaling.mode"), NEEDS_CODE: ("spec.source",)}
 
@@ -29,15 +30,29 @@ def broken_among(spec: Any, details: Sequence[ErrorDetails], *, on_cluster: bool
     if any(len(location) < 2 for location in wrong):
         return ()
     rest = {"spec": copy.deepcopy(spec)}
-    for location in sorted(wrong, key=_order, reverse=True):
-        _remove(rest, location)
-    try:
-        model = Spec.model_validate(rest["spec"])
-    except ValidationError:
+    model = _pruned(rest, wrong)
+    if model is None:
         return ()
     gone = [".".join(map(str, location)) for location in wrong]
     found = broken(model, on_cluster=on_cluster)
     return tuple(problem for problem in found if not _comes_from(problem, gone))
+
+
+def _pruned(rest: dict[str, Any], wrong: list[Location]) -> Spec | None:
+    """The spec without what is `wrong`, which gets what can't be without that: of an alert whose metric is
+    wrong nothing is left. None where that does not end in a spec."""
+    last: Sequence[Location] = wrong
+    for _ in range(_DEEPEST):
+        for location in sorted(last, key=_order, reverse=True):
+            _remove(rest, location)
+        try:
+            return Spec.model_validate(rest["spec"])
+        except ValidationError as error:
+            last = [("spec", *_taken_out(detail)) for detail in error.errors()]
+            if any(len(location) < 2 for location in last):
+                return None
+            wrong += last
+    return None
 
 
 def location_of(detail: ErrorDetails) -> Location:

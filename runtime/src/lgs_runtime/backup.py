@@ -112,7 +112,9 @@ async def _settled(archive: Archive, thread_import: ThreadImport, if_exists: IfE
         await archive.storage.threads.delete(thread_id)
         await archive.saver.adelete_thread(thread_id)
 
-    if if_exists == "skip" and await thread_import.exists():
+    if if_exists != "replace" and await thread_import.exists():
+        if if_exists == "raise":
+            raise Conflict(f"thread {thread_import.target} exists: --if-exists is raise; use skip or replace")
         await thread_import.drop()
         return False
     await thread_import.settle(replace if if_exists == "replace" else None)

@@ -119,7 +119,8 @@ async def test_the_commands_say_what_they_did(
     assert b"three" in gzip.decompress((tmp_path / "backup.gz").read_bytes())
     assert (unknown.returncode, (tmp_path / "none").exists()) == (2, False)
     assert (skipped.returncode, skipped.stderr.splitlines()[-1]) == (0, "threads: 0, skipped: 1")
-    assert (refused.returncode, f"thread {thread_id} exists" in refused.stderr) == (2, True)
+    rule = f"thread {thread_id} exists: --if-exists is raise; use skip or replace"
+    assert (refused.returncode, rule in refused.stderr) == (2, True)
 
 
 async def test_a_thread_that_can_not_be_exported_is_named_and_the_others_are(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 
-from lgs_runtime.checkpoint import FastSqliteSaver
+from lgs_runtime.checkpoint import FastPostgresSaver, FastSqliteSaver
 from lgs_runtime.errors import ConfigError
 
 
@@ -154,3 +154,35 @@ async def test_several_processes_fill_one_file(tmp_path: Path) -> None:
     async with FastSqliteSaver.from_conn_string(tmp_path / "c.db") as saver:
         for thread_id in (f"{name}{number}" for name in "abc" for number in range(10)):
             assert (await counts(saver, thread_id))[0] == list(range(20))
+
+
+async def test_a_uri_names_the_file_that_it_would_as_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with FastSqliteSaver.from_conn_string(f"sqlite:///{tmp_path}/c.db") as saver:
+        await put(saver, "t", 1)
+    assert (tmp_path / "c.db").is_file()
+
+    for uri, rule in {
+        "postgres://me:hush@host/x": "must name a file; FastPostgresSaver takes it",
+        "mysql://host/x": "must be sqlite:///path",
+    }.items():
+        with pytest.raises(ConfigError, match=f"^conn_string: .*{rule}") as refused:
+            async with FastSqliteSaver.from_conn_string(uri):
+                pass
+        assert "hush" not in str(refused.value)
+    assert not list(tmp_path.glob("*:"))
+
+
+@pytest.mark.parametrize("saver", [FastSqliteSaver, FastPostgresSaver])
+async def test_an_address_in_place_of_a_database_is_refused_with_what_opens_it(saver: Any) -> None:
+    with pytest.raises(TypeError, match=rf"async with {saver.__name__}\.from_conn_string") as refused:
+        saver("postgres://me:hush@host/x")
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("saver", [FastSqliteSaver, FastPostgresSaver])
+def test_a_saver_without_an_event_loop_says_where_it_is_to_be_made(saver: Any) -> None:
+    with pytest.raises(RuntimeError, match=rf"^{saver.__name__}: no event loop runs here: must be made in"):
+        saver(object())

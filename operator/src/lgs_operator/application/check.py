@@ -13,7 +13,7 @@ from lgs_operator.application.document import document
 from lgs_operator.application.findings import Findings, nearest
 from lgs_operator.application.image_keys import image_section, user_of
 from lgs_operator.application.model import Application
-from lgs_operator.application.project import EXAMPLES
+from lgs_operator.application.project import EXAMPLES, pyproject_of
 from lgs_operator.application.pythons import allows, required_by
 from lgs_operator.application.target import CONFIG
 from lgs_operator.application.variables import Places, check_variable, is_javascript
@@ -148,6 +148,7 @@ def _dependencies(
             place = (folder / entry).resolve()
             if place.is_dir():
                 folders.append(place)
+                _unread(findings, path, entry, place, content)
             else:
                 findings.wrong(path, "must be a folder that exists", entry)
         elif user_of(entry):
@@ -158,6 +159,16 @@ def _dependencies(
             packages.append(entry)
     _unnamed(findings, content, folder, folders)
     return tuple(folders), tuple(packages)
+
+
+def _unread(findings: Findings, path: str, entry: str, place: Path, content: Mapping[str, Any]) -> None:
+    """A `requirements.txt` beside a `pyproject.toml`, which counts, as for LangGraph's tools."""
+    project = pyproject_of(place).get("project")
+    if content.get("source") or not isinstance(project, dict) or "dependencies" in project.get("dynamic", ()):
+        return
+    if (place / "requirements.txt").is_file():
+        rule = "its requirements.txt is not installed: its pyproject.toml says what it needs"
+        findings.note(path, rule, entry)
 
 
 def _unnamed(findings: Findings, content: Mapping[str, Any], folder: Path, folders: Sequence[Path]) -> None:

@@ -1,9 +1,11 @@
-"""What is said of a file of code that stands where a manifest or a `langgraph.json` is to be named: the
-`langgraph.json` that serves it."""
+"""What is said where a manifest or a `langgraph.json` is to be and there is code alone, or a file of code is
+named: the `langgraph.json` that serves it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,8 @@ from lgs_operator.application.names import NotPython, graphs_in
 
 _OTHERS: Final = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".ipynb")
 _UNKNOWN: Final = "NAME"
+_MOST_FILES: Final = 200
+"""That are looked through for a graph."""
 
 
 def refuse_code(path: Path) -> None:
@@ -24,16 +28,39 @@ def refuse_code(path: Path) -> None:
         raise ManifestError(str(path), (Problem("file", rule),))
 
 
-def _way_out(path: Path) -> str:
+def for_code_of(folder: Path) -> str:
+    """The `langgraph.json` that would serve the first graph of the folder, in words that follow `;`."""
+    for path in islice(_code_of(folder), _MOST_FILES):
+        if found := _graphs_of(path):
+            location = path.relative_to(folder).as_posix()
+            return f"this langgraph.json would serve {location}: {_content(location, found[0])}"
+    content = _content("graph.py", "graph")
+    return f"the smallest is {content}, with your file and the variable that holds the graph"
+
+
+def _code_of(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.glob("*.py"))
+    yield from sorted((folder / "src").glob("**/*.py"))
+
+
+def _graphs_of(path: Path) -> tuple[str, ...]:
     try:
-        found = graphs_in(path)
+        return graphs_in(path)
     except (NotPython, OSError):
-        found = ()
+        return ()
+
+
+def _content(location: str, graph: str) -> str:
+    return json.dumps({"dependencies": ["."], "graphs": {"agent": f"./{location}:{graph}"}})
+
+
+def _way_out(path: Path) -> str:
+    found = _graphs_of(path)
     folder = path.absolute().parent
     beside = " and ".join(name for name in ("langgraph.json", "langgraph.yaml") if (folder / name).is_file())
     if beside:
         return f"is Python code; name what serves it: {beside} is in its folder"
     graph, named = found[0] if found else _UNKNOWN, f", with the graph's name for {_UNKNOWN}"
-    content = json.dumps({"dependencies": ["."], "graphs": {"agent": f"./{path.name}:{graph}"}})
+    content = _content(path.name, graph)
     put = f"put this into a langgraph.json beside it{'' if found else named}"
     return f"is Python code; {put}, and name that: {content}"

@@ -13,7 +13,7 @@ import yaml
 
 from lgs_crds import ManifestError, Problem
 from lgs_crds.unique_keys import UniqueKeyLoader, repeated_in_json
-from lgs_operator.application.code_files import refuse_code
+from lgs_operator.application.code_files import for_code_of, refuse_code
 
 
 def document(path: Path) -> Mapping[str, Any]:
@@ -22,15 +22,19 @@ def document(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise _refused(
-            path, Problem("file", "must be one that can be read", error.strerror or str(error))
-        ) from None
+        raise _refused(path, _unread(path, error)) from None
     except UnicodeDecodeError as error:
         raise _refused(path, Problem("file", f"is not UTF-8: {error.reason}")) from None
     content = _yaml(path, text) if path.suffix in (".yaml", ".yml") else _json(path, text)
     if not isinstance(content, dict):
         raise _refused(path, Problem("file", "must be an object with a key `graphs`", type(content).__name__))
     return content
+
+
+def _unread(path: Path, error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError) and path.name == "langgraph.json" and path.parent.is_dir():
+        return Problem("file", f"there is none; {for_code_of(path.parent)}")
+    return Problem("file", "must be one that can be read", error.strerror or str(error))
 
 
 def _json(path: Path, text: str) -> Any:

@@ -38,7 +38,10 @@ class Findings:
         value = given.get(name)
         if value is None or (isinstance(value, str) and value.strip()):
             return value
-        self.wrong(path or name, "must be a text that is not empty", value)
+        rule = "must be a text that is not empty"
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            rule = f'must be a text: "{value}"'
+        self.wrong(path or name, rule, value)
         return None
 
     def texts(self, given: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import yaml
 from lgs_crds import ManifestError, Problem
 from lgs_crds.bounded_yaml import BoundedLoader
 from lgs_crds.model.service import KIND
-from lgs_operator.application.code_files import refuse_code
+from lgs_operator.application.code_files import for_code_of, refuse_code
 
 Kind = Literal["manifest", "application"]
 CONFIG: Final = "langgraph.json"
@@ -38,7 +38,7 @@ def found(named: Path | None) -> Path:
     if (folder / CONFIG).is_file():
         return folder / CONFIG
     rule = f"neither a {KIND} in a YAML file nor a {CONFIG} is there; name the file, or go to its folder"
-    raise ManifestError(str(folder), (Problem("manifest", rule),))
+    raise ManifestError(str(folder), (Problem("manifest", f"{rule}; {for_code_of(folder)}"),))
 
 
 def kind_of(path: Path) -> Kind:

@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lgs_crds import ManifestError
+from lgs_crds import ManifestError, Problem
 from lgs_crds import load as read_manifest
+from lgs_operator.application.target import found, kind_of
 from lgs_operator.commands.console import refused
 from lgs_operator.scaling import Policy
 from lgs_operator.simulate import drawing
@@ -37,7 +38,14 @@ class _Played:
 
 
 def simulate(
-    manifest: Annotated[Path, typer.Argument(metavar="SERVICE.yaml", help="The LangGraphService manifest.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[SERVICE.yaml]",
+            help="The LangGraphService manifest; default: the one in this folder.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     trace: Annotated[
         Path | None,
@@ -98,7 +106,7 @@ def simulate(
 ) -> None:
     """Play a load through the manifest's scaling law on a simulated clock, beside those of others."""
     try:
-        policy = Policy.of(read_manifest(manifest).spec)
+        policy = Policy.of(read_manifest(_scaling(manifest)).spec)
         # The laws beside ours know no service without a replica.
         policy = replace(policy, min_replicas=max(1, policy.min_replicas))
         part = Part(skip_hours, hours)
@@ -125,6 +133,15 @@ def simulate(
         typer.echo(json.dumps(result, indent=2))
         return
     _print(policy, played, conditions, found)
+
+
+def _scaling(named: Path | None) -> Path:
+    """The manifest that is meant. Raises `ManifestError`, also for a `langgraph.json`."""
+    path = found(named)
+    if kind_of(path) == "application" and path.is_file():
+        rule = "says nothing of scaling; name a manifest (`lgs init` writes one for it)"
+        raise ManifestError(str(path), (Problem("manifest", rule),))
+    return path
 
 
 def _built_in(

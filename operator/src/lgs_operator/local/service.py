@@ -89,7 +89,9 @@ def read(options: Options) -> LocalService:
         env["LGS_CONFIG"] = str(application.path)
     if options.database_uri:
         env["DATABASE_URI"] = options.database_uri
-    _say_database(spec, env, data_dir, notes)
+        notes.append("sessions are kept in the database of --database-uri")
+    else:
+        _say_database(spec, env, data_dir, notes)
     notes.append(f"logs of the replicas are under {data_dir / 'logs'}")
     notes += _left_out(spec, env)
     policy, replicas = _scaling(spec, notes)
@@ -119,6 +121,8 @@ def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
         yield "spec.observability.tracing is for a cluster: OTEL_EXPORTER_OTLP_ENDPOINT traces here"
     if spec.observability.monitoring is not None:
         yield "spec.observability.monitoring is for a cluster: here a Prometheus of yours may read /metrics"
+    if spec.rollout.model_fields_set:
+        yield "spec.rollout is for a cluster: here a change replaces all replicas, and none goes back"
     if spec.topology == "Split":
         yield "spec.topology is for a cluster: here each replica answers requests and executes runs"
     if spec.scaling.min_replicas == 0:

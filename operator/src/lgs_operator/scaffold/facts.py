@@ -22,18 +22,21 @@ NO_REGISTRY: Final = "registry.example.com"
 MOST_BYTES: Final = 900 * 1024
 """A ConfigMap holds 1 MiB, its keys and the object around it among that."""
 IN_STOCK: Final = frozenset({
-    "aiosqlite", "anyio", "asyncpg", "cronsim", "fastapi", "httpx", "langchain-core", "langgraph",
-    "langgraph-checkpoint", "langgraph-checkpoint-postgres", "langgraph-checkpoint-sqlite",
-    "langgraph-prebuilt", "langgraph-sdk", "langsmith", "orjson", "packaging", "prometheus-client", "psycopg",
-    "psycopg-pool", "pydantic", "python-dotenv", "pyyaml", "redis", "requests", "starlette", "structlog",
-    "tenacity", "typer", "typing-extensions", "uvicorn",
+    "aiosqlite", "anyio", "asyncpg", "cronsim", "fastapi", "httptools", "httpx", "langchain-core",
+    "langgraph", "langgraph-checkpoint", "langgraph-checkpoint-postgres", "langgraph-checkpoint-sqlite",
+    "langgraph-prebuilt", "langgraph-sdk", "langsmith", "lgs-runtime", "opentelemetry-api",
+    "opentelemetry-sdk", "orjson", "ormsgpack", "packaging", "prometheus-client", "psycopg", "psycopg-pool",
+    "pydantic", "python-dotenv", "pyyaml", "redis", "requests", "starlette", "structlog", "tenacity", "typer",
+    "typing-extensions", "tzdata", "uvicorn", "uvloop", "zstandard",
 })  # fmt: skip
 """What the stock image has, of that which a graph may want."""
-_MODULES: Final = {"python-dotenv": "dotenv", "pyyaml": "yaml"}
+_MODULES: Final = {
+    "opentelemetry-api": "opentelemetry", "python-dotenv": "dotenv", "pyyaml": "yaml",
+}  # fmt: skip
 _NOT_FOR_THE_SERVICE: Final = re.compile(
     r"(?i)^(\..*|readme.*|license.*|changelog.*|contributing.*|makefile|dockerfile.*|docker-compose.*|uv\.lock"
     r"|poetry\.lock|pyproject\.toml|requirements.*\.txt|setup\.(py|cfg)|conftest\.py|test_.*\.py|.*\.(ipynb|png|jpg|gif|svg)"
-    r"|(service|lgs)\.ya?ml)$"
+    r"|(service|lgs)\.ya?ml|(thread|sessions)\.ndjson(\.gz)?)$"
 )
 _VARIABLE: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
 

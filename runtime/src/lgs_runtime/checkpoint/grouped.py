@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import PurePath
 from typing import Any, Final, Literal
 
 from langchain_core.runnables import RunnableConfig
@@ -36,6 +37,23 @@ COMMIT_PATIENCE_SECONDS: Final = 10.0
 Allowed = Literal[True] | Collection[tuple[str, ...] | type]
 
 
+def refuse_address(saver: str, given: object) -> None:
+    """Raises `TypeError` where a saver is given where a database is, in place of one that is open. Of an
+    address nothing is shown: a password may be in it."""
+    if isinstance(given, str | PurePath):
+        rule = f"must be an open database; `async with {saver}.from_conn_string(…) as saver:` opens one"
+        raise TypeError(f"{saver}: the address of a database: {rule}")
+
+
+def refuse_without_loop(saver: str) -> None:
+    """Raises `RuntimeError` where no event loop runs, in which a saver commits what it is given."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        rule = "must be made in the event loop that uses it, such as that of `asyncio.run`"
+        raise RuntimeError(f"{saver}: no event loop runs here: {rule}") from None
+
+
 class GroupedSaver(BlockingSaver, WriteBehindSaver):
     """A subclass reads, makes rows of checkpoints, and does to whole threads what the interface asks."""
 
@@ -47,7 +65,9 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
         serde: SerializerProtocol | None,
         allow: Allowed,
     ) -> None:
-        """`store` commits all that it is given, or nothing; `at_once`: how many groups may be under way."""
+        """`store` commits all that it is given, or nothing; `at_once`: how many groups may be under way.
+        Raises `RuntimeError` where no event loop runs."""
+        refuse_without_loop(type(self).__name__)
         super().__init__(serde=serde or strict_serializer(allow))
         self._writes: GroupCommitter[Rows, None] = GroupCommitter(
             store, at_once=at_once, patience_seconds=COMMIT_PATIENCE_SECONDS

@@ -22,7 +22,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver
+from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver, refuse_address
 from lgs_runtime.checkpoint.postgres import row_encoding as encoding
 from lgs_runtime.checkpoint.postgres import threads
 from lgs_runtime.checkpoint.postgres.deltas import delta_history
@@ -63,6 +63,7 @@ class FastPostgresSaver(GroupedSaver):
         """`allow`: types (or their module and name) that may be made from stored values; True allows all,
         for a database that only trusted programs write to. `pool`: of two connections at least, and to
         PostgreSQL itself; `from_conn_string` also connects through a pooler."""
+        refuse_address(type(self).__name__, pool)
         self._database = Database(Access(""), pool_of(pool))
         self._tables = Tables(self._database)
         super().__init__(self._tables.write, at_once=COMMITS_AT_ONCE, serde=serde, allow=allow)

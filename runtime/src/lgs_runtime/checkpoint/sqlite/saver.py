@@ -23,11 +23,12 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver
+from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver, refuse_address
 from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.checkpoint.sqlite import row_encoding as encoding
 from lgs_runtime.checkpoint.sqlite import statements, tables
 from lgs_runtime.checkpoint.sqlite.queries import list_condition
+from lgs_runtime.database.addresses import address, masked
 from lgs_runtime.database.json_columns import dump
 from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import ConfigError
@@ -50,6 +51,7 @@ class FastSqliteSaver(GroupedSaver):
         """`database` has the tables, and is its owner's to close. `allow`: types (or their module and name)
         that may be made from stored values; True allows all, for a file that only trusted programs write
         to."""
+        refuse_address(type(self).__name__, database)
         # A file has one writer: a second group would wait for the first.
         super().__init__(self._write, at_once=1, serde=serde, allow=allow)
         self._database = database
@@ -59,13 +61,9 @@ class FastSqliteSaver(GroupedSaver):
     async def from_conn_string(
         cls, conn_string: str | Path, *, serde: SerializerProtocol | None = None, allow: Allowed = ()
     ) -> AsyncIterator[FastSqliteSaver]:
-        """A saver in the file of that path, which is made if there is none, while the context is open.
-        Raises `ConfigError`, `StorageUnavailable`."""
-        if str(conn_string) in ("", MEMORY):
-            raise ConfigError(
-                f"conn_string: {str(conn_string)!r}: must name a file, whose readers are others"
-            )
-        database = await Database.open(Path(conn_string), tables.set_up)
+        """A saver in the file of that path, or of `sqlite:///path`, which is made if there is none, while the
+        context is open. Raises `ConfigError`, `StorageUnavailable`."""
+        database = await Database.open(_file_of(conn_string), tables.set_up)
         try:
             saver = cls(database, serde=serde, allow=allow)
             try:
@@ -139,3 +137,16 @@ class FastSqliteSaver(GroupedSaver):
     async def _keep_latest(self, thread_id: str) -> None:
         """That a graph with a `DeltaChannel` needs the others is for the caller to know."""
         await self._change(statements.KEEP_LATEST, thread=thread_id)
+
+
+def _file_of(conn_string: str | Path) -> Path:
+    """Raises `ConfigError`, also for a URI of another database: as a path it would make folders."""
+    text = str(conn_string)
+    if text in ("", MEMORY):
+        raise ConfigError(f"conn_string: {text!r}: must name a file, whose readers are others")
+    if isinstance(conn_string, Path) or "://" not in text:
+        return Path(text)
+    path = address(text, "conn_string").path
+    if path is None:
+        raise ConfigError(f"conn_string: {masked(text)}: must name a file; FastPostgresSaver takes it")
+    return path
