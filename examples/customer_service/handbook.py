@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ SAME_TOPIC = 1.25
 """How much more a passage counts that is of the topic which the intent names."""
 OFTEN = 1.15
 """The same of one that is asked for often: who only says "return" most likely wants to know how."""
+_CLAUSES = re.compile(r"[,:;]\s+|\s[-–—]+\s")
 MEANT, MEANT_BY_TOPIC = 0.4, 0.3
 """The least similarity of a passage that is found by meaning; and of one of the intent's topic."""
 
@@ -150,7 +152,8 @@ def parts_of(question: str) -> list[str]:
     """The words of a question as they are compared, however they were written; and of its sentences, where it
     has several: "My name is Ann. When will my parcel come?" is covered by what covers its second. One word is
     no sentence to go by."""
-    parts = [" ".join(tokens(part)) for part in sentences(question) if len(set(terms(part))) > 1]
+    clauses = [clause for sentence in sentences(question) for clause in (sentence, *_CLAUSES.split(sentence))]
+    parts = [" ".join(tokens(part)) for part in dict.fromkeys(clauses) if len(set(terms(part))) > 1]
     whole = " ".join(tokens(question))
     return [whole, *(part for part in parts if part != whole)]
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from anger import is_outburst
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -134,8 +135,11 @@ class LocalChatModel(BaseChatModel):
 
 
 def classified(prompt: str, said: str) -> str:
-    """The label of the examples in the prompt that the message is most like, or `other`."""
+    """The label of the examples in the prompt that the message is most like, or `other`. Anger is a
+    complaint, as the prompt says, whatever it is about."""
     labels, ranking = _examples(prompt)
+    if is_outburst(said) and "complaint" in labels.values():
+        return "complaint"
     scores = ranking.scores(said)
     near = best(scores, 5)
     if not near or max(ranking.coverage(said, name) for name in near) < SURE:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+from anger import calm, is_outburst
 from courtesy import is_yes, matter
 from handbook import parts_of, search
+from intent_agent import by_words
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from ranking import terms, tokens
@@ -24,6 +26,7 @@ class Retrieval(Question, total=False):
     """The state of the subgraph. The keys that it shares with the conversation come and go by themselves."""
 
     intent: str
+    topic: str
     query: list[str]
     passages: list[Passage]
 
@@ -37,18 +40,21 @@ class Found(TypedDict):
 async def phrase(state: Retrieval) -> dict[str, Any]:
     """What to search for: the message, with the one before it where it is too short to stand alone."""
     said = questions(state["messages"])
-    asked = matter(said[-1]) or said[-1] if said else ""
-    before = next((each for each in map(matter, reversed(said[:-1])) if each), "")
+    asked = calm(matter(said[-1]) or said[-1]) if said else ""
+    before = next((calm(each) for each in map(matter, reversed(said[:-1])) if each), "")
     # A message without a word, such as a picture, is no question at all.
     short = bool(tokens(asked)) and len(set(terms(asked))) <= FEW_WORDS
-    return {"query": parts_of(f"{before}. {asked}" if short and before else asked)}
+    query = parts_of(f"{before}. {asked}" if short and before else asked)
+    # A complaint tells a story; a question with an outburst is a question all the same.
+    is_question = bool(said) and is_outburst(said[-1])
+    return {"query": query, "topic": by_words(asked) if is_question else state["intent"]}
 
 
 async def look_up(state: Retrieval, runtime: Runtime[Any]) -> dict[str, Any]:
     """The passages, from the store that the whole graph runs with."""
     if runtime.store is None:
         raise ValueError("store: none: compile with `store=`, or run the graph in a server, which has one")
-    passages = await search(state["query"], state["intent"])
+    passages = await search(state["query"], state["topic"])
     runtime.stream_writer({"found": [each["title"] for each in passages]})
     return {"passages": passages}
 

@@ -81,6 +81,43 @@ async def test_a_polite_customer_is_answered_like_any(centre: Centre, form: str,
     assert share(found) >= threshold("questions.jsonl", "found_in_a_conversation"), share(found)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "You idiots, {}",
+        "{} You bunch of useless morons!",
+        "WTF, {}",
+        "For god's sake, {}",
+        "are you kidding me, {}",
+        "what the hell: {}",
+        "This is ridiculous, {}",
+        "I'm furious, {}",
+        "{} answer me finally!!",
+    ],
+)
+async def test_an_angry_customer_is_answered_like_any_and_heard_before_others(
+    centre: Centre, form: str
+) -> None:
+    """And told that the handbook does not say it by a person."""
+    asked, unknown = rows("questions.jsonl"), rows("unknown.jsonl")
+    found, complaints, refused, made_up = [], [], [], []
+
+    for number, row in enumerate(asked):
+        values = await centre.say(form.format(row["ask"]), thread=str(number))
+        names = [passage["id"] for passage in values["passages"]]
+        found.append(bool({*names[:3]} & {*row["finds"]}))
+        complaints.append(values["intent"] == "complaint")
+        refused.append(last(values) == example.reply_agent.UNKNOWN)
+    for number, row in enumerate(unknown):
+        values = await centre.say(form.format(row["ask"]), thread=f"unknown-{number}")
+        made_up.append(values["draft"] is not None)
+
+    assert share(found) >= threshold("questions.jsonl", "found_in_anger"), share(found)
+    assert share(complaints) >= threshold("utterances.jsonl", "anger"), share(complaints)
+    assert not any(refused)
+    assert 1 - share(made_up) >= threshold("unknown.jsonl", "refused_in_anger"), share(made_up)
+
+
 async def test_of_two_questions_in_a_message_both_are_answered(centre: Centre) -> None:
     asked = rows("double.jsonl")
 

@@ -166,6 +166,37 @@ def test_what_a_message_is_about_is_said_without_courtesies(message: str, matter
     assert example.courtesy.matter(message) == matter
 
 
+@pytest.mark.parametrize(
+    ("message", "left", "angry"),
+    [
+        ("you idiots, where is my order?", "you , where is my order?", True),
+        ("Where the hell is my parcel?", "Where is my parcel?", True),
+        ("You're a bunch of useless thieves! Refund me", "You're ! Refund me", True),
+        ("Stupid bot!!! This fucking pan broke", "!!! This pan broke", True),
+        ("shitty service, f***ing useless company", "service,", True),
+        ("I am really fed up with this, cancel it", ", cancel it", True),
+        ("It's a scam, I was charged twice", ", I was charged twice", True),
+        ("IDIOTS", "IDIOTS", True),
+        ("I was an idiot and ordered the wrong size", "and ordered the wrong size", False),
+        ("Stupid question, but how do I pay?", ", but how do I pay?", False),
+        ("my stupid cat broke the vase", "cat broke the vase", False),
+        ("Do you sell prickly pears, foolscap paper and cheatsheets?", None, False),
+        ("How do you handle complaints? My aunt is angry.", None, False),
+        ("", None, False),
+    ],
+)
+def test_an_outburst_says_how_a_customer_feels_and_not_what_about(
+    message: str, left: str | None, angry: bool
+) -> None:
+    assert " ".join(example.anger.calm(message).split()) == (message if left is None else left)
+    assert example.anger.is_outburst(message) == angry
+
+
+@given(st.text(alphabet="you are idiots,!thehl\n", max_size=400))
+def test_what_is_left_of_an_outburst_is_never_nothing(message: str) -> None:
+    assert bool(example.anger.calm(message).strip()) == bool(message.strip())
+
+
 @given(st.text(alphabet="hi ,.!\nthanksdear", max_size=400))
 def test_what_is_left_of_a_message_stands_in_it(message: str) -> None:
     assert example.courtesy.matter(message) in message
