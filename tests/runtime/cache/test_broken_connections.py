@@ -20,6 +20,7 @@ from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.redis import RedisEntries, _messages
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
 from lgs_runtime.cache.single_flight import Flight
+from lgs_runtime.cache.whole_entries import WholeEntries
 from lgs_runtime.cancelling import cancelled
 from support.caches import listening
 from support.no_redis import NOT_OF_REDIS, answering
@@ -221,8 +222,9 @@ async def test_a_subscription_that_answers_or_brings_something_is_alive(kind: st
 
 def entries_of(cache: CacheManager) -> RedisEntries:
     assert cache._replicas is not None
-    assert isinstance(cache._replicas._shared, RedisEntries)
-    return cache._replicas._shared
+    assert isinstance(cache._replicas._shared, WholeEntries)
+    assert isinstance(cache._replicas._shared._inner, RedisEntries)
+    return cache._replicas._shared._inner
 
 
 async def taken(cache: CacheManager, place: Place) -> Flight:

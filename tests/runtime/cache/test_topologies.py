@@ -420,6 +420,35 @@ async def test_a_failover_in_the_middle_of_a_load_costs_misses_and_no_call_and_c
     assert phases(*sharing, late) == {Phase.OPEN}
 
 
+async def test_changes_are_received_from_the_server_that_has_taken_the_place_of_one_that_stands_still(
+    new_cache: NewCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A master that stands still closes no connection: whoever listens there hears nothing."""
+    monkeypatch.setattr("lgs_runtime.cache.redis.HEALTH_SECONDS", 3600.0)
+    with running(RedisSentinel()) as servers:
+        here, there = new_cache(servers.uri, "stands still"), new_cache(servers.uri, "stands still")
+        place, probe = (here.place("function", name) for name in ("key", "probe"))
+        await listening(here, there)
+        os.kill(servers.master.pid, signal.SIGSTOP)
+
+        async def both_use_the_other_one() -> bool:
+            await here.write([(probe, "value", LIFE)])
+            there.memory.clear()
+            return probe in await there.read([probe]) and (here.redis, there.redis) == ("up", "up")
+
+        try:
+            while "up" in (here.redis, there.redis):
+                await here.write([(probe, "value", LIFE)])
+                await there.read([here.place("function", "any")])
+            await until(both_use_the_other_one)
+            await here.write([(place, "old", LIFE)])
+            await there.forget(place)
+
+            await until(lambda: here.memory.get(place.key) is None)
+        finally:
+            os.kill(servers.master.pid, signal.SIGCONT)
+
+
 async def is_up(cache: CacheManager) -> bool:
     """Whether Redis is used; on a busy machine it may be away for a moment."""
     return cache.redis == "up"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.shared import SharedCache
+from lgs_runtime.cache.whole_entries import WholeEntries
 from lgs_runtime.redis_addresses import parse_redis
 
 
@@ -23,7 +24,7 @@ def open_cache(
     `before` puts something before the entries in Redis; `user` says in whose name code runs."""
     shared = None
     if uri is not None:
-        shared = before(_entries(uri, f"lgs:{service}:cache"))
+        shared = WholeEntries(before(_entries(uri, f"lgs:{service}:cache")))
     manager = CacheManager(
         shared,
         service=service,

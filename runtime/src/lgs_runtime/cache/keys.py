@@ -14,7 +14,6 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
 from pathlib import PurePath
 from types import CodeType
 from typing import Any, Final
@@ -22,6 +21,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from lgs_runtime.cache.type_memo import by_type
 from lgs_runtime.checks import with_article
 from lgs_runtime.tracebacks import named_text
 
@@ -225,7 +225,9 @@ def _parts(value: Any, depth: int, one: One) -> Iterable[bytes]:
 def _parts_of_object(value: Any, depth: int, one: One) -> Iterable[bytes]:
     if isinstance(value, Enum):
         # Of flags that nobody has named the value is all that there is.
-        return [one(value.name, depth), *([one(value.value, depth)] if value.name is None else [])]
+        # Not `name`, which the application may have made something else of.
+        named = value._name_
+        return [one(named, depth), *([one(value._value_, depth)] if named is None else [])]
     if isinstance(value, PurePath):
         return [one(str(value), depth)]
     if isinstance(value, BaseModel):
@@ -256,7 +258,7 @@ def _part(marked: bytes, content: bytes) -> bytes:
     return b"%b%d:%b" % (marked, len(content), content)
 
 
-@lru_cache(maxsize=1024)
+@by_type
 def _marked(kind: type) -> bytes:
     name = _named(kind).encode()
     return b"%d:%b" % (len(name), name)

@@ -30,6 +30,9 @@ TURNS: Final = 10
 """In so many turns of the event loop what has come is read, whatever else the replica does."""
 SLOW_PINGS: Final = 3
 """So many, one after the other, make a slow Redis."""
+MOST_ASKED: Final = 64
+"""Questions on their way at a time. How long one waits for its turn says nothing of Redis: a burst of
+thousands takes longer than any one is waited for."""
 MOST_LEFT: Final = 1000
 LEFT_SECONDS: Final = 60.0
 """For so long it is tried to give back a lease that may have been left in Redis."""
@@ -68,6 +71,7 @@ class Replicas:
         self._failed = failed
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Future[Any]] = set()
+        self._turns = asyncio.Semaphore(MOST_ASKED)
         self._left: dict[tuple[str, str], _Left] = {}
         """Leases that may be in Redis though nobody computes under them."""
         self._closed = False
@@ -92,7 +96,7 @@ class Replicas:
     async def ask(
         self,
         question: Callable[[SharedCache], Awaitable[T]],
-        begun: Callable[[asyncio.Future[T]], Any] = lambda asked: None,
+        begun: Callable[[asyncio.Future[T | None]], Any] = lambda asked: None,
     ) -> T | None:
         """What they answer; None when they can't be reached, or refuse. Who is cancelled leaves the question
         behind, which has been `begun`."""
@@ -100,24 +104,19 @@ class Replicas:
             return None
         self._begin_to_listen()
         # In a task of its own: the driver may swallow a cancellation, and that of a run must not be lost.
-        asked = self._begun(question(self._shared))
+        asked = self._begun(self._in_turn(question))
         begun(asked)
         suspected = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._suspect)
         try:
             return await asyncio.shield(asked)
-        except SharedCacheUnavailable as gone:
-            self._gone(gone)
-        except SharedCacheRefused as refused:
-            self._failed("cache.redis_refused", str(refused))
         finally:
             suspected.cancel()
-        return None
 
     async def ask_leased(self, flight: Flight, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
         """As `ask`, for what takes the lease of a flight, or ends it: where the answer is lost the lease may
         be there, and is given back once Redis takes that, since the other replicas wait for its end."""
         answer, may_be_there = None, self.up or flight.leased
-        asked: list[asyncio.Future[T]] = []
+        asked: list[asyncio.Future[T | None]] = []
         try:
             answer = await self.ask(question, asked.append)
             return answer
@@ -141,6 +140,18 @@ class Replicas:
         while left := [task for task in (*self._tasks.values(), *self._asked) if not task.done()]:
             await cancelled(left)
         await self._shared.close()
+
+    async def _in_turn(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
+        async with self._turns:
+            # Who has waited for a turn does not wait for a Redis that is gone since.
+            if self.up:
+                try:
+                    return await question(self._shared)
+                except SharedCacheUnavailable as gone:
+                    self._gone(gone)
+                except SharedCacheRefused as refused:
+                    self._failed("cache.redis_refused", str(refused))
+            return None
 
     def _begun(self, asking: Awaitable[T]) -> asyncio.Future[T]:
         asked = asyncio.ensure_future(asking)
@@ -202,9 +213,16 @@ class Replicas:
             if await self._ping() != "":
                 continue
             log.info("cache.redis_back")
-            # Memory may hold what has changed meanwhile, and be asked long before Redis is.
-            self._begin_to_listen()
+            self._listen_anew()
             return
+
+    def _listen_anew(self) -> None:
+        """Memory may hold what has changed meanwhile, and be asked long before Redis is. What is still
+        listened to may be a master that stands still, whose place another has taken since."""
+        if self._busy("listen"):
+            self._begun(cancelled([self._tasks["listen"]]))
+            del self._tasks["listen"]
+        self._begin_to_listen()
 
     def _begin_to_listen(self) -> None:
         if not self._busy("listen"):
@@ -218,7 +236,9 @@ class Replicas:
                     self.changes += 1
                     self._changed(change)
         except SharedCacheUnavailable as gone:
-            self._gone(gone)
+            # One that was given up for another says nothing.
+            if self._tasks.get("listen") is asyncio.current_task():
+                self._gone(gone)
         except SharedCacheRefused as refused:
             # Changes are not received, so memory keeps nothing of Redis for longer than a moment.
             self._failed("cache.redis_refused", str(refused))

@@ -86,3 +86,52 @@ class SharedCache(Protocol):
 
     async def close(self) -> None:
         """Closes the connections."""
+
+
+class Through(SharedCache):
+    """One before another, which asks it all: what it says of entries is for those who inherit to say."""
+
+    def __init__(self, inner: SharedCache) -> None:
+        self._inner = inner
+
+    async def ping(self) -> None:
+        await self._inner.ping()
+
+    async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
+        return await self._inner.read(keys)
+
+    async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
+        return await self._inner.read_or_lease(key, token, seconds)
+
+    async def lease(self, key: str, token: str, seconds: float) -> bool:
+        return await self._inner.lease(key, token, seconds)
+
+    async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
+        await self._inner.renew(leases, seconds)
+
+    async def release(self, key: str, token: str) -> None:
+        await self._inner.release(key, token)
+
+    async def write(self, entries: Sequence[Written]) -> None:
+        await self._inner.write(entries)
+
+    async def write_leased(self, entry: Written, token: str) -> bool:
+        return await self._inner.write_leased(entry, token)
+
+    async def forget(self, key: str) -> bool:
+        return await self._inner.forget(key)
+
+    async def clear(self, prefix: str) -> int:
+        return await self._inner.clear(prefix)
+
+    async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
+        return await self._inner.count(asked)
+
+    async def announce(self, change: Change) -> None:
+        await self._inner.announce(change)
+
+    def changes(self) -> AsyncGenerator[Change, None]:
+        return self._inner.changes()
+
+    async def close(self) -> None:
+        await self._inner.close()

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timezone
 from enum import Enum
-from functools import lru_cache
 from operator import attrgetter
 from types import MemberDescriptorType
 from typing import Any, Final
@@ -24,6 +23,8 @@ from zoneinfo import ZoneInfo
 
 from langgraph.types import Send
 from pydantic import BaseModel
+
+from lgs_runtime.cache.type_memo import by_type
 
 SEND: Final = ("node", "arg", "timeout")
 """What a `Send` holds, in whichever version."""
@@ -58,7 +59,7 @@ def _is_zoned(value: datetime) -> bool:
     return value.fold == 1 or (value.tzinfo is not UTC and type(value.tzinfo) in (timezone, ZoneInfo))
 
 
-@lru_cache(maxsize=1024)
+@by_type
 def _holds(kind: Any) -> Callable[[Any], Any] | None:
     """What an object of a type holds, as a function of it; None for a type that holds more than data."""
     if kind in PLAINLY:
@@ -66,7 +67,7 @@ def _holds(kind: Any) -> Callable[[Any], Any] | None:
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return _items
     if issubclass(kind, Enum):
-        return attrgetter("value")
+        return attrgetter("_value_") if _found_by_value(kind) else _name_of
     if issubclass(kind, BaseModel):
         return _holds_of_model(kind)
     is_data = dataclasses.is_dataclass(kind) and _is_its_fields(kind)
@@ -78,6 +79,33 @@ def _items(value: Any) -> list[Any]:
     if getattr(value, "__dict__", None):
         raise TypeError(f"a {type(value).__qualname__} with {', '.join(vars(value))} beside its fields")
     return list(value)
+
+
+@by_type
+def _found_by_value(kind: type[Enum]) -> bool:
+    """Whether an enumeration finds each member by its value: not one that is equal to nothing, such as NaN,
+    nor where the application looks them up in another way."""
+    try:
+        return all(
+            kind(each._value_) is each and _equals_its_copy(each._value_)
+            for each in kind.__members__.values()
+        )
+    # Its `_missing_` is the application's.
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def _equals_its_copy(value: Any) -> bool:
+    if isinstance(value, tuple | list | set | frozenset):
+        return all(map(_equals_its_copy, value))
+    return bool(value == value)  # noqa: PLR0124 - NaN does not
+
+
+def _name_of(member: Enum) -> str:
+    """Raises `TypeError` for flags together, which have no name by which they are found."""
+    if type(member).__members__.get(member._name_) is not member:
+        raise TypeError(f"a {type(member).__qualname__} that is found neither by its value nor by its name")
+    return member._name_
 
 
 def _holds_of_model(kind: type[BaseModel]) -> Callable[[Any], Any]:
@@ -116,11 +144,13 @@ def _is_its_fields(kind: Any) -> bool:
         return False
 
 
-@lru_cache(maxsize=1024)
+@by_type
 def shape_of(kind: type) -> str:
     """A short name for what a type holds and is declared to hold, and for the members of an enumeration."""
     if issubclass(kind, Enum):
-        fields = {name: _told(member.value) for name, member in kind.__members__.items()}
+        # Not `value` and `name`, which the application may have made something else of.
+        fields = {name: _told(member._value_) for name, member in kind.__members__.items()}
+        fields |= {} if _found_by_value(kind) else {"": "by name"}
     elif issubclass(kind, BaseModel):
         fields = {name: str(field.annotation) for name, field in kind.model_fields.items()}
         fields |= dict.fromkeys(kind.__private_attributes__, "private")
@@ -145,7 +175,7 @@ def _told(value: Any) -> str:
     return repr(value)
 
 
-@lru_cache(maxsize=1024)
+@by_type
 def head_of(kind: type) -> tuple[str, str, str]:
     """What is written of a type: its module, its name and its shape."""
     return kind.__module__, kind.__qualname__, shape_of(kind)
@@ -159,6 +189,8 @@ def object_of(module: str, name: str, shape: str, content: Any) -> Any:
         raise Unreadable(f"{module}.{name} is not what it was")
     if kind is deque:
         return deque(*content)
+    if issubclass(kind, Enum) and not _found_by_value(kind):
+        return kind.__members__[content]
     if kind in COLLECTIONS or issubclass(kind, Enum):
         return kind(content)
     made: Any

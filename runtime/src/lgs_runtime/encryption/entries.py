@@ -4,27 +4,24 @@ shared, and what can't be opened counts as missing: that costs a hit, never a ru
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
-from lgs_runtime.cache.shared import Change, SharedCache, Stored, Written
+from lgs_runtime.cache.shared import SharedCache, Stored, Through, Written
 from lgs_runtime.encryption.cipher import Cipher
 from lgs_runtime.errors import EncryptionFailed
 
 log = structlog.get_logger(__name__)
 
 
-class EncryptedEntries:
+class EncryptedEntries(Through):
     """`SharedCache`, behind a cipher. Keys and leases are digests and tokens, and stay as they are."""
 
     def __init__(self, inner: SharedCache, cipher: Cipher) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._cipher = cipher
-
-    async def ping(self) -> None:
-        await self._inner.ping()
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         return await asyncio.gather(*map(self._opened, await self._inner.read(keys)))
@@ -35,15 +32,6 @@ class EncryptedEntries:
             return answer
         # What can't be opened is computed anew, by the holder of the lease, and overwritten.
         return await self._opened(answer) or await self._inner.lease(key, token, seconds)
-
-    async def lease(self, key: str, token: str, seconds: float) -> bool:
-        return await self._inner.lease(key, token, seconds)
-
-    async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
-        await self._inner.renew(leases, seconds)
-
-    async def release(self, key: str, token: str) -> None:
-        await self._inner.release(key, token)
 
     async def write(self, entries: Sequence[Written]) -> None:
         sealed = await asyncio.gather(*map(self._sealed, entries))
@@ -56,25 +44,6 @@ class EncryptedEntries:
             await self._inner.release(entry.key, token)
             return True
         return await self._inner.write_leased(sealed, token)
-
-    async def forget(self, key: str) -> bool:
-        return await self._inner.forget(key)
-
-    async def clear(self, prefix: str) -> int:
-        return await self._inner.clear(prefix)
-
-    async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
-        """As in `SharedCache`: keys are digests."""
-        return await self._inner.count(asked)
-
-    async def announce(self, change: Change) -> None:
-        await self._inner.announce(change)
-
-    def changes(self) -> AsyncGenerator[Change, None]:
-        return self._inner.changes()
-
-    async def close(self) -> None:
-        await self._inner.close()
 
     async def _sealed(self, entry: Written) -> Written | None:
         try:
