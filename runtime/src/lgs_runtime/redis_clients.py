@@ -152,6 +152,20 @@ class _Cluster(RedisCluster):
         except AttributeError as closed:
             raise RedisConnectionError("the connection was closed meanwhile") from closed
 
+    async def _execute_command(self, target_node: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super()._execute_command(target_node, *args, **kwargs)
+        except asyncio.CancelledError:
+            # Who asks waits no longer than the driver, which learns of a failover by its own time-out alone:
+            # a node that stands still would be asked for ever.
+            self.find_anew(target_node.name)
+            raise
+
+    def find_anew(self, failed: str) -> None:
+        """Has the nodes discovered again before the next command, and asks one that failed last."""
+        self.nodes_manager.move_node_to_end_of_cached_nodes(failed)
+        self._initialize = True
+
 
 class _WaitingPool(SentinelConnectionPool):
     """A pool that waits for a connection when all are in use, as the one for a single server does."""

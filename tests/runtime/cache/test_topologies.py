@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Any
 
 import pytest
@@ -447,6 +448,38 @@ async def test_changes_are_received_from_the_server_that_has_taken_the_place_of_
             await until(lambda: here.memory.get(place.key) is None)
         finally:
             os.kill(servers.master.pid, signal.SIGCONT)
+
+
+async def test_what_a_node_had_that_stands_still_is_served_by_the_one_in_its_place(
+    new_cache: NewCache,
+) -> None:
+    """It closes no connection, and nobody waits for it for as long as the driver would."""
+    with running(RedisCluster()) as servers:
+        cache = new_cache(servers.uri, "stands still")
+        place = next(
+            place
+            for number in range(1000)
+            if key_slot((place := cache.place("function", str(number))).key.encode()) < 5000
+        )
+        service = next(name for name in map(str, range(1000)) if key_slot(name.encode()) < 5000)
+        broker = RedisBroker.connect(servers.uri, service)
+        numbers = count(1)
+
+        async def served() -> bool:
+            await broker.publish("run", [StreamEvent(f"1-{next(numbers)}", "values", b"1")])
+            await cache.write([(place, "value", LIFE)])
+            cache.memory.clear()
+            return place in await cache.read([place]) and not broker.away
+
+        await until(served)
+        os.kill(servers.nodes[0].pid, signal.SIGSTOP)
+        try:
+            while await served():
+                pass
+            await until(served)
+        finally:
+            os.kill(servers.nodes[0].pid, signal.SIGCONT)
+            await broker.close()
 
 
 async def is_up(cache: CacheManager) -> bool:

@@ -90,6 +90,8 @@ class ClusterEntries(RedisEntries):
             except SharedCacheRefused:
                 pass
             log.info("cache.redis_node_back", node=node)
+            # By another it may be, and that is known here alone.
+            self._redis.find_anew(node)
             del self._away[node]
             return
 
