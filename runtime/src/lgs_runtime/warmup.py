@@ -22,7 +22,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from lgs_runtime.cache.statistics import WarmupCounts
 from lgs_runtime.checkpoint.wrappers.attempt import CHECKPOINTER
 from lgs_runtime.errors import ConfigError
-from lgs_runtime.event_loop import EXITS
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput, parse_lines
 from lgs_runtime.model import Assistant
 from lgs_runtime.run_kwargs import RunKwargs, about_the_caller
@@ -90,8 +89,10 @@ class _Runs:
                 raise given
             async with self._turns:
                 await self._run(given)
-        # The graph is the application's: whatever it raises, the replica starts.
-        except (Exception, *EXITS) as failed:  # noqa: BLE001
+        # The graph is the application's: whatever it raises, the others are run, and the replica starts.
+        except BaseException as failed:
+            if isinstance(failed, asyncio.CancelledError | GeneratorExit) and _is_cancelled():
+                raise
             self._counts.failed += 1
             if self._counts.failed <= MOST_TOLD:
                 log.warning("cache.warmup_failed", input=where, reason=named_text(failed))
@@ -120,6 +121,12 @@ class _Runs:
             raise ConfigError(f"assistant: none: must be named; {graphs.listing}")
         with named_assistant(self._services, graphs.ids[0] if named is None else named) as assistant_id:
             return await self._services.assistants.get(assistant_id)
+
+
+def _is_cancelled() -> bool:
+    """Whether the warm-up itself is over, and not a node that says so."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _config_of(assistant: Assistant, kwargs: RunKwargs) -> RunnableConfig:

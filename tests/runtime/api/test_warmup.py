@@ -82,6 +82,33 @@ async def test_what_fails_is_counted_and_told_and_the_replica_takes_work(alone: 
     assert "must be named" in said["inputs[2]"]
 
 
+class Aborted(BaseException):
+    """As some libraries end a task by."""
+
+
+async def test_one_that_ends_by_no_error_is_counted_and_ends_no_other(
+    alone: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: dict[str | None, BaseException] = {
+        "aborts": Aborted(),
+        "cancels": asyncio.CancelledError(),
+        "exits": SystemExit(3),
+        "groups": BaseExceptionGroup("several", [Aborted()]),
+    }
+
+    async def run(_runs: object, given: WarmupInput) -> None:
+        await asyncio.sleep(0)
+        if given.assistant in raised:
+            raise raised[given.assistant]
+        await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("lgs_runtime.warmup._Runs._run", run)
+    async with open_replica(warmed(alone, *((name, {}) for name in (*raised, "cached")))) as replica:
+        found = await told(replica)
+
+    assert counts(found) == {"named": 5, "done": 1, "failed": 4, "left": 0}
+
+
 async def test_when_the_time_is_up_the_replica_takes_work(alone: Settings) -> None:
     held = f"warmup-{alone.service}"
     async with open_replica(warmed(alone, ("slow", {"text": held}), timeout_seconds=0.5)) as replica:
