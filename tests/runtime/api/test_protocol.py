@@ -28,9 +28,11 @@ Event = dict[str, Any]
 
 
 @asynccontextmanager
-async def listening(url: str, thread: str, **wanted: Any) -> AsyncIterator[AsyncIterator[Event]]:
+async def listening(
+    url: str, thread: str, headers: Any = None, **wanted: Any
+) -> AsyncIterator[AsyncIterator[Event]]:
     """The events of a thread, by the SDK's transport."""
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60, headers=headers) as http:
         transport = ProtocolSseTransport(client=http, thread_id=thread)
         handle = transport.open_event_stream({"channels": EVERYTHING, **wanted})
         await handle.ready
@@ -304,6 +306,22 @@ async def test_a_listener_that_comes_back_misses_and_repeats_nothing(url: str) -
     for at in range(len(whole) - 1):
         again = await hear(url, thread, since=whole[at]["seq"])
         assert [event["event_id"] for event in again] == [event["event_id"] for event in whole[at + 1 :]]
+
+
+async def test_a_listener_that_comes_back_may_give_the_id_of_the_event_that_it_has(url: str) -> None:
+    thread = str(uuid4())
+    await start(url, thread, "asks", {})
+    ids = [event["event_id"] for event in await hear(url, thread)]
+
+    async def after(event_id: str) -> list[str]:
+        again = await hear(url, thread, headers={"Last-Event-ID": event_id})
+        return [event["event_id"] for event in again]
+
+    published = [place for place, event_id in enumerate(ids) if not event_id.startswith("synth:")]
+    assert published
+    for place in published:
+        assert await after(ids[place]) == ids[place + 1 :]
+    assert await after(ids[-1]) == ids, "the end of a run has no place in its stream"
 
 
 async def test_a_stream_goes_on_when_its_run_moves_to_another_replica(alone: Settings) -> None:

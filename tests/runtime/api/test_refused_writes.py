@@ -109,3 +109,25 @@ async def test_what_two_error_handlers_ask_is_told_of_the_node_that_each_is_for(
     assert question["value"] == "and then?"
     answered: Any = await client.runs.wait(thread, "handlers_ask", command={"resume": "that"})
     assert sorted(answered["many"]) == ["given", "that", "there", "this"]
+
+
+async def test_what_an_error_handler_asks_stands_in_the_history(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, "handler_asks", input={"many": ["given"]})
+
+    [latest, *_] = await client.threads.get_history(thread)
+
+    assert [one["value"] for task in latest["tasks"] for one in task["interrupts"]] == ["what now?"]
+
+
+async def test_what_an_error_handler_asks_is_told_beside_what_the_state_refuses(
+    client: LangGraphClient,
+) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    graph = "asks_beside_refused"
+    failed: Any = await client.runs.wait(thread, graph, input={"many": ["given"]}, raise_error=False)
+    assert failed["__error__"]["error"] == "InvalidUpdateError"
+
+    state = await client.threads.get_state(thread)
+
+    assert [one["value"] for task in state["tasks"] for one in task["interrupts"]] == ["what now?"]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import operator
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
 
+import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
+from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.worker.missing_nodes import NULL_TASK, RESUME
 from lgs_runtime.worker.resumption import Start, starting_point
@@ -120,3 +125,167 @@ async def test_of_several_answers_the_next_attempt_gives_those_that_no_task_has_
 
     assert second.input.resume == {ids["ask_once_more"]: "red"}
     assert (await graph.ainvoke(second.input, CONFIG))["said"] == ["blue", "red"]
+
+
+holding = asyncio.Event()
+
+
+async def hold(state: Said) -> Said:
+    """Where a run is cut."""
+    if holding.is_set():
+        return {}
+    holding.set()
+    await asyncio.Event().wait()
+    raise AssertionError("it is cut before")
+
+
+async def cut(graph: Any, begun: Start, run_id: str) -> None:
+    """Runs it until it holds, and cuts it there."""
+    holding.clear()
+    config: Any = {**begun.config, "metadata": {**CONFIG["metadata"], "run_id": run_id}}
+    running = asyncio.ensure_future(graph.ainvoke(begun.input, config))
+    await holding.wait()
+    running.cancel()
+    await asyncio.wait({running})
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("options", [{}, {"checkpointer": True}], ids=["keeps", "keeps always"])
+async def test_an_answer_that_a_node_of_a_subgraph_took_before_a_cut_is_given_to_no_later_one(
+    depth: int, options: Any
+) -> None:
+    saver = InMemorySaver()
+    graph: Any = StateGraph(Said).add_sequence([begin, ask, hold, ask_once_more]).add_edge(START, "begin")
+    graph = graph.compile(**options)
+    for level in range(depth):
+        around = StateGraph(Said).add_node("inner", graph).add_edge(START, "inner")
+        graph = around.compile(saver if level == depth - 1 else None)
+    await graph.ainvoke({}, CONFIG)
+    state = await graph.aget_state(CONFIG, subgraphs=True)
+    for _ in range(depth):
+        state = state.tasks[0].state
+    await graph.aupdate_state(state.config, {"said": ["by hand"]}, as_node="begin")
+
+    begun = await start(graph, saver, {"resume": "blue"}, "r1")
+    await cut(graph, begun, "r1")
+    again = await start(graph, saver, {"resume": "blue"}, "r1")
+    await graph.ainvoke(again.input, again.config)
+
+    assert again.kind == "resume"
+    state = await graph.aget_state(CONFIG)
+    assert [question.value for question in state.interrupts] == ["and then?"]
+    assert (await start(graph, saver, {"resume": "blue"}, "r1")).kind == "done"
+    begun = await start(graph, saver, {"resume": "red"}, "r2")
+    assert (await graph.ainvoke(begun.input, begun.config))["said"] == ["begun", "by hand", "blue", "red"]
+
+
+async def ask_thrice(state: Said) -> Said:
+    return {"said": [interrupt("which?"), interrupt("and then?"), interrupt("and at last?")]}
+
+
+async def fail(state: Said) -> Said:
+    raise ValueError("not today")
+
+
+ASKING = StateGraph(Said).add_node(ask_thrice).add_edge(START, "ask_thrice").compile()
+
+
+async def call_two(state: Said, config: RunnableConfig) -> Said:
+    first: Any = await StateGraph(Said).add_node(begin).add_edge(START, "begin").compile().ainvoke({}, config)
+    second: Any = await ASKING.ainvoke({}, config)
+    return {"said": [*first["said"], *second["said"]]}
+
+
+def failing(saver: InMemorySaver) -> Any:
+    return StateGraph(Said).add_node(fail, error_handler=ask_thrice).add_edge(START, "fail").compile(saver)
+
+
+def around(node: Any, saver: InMemorySaver) -> Any:
+    return StateGraph(Said).add_node("inner", node).add_edge(START, "inner").compile(saver)
+
+
+SHAPES: Mapping[str, Any] = {
+    "a node": lambda saver: around(ask_thrice, saver),
+    "a subgraph's node": lambda saver: around(ASKING, saver),
+    "two deep": lambda saver: around(around(ASKING, None), saver),  # type: ignore[arg-type]
+    "the second graph that a node calls": lambda saver: around(call_two, saver),
+    "an error handler": failing,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_each_question_of_a_task_is_answered_by_its_id(shape: str) -> None:
+    saver = InMemorySaver()
+    graph = SHAPES[shape](saver)
+    await graph.ainvoke({}, CONFIG)
+
+    for number in range(3):
+        begun = await start(graph, saver, {"resume": number}, f"r{number}")
+        assert list(begun.input.resume.values()) == [number]
+        await graph.ainvoke(begun.input, begun.config)
+
+    said = (await graph.aget_state(CONFIG)).values["said"]
+    assert [answer for answer in said if answer != "begun"] == [0, 1, 2]
+
+
+async def late(state: Said) -> Said:
+    """Asks in the end."""
+    if not holding.is_set():
+        await asyncio.Event().wait()
+    return {"said": [interrupt("mine?")]}
+
+
+async def test_the_answer_to_a_second_question_goes_to_no_task_beside_it_that_was_cut() -> None:
+    saver = InMemorySaver()
+    builder = StateGraph(Said).add_node("a", late).add_node("b", ask_thrice)
+    graph: Any = builder.add_edge(START, "a").add_edge(START, "b").compile(saver)
+    holding.clear()
+    for number, asked in enumerate(("which?", "and then?")):
+        begun = await start(graph, saver, {"resume": 0} if number else None, f"r{number}")
+        running = asyncio.ensure_future(graph.ainvoke(begun.input if number else {}, CONFIG))
+        while [question.value for question in (await graph.aget_state(CONFIG)).interrupts] != [asked]:
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running})
+
+    holding.set()
+    begun = await start(graph, saver, {"resume": 1}, "r2")
+    await graph.ainvoke(begun.input, begun.config)
+
+    state = await graph.aget_state(CONFIG)
+    assert {question.value for question in state.interrupts} == {"and at last?", "mine?"}
+
+
+async def test_an_answer_that_a_task_ended_with_is_given_to_no_task_beside_it_after_a_cut(
+    tmp_path: Path,
+) -> None:
+    async with open_checkpointer(f"sqlite:///{tmp_path}/lgs.db") as saver:
+        builder = StateGraph(Said).add_node(ask_thrice).add_node(late)
+        graph: Any = builder.add_edge(START, "ask_thrice").add_edge(START, "late").compile(saver)
+        holding.clear()
+        for number in range(4):
+            begun = await start(graph, saver, {"resume": number} if number else None, f"r{number}")
+            running = asyncio.ensure_future(graph.ainvoke(begun.input if number else {}, CONFIG))
+            while not await arrived(graph, number):
+                await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait({running})
+
+        holding.set()
+        again = await start(graph, saver, {"resume": 3}, "r3")
+        await graph.ainvoke(again.input, again.config)
+
+        state = await graph.aget_state(CONFIG)
+        assert [question.value for question in state.interrupts] == ["mine?"]
+        begun = await start(graph, saver, {"resume": "at last"}, "r4")
+        said = (await graph.ainvoke(begun.input, begun.config))["said"]
+        assert said == [1, 2, 3, "at last"]
+
+
+async def arrived(graph: Any, answers: int) -> bool:
+    """Whether the node that asks three times has taken so many answers, and stored that."""
+    for task in (await graph.aget_state(CONFIG)).tasks:
+        if task.name == "ask_thrice":
+            asked = [question.value for question in task.interrupts]
+            return task.result is not None or asked == ["which?", "and then?", "and at last?"][answers:][:1]
+    return False

@@ -34,6 +34,7 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.stream_v2 import (
     NUMBERS_OF_EVENT,
     PROTOCOL,
+    SYNTHETIC,
     Wire,
     envelope,
     first_number,
@@ -192,7 +193,7 @@ class _RunEvents:
     def _event_id(self, name: str) -> str:
         """The id of an event that the run itself did not publish, in the form from which JavaScript's client
         reads the id of the run."""
-        return f"synth:{self._run.run_id}:{name}"
+        return f"{SYNTHETIC}{self._run.run_id}:{name}"
 
     async def _end(self) -> list[Wire]:
         run, services = self._run, self._services

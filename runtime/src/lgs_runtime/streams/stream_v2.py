@@ -11,6 +11,7 @@ the run that follows can catch up with one another.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,9 @@ EPOCH_OF_NUMBERS = 1_735_689_600_000
 """Numbers count from 2025, so that they stay below 2^53, the largest integer of JavaScript, for centuries."""
 NUMBERS_OF_MILLISECOND = 1024
 NUMBERS_OF_EVENT = 4
+SYNTHETIC = "synth:"
+"""How the ids of events begin that no run published."""
+_EVENT_ID = re.compile(r"([0-9]{1,16}-[0-9]{1,9})(?:\.([0-9]{1,9}))?")
 Wire = dict[str, Any]
 """`{"method", "params": {"namespace", "timestamp", "data", "node"?}}`."""
 
@@ -86,6 +90,16 @@ def number_of(event_id: str) -> int:
     """The number of an event of a run's stream."""
     epoch, sequence = position(event_id)
     return first_number(epoch) + sequence * NUMBERS_OF_EVENT
+
+
+def number_by_id(event_id: str) -> int | None:
+    """The number of an event by its `event_id`. An event that no run published has no place by its id: -1,
+    before all of them. None: no id."""
+    if event_id.startswith(SYNTHETIC):
+        return -1
+    if (found := _EVENT_ID.fullmatch(event_id)) is None:
+        return None
+    return number_of(found[1]) + min(int(found[2] or 0), NUMBERS_OF_EVENT - 1)
 
 
 def envelope(wire: Wire, event_id: str, number: int) -> Wire:

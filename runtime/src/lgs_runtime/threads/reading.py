@@ -21,7 +21,7 @@ from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread
 from lgs_runtime.services import Services
 from lgs_runtime.threads.thread_graph import open_for
-from lgs_runtime.worker.states import state_of
+from lgs_runtime.worker.states import state_of, with_handlers
 
 
 def named_graph(thread: Thread) -> str | None:
@@ -97,7 +97,10 @@ async def read_history(
             made = graph_that_made(services, snapshot.metadata) or graph_id
             if made not in opened:
                 opened[made] = await stack.enter_async_context(open_for(services, thread, made, config))
-            yield snapshot if made == graph_id else await state_of(opened[made], snapshot.config)
+            if made == graph_id:
+                yield await with_handlers(graph, snapshot)
+            else:
+                yield await state_of(opened[made], snapshot.config)
 
 
 async def _first_guess(services: Services, thread: Thread, config: RunnableConfig) -> str | None:

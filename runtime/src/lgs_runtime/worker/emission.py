@@ -7,11 +7,13 @@ event `messages` with `[chunk, metadata]`; `messages` as `messages/metadata` onc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
 
 from lgs_runtime.checkpoint.configs import NAMES_OF_A_CHECKPOINT
 from lgs_runtime.graphs.schemas import Graph
@@ -94,21 +96,35 @@ async def stream(
     if "events" in kwargs.stream_mode:
         chunks = _with_events(graph, graph_input, config, options, emitter)
     else:
-        chunks = graph.astream(graph_input, config, **options)
-    async for chunk in chunks:
-        namespace, mode, data = chunk if kwargs.stream_subgraphs else ((), *chunk)
-        await emitter.emit(namespace, mode, data)
+        chunks = cast(AsyncGenerator[Any, None], graph.astream(graph_input, config, **options))
+    try:
+        async for chunk in chunks:
+            namespace, mode, data = chunk if kwargs.stream_subgraphs else ((), *chunk)
+            await emitter.emit(namespace, mode, data)
+    except BaseException:
+        # Cancelled as it published: its nodes are cancelled, and clean up, before this ends.
+        await chunks.aclose()
+        raise
 
 
 async def _with_events(
     graph: Graph, graph_input: Any, config: RunnableConfig, options: dict[str, Any], emitter: Emitter
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     run_id = str(config["run_id"])
-    async for event in graph.astream_events(graph_input, config, version="v2", **options):
-        if event["event"] == "on_chain_stream" and event["run_id"] == run_id:
-            yield event["data"]["chunk"]
-        else:
-            await emitter.event(event)
+    # LangChain would give a run that asks for no limit its own one, of 25 steps.
+    limited: RunnableConfig = {"recursion_limit": _most_steps(graph), **config}
+    events = graph.astream_events(graph_input, limited, version="v2", **options)
+    async with aclosing(cast(AsyncGenerator[Any, None], events)) as found:
+        async for event in found:
+            if event["event"] == "on_chain_stream" and event["run_id"] == run_id:
+                yield event["data"]["chunk"]
+            else:
+                await emitter.event(event)
+
+
+def _most_steps(graph: Graph) -> int:
+    """How many steps a run of a graph may take that does not say so itself."""
+    return int((graph.config or {}).get("recursion_limit", DEFAULT_RECURSION_LIMIT))
 
 
 def debug_event(event: Mapping[str, Any]) -> Mapping[str, Any]:

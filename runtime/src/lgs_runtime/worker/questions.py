@@ -1,9 +1,10 @@
 """To which question of a thread an answer goes.
 
 LangGraph gives an answer to whoever asks next, or to the question of an id. The id is made of where the
-question is asked: node and task, inside of which subgraph's task. It is that of the same question later only
-where the same tasks are made again: not in a subgraph that keeps no state (`checkpointer=False`), nor in one
-whose state was changed by hand since it asked.
+question is asked: node and task, inside of which subgraph's task, and in newer versions how many of the
+task's questions were answered. It is that of the same question later only where the same tasks are made
+again: not in a subgraph that keeps no state (`checkpointer=False`), nor in one whose state was changed by
+hand since it asked.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.worker.command_marks import progress
 from lgs_runtime.worker.missing_nodes import INTERRUPT
 
 INTERRUPT_ID: Final = re.compile("[0-9a-f]{32}")
+MOST_CALLS: Final = 100
+"""So many graphs that one node calls are looked into for who asks."""
 
 
 class UnknownInterruptError(Exception):
@@ -84,32 +88,70 @@ async def _recurs(
 ) -> bool:
     """Whether the question will have its id when it is asked again."""
     [task] = (task for task in state.tasks if question in task.interrupts)
-    if question.id == _id_in("", task):
+    place = _place("", task)
+    if question.id in ids_at(place, task.id, found):
         return True
+    thread_id = at["configurable"]["thread_id"]
     if task.state is not None:
-        return _asked_inside(question, await graph.aget_state(at, subgraphs=True))
-    if len(_askers(question, found)) > 1:
+        whole = await graph.aget_state(at, subgraphs=True)
+        if await _asked_inside(question, checkpointer, whole, found):
+            return True
+        return await _asked_in_a_call(question, checkpointer, thread_id, place, first=1)
+    askers = _askers(question, found)
+    if len(askers) > 1:
         return True  # a task of the functional API, and the function that called it
-    namespace = f"{task.name}:{task.id}"
-    inside = await checkpointer.aget_tuple(checkpoint_config(at["configurable"]["thread_id"], namespace))
-    return inside is not None and bool(_askers(question, inside))
+    handler = getattr(graph.nodes.get(task.name), "error_handler_node", None)
+    if any(question.id in ids_at(f"{place}|{handler}:{asker}", asker, found) for asker in askers):
+        return True
+    return await _asked_in_a_call(question, checkpointer, thread_id, place, first=0)
 
 
-def _asked_inside(question: Interrupt, state: StateSnapshot) -> bool:
-    """Whether the question is that of a task of a state, or of its subgraphs as they are now."""
-    namespace = namespace_of(state.config)
+async def _asked_inside(
+    question: Interrupt,
+    checkpointer: BaseCheckpointSaver[Any],
+    state: StateSnapshot,
+    found: CheckpointTuple,
+) -> bool:
+    """Whether the question is that of a task of a state, or of its subgraphs as they are now. `found`: the
+    state's checkpoint."""
     for task in state.tasks:
         if question in task.interrupts:
-            inside = task.state
-            if question.id == _id_in(namespace, task):
+            if question.id in ids_at(_place(namespace_of(state.config), task), task.id, found):
                 return True
-            return isinstance(inside, StateSnapshot) and _asked_inside(question, inside)
+            if not isinstance(task.state, StateSnapshot):
+                return False
+            inside = await checkpointer.aget_tuple(task.state.config)
+            return inside is not None and await _asked_inside(question, checkpointer, task.state, inside)
     return False
 
 
-def _id_in(namespace: str, task: PregelTask) -> str:
+async def _asked_in_a_call(
+    question: Interrupt, checkpointer: BaseCheckpointSaver[Any], thread_id: str, place: str, *, first: int
+) -> bool:
+    """Whether the question was asked in a graph that a node calls and LangGraph does not find: the first at
+    the node's own place, each later one at its number inside of it. `first`: the number to begin with."""
+    for number in range(first, MOST_CALLS):
+        namespace = f"{place}|{number}" if number else place
+        inside = await checkpointer.aget_tuple(checkpoint_config(thread_id, namespace))
+        if inside is None:
+            break
+        if _askers(question, inside):
+            return True
+    return False
+
+
+def _place(namespace: str, task: PregelTask) -> str:
     place = f"{task.name}:{task.id}"
-    return Interrupt.from_ns(None, f"{namespace}|{place}" if namespace else place).id
+    return f"{namespace}|{place}" if namespace else place
+
+
+def ids_at(place: str, task_id: str, found: CheckpointTuple) -> Collection[str]:
+    """The ids that a question has if a task at a place asks it: its node and id, after those around it.
+    `found`: the checkpoint that the task writes beside."""
+    answered = progress(found).get(task_id, 0)
+    # Older versions of LangGraph give all questions of a task the id of the first.
+    places = (place, f"{place}|{answered}") if answered else (place,)
+    return [Interrupt.from_ns(None, each).id for each in places]
 
 
 def _askers(question: Interrupt, found: CheckpointTuple) -> Sequence[str]:

@@ -18,11 +18,9 @@ interrupt is given by the interrupt's id, so that it can't answer a later interr
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from uuid import NAMESPACE_URL, uuid5
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
@@ -33,6 +31,17 @@ from lgs_runtime.checkpoint.savers import delete_run_checkpoints
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Run
 from lgs_runtime.run_kwargs import NodeNames, RunKwargs
+from lgs_runtime.worker.command_marks import (
+    Inside,
+    Mark,
+    asked_in,
+    inside_of,
+    leave_mark,
+    mark_taken,
+    progress,
+    read_mark,
+    taken_inside,
+)
 from lgs_runtime.worker.missing_nodes import (
     NULL_TASK,
     RESUME,
@@ -45,9 +54,6 @@ from lgs_runtime.worker.missing_nodes import (
 from lgs_runtime.worker.questions import addressed, answers_by_id, refuse_unknown
 from lgs_runtime.worker.states import with_handlers
 
-MARK = "__lgs_command__"
-GIVEN = "__lgs_given__"
-"""The channel of the ids that a command's answers were given by: LangGraph stores no such answer."""
 ANSWER_CACHE = "answer_cache"
 """The key of the metadata of a run, and of its checkpoints, whose answer was cached."""
 REVISION = "lgs_revision"
@@ -179,18 +185,25 @@ async def _start_command(
     strict: bool,
 ) -> Start:
     """`found`, `state`: the checkpoint that the command is given to, and what the graph makes of it."""
-    task_id = str(uuid5(NAMESPACE_URL, f"lgs-run:{run_id}"))
-    before = _written(found, task_id, MARK)
-    if before is not None and _progress(found) != before:
-        return await _after_a_command(checkpointer, start, command, task_id, found=found, state=state)
-    if before is None and strict:
+    mark = read_mark(found, run_id)
+    if mark is not None and (mark.taken or progress(found) != mark.before):
+        return await _after_a_command(
+            checkpointer, start, command, run_id, mark=mark, found=found, state=state
+        )
+    if mark is None and strict:
         refuse_unknown(command, [interrupt.id for interrupt in state.interrupts])
-    command = await addressed(command, graph, checkpointer, start.config, found=found, state=state)
-    if before is None:
+    if mark is not None and mark.given:
+        command = {**command, "resume": _answers(command, mark.given)}
+    else:
+        command = await addressed(command, graph, checkpointer, start.config, found=found, state=state)
+    if mark is None:
         found = await _forget_answer(checkpointer, found)
-        resume = command.get("resume") or {}
+        resume: Any = command.get("resume")
         given = list(resume) if answers_by_id(resume) else []
-        await checkpointer.aput_writes(found.config, [(MARK, _progress(found)), (GIVEN, given)], task_id)
+        inside = Inside()
+        if resume is not None and not given and any(task.state for task in state.tasks):
+            inside = await inside_of(checkpointer, await graph.aget_state(start.config, subgraphs=True))
+        await leave_mark(checkpointer, found, run_id, Mark(progress(found), given, inside))
     return Start("fresh", as_command(command), start.config)
 
 
@@ -198,28 +211,38 @@ async def _after_a_command(
     checkpointer: BaseCheckpointSaver[Any],
     start: Start,
     command: Mapping[str, Any],
-    task_id: str,
+    run_id: str,
     *,
+    mark: Mark,
     found: CheckpointTuple,
     state: StateSnapshot,
 ) -> Start:
     """Where an attempt goes on when what the command stores was stored: with the answers by ids that no task
     has taken, else with no input. What waits for an answer now is a later interrupt: then nothing is to be
     run, but where no node has taken the answer yet."""
-    before, now = _written(found, task_id, MARK), _progress(found)
-    grown = {name for name, count in now.items() if count != before.get(name)}
-    given = _written(found, task_id, GIVEN) or ()
+    now, given = progress(found), mark.given
+    grown = {name for name, count in now.items() if count != mark.before.get(name)}
     waiting = {one.id for name, asked in last_questions(found).items() if name not in grown for one in asked}
     if left := waiting.intersection(given):
-        resume = command["resume"]
-        answers = {name: resume[name] if answers_by_id(resume) else resume for name in left}
-        return Start("fresh", as_command({"resume": answers}), start.config)
-    if not given and command.get("resume") is not None and grown == {NULL_TASK}:
+        return Start("fresh", as_command({"resume": _answers(command, left)}), start.config)
+    lies_there = not given and command.get("resume") is not None and grown == {NULL_TASK}
+    taken = mark.taken or (lies_there and await taken_inside(checkpointer, found, run_id, mark.inside))
+    if lies_there and not taken:
         return Start("resume", None, start.config)
-    if _all_interrupted(state):
+    # The question of a subgraph that was cut after it took the answer stands there until another is asked.
+    cut_inside = taken and list(asked_in(state)) == list(mark.inside.asked)
+    if _all_interrupted(state) and not cut_inside:
         return Start("done", None, start.config)
+    if taken:
+        await mark_taken(checkpointer, found, run_id)
     await _forget_answer(checkpointer, found)
     return Start("resume", None, start.config)
+
+
+def _answers(command: Mapping[str, Any], ids: Collection[str]) -> Mapping[str, Any]:
+    """A command's answers by these ids, which the first attempt has given them by."""
+    resume = command["resume"]
+    return {name: resume[name] if answers_by_id(resume) else resume for name in ids}
 
 
 async def _forget_answer(checkpointer: BaseCheckpointSaver[Any], found: CheckpointTuple) -> CheckpointTuple:
@@ -262,23 +285,6 @@ def _at_checkpoint(config: RunnableConfig, kwargs: RunKwargs) -> RunnableConfig:
         if name in ("checkpoint_id", "checkpoint_ns", "checkpoint_map") and value
     }
     return {**config, "configurable": {**config["configurable"], **wanted}}
-
-
-def _progress(found: CheckpointTuple) -> dict[str, int]:
-    """How much input beside its tasks' results a checkpoint has: command writes, and answers by task."""
-    counts: Counter[str] = Counter()
-    for task_id, channel, value in found.pending_writes or ():
-        if channel == RESUME and task_id != NULL_TASK:
-            counts[task_id] += len(value) if isinstance(value, list) else 1
-        elif task_id == NULL_TASK and not (channel == RESUME and value is None):
-            counts[task_id] += 1
-    return dict(counts)
-
-
-def _written(found: CheckpointTuple, task_id: str, channel: str) -> Any:
-    """What a task has written to a channel, beside a checkpoint; None where it has not."""
-    written = [v for t, name, v in found.pending_writes or () if (t, name) == (task_id, channel)]
-    return written[0] if written else None
 
 
 def _all_interrupted(state: StateSnapshot) -> bool:

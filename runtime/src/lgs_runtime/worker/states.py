@@ -8,12 +8,13 @@ from itertools import chain
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.types import Interrupt, PregelTask, StateSnapshot
+from langgraph.types import PregelTask, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import namespace_of
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.worker.missing_nodes import RESUME, last_questions
+from lgs_runtime.worker.missing_nodes import last_questions
+from lgs_runtime.worker.questions import ids_at
 
 
 async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
@@ -28,7 +29,7 @@ async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = Fa
             raise
         # A history has each state as its checkpoint has it.
         async for snapshot in graph.aget_state_history(config, limit=1):
-            return snapshot
+            return await with_handlers(graph, snapshot)
         raise
 
 
@@ -63,11 +64,9 @@ def _ids(
     graph: Graph, state: StateSnapshot, failed: PregelTask, task_id: str, found: CheckpointTuple | None
 ) -> Collection[str]:
     """The ids that a question has if the task that asks is the error handler of a task that failed."""
+    if found is None:
+        return ()
     around = namespace_of(state.config)
     handler = getattr(graph.nodes.get(failed.name), "error_handler_node", None)
     place = f"{around}|" * bool(around) + f"{failed.name}:{failed.id}|{handler}:{task_id}"
-    writes = (found.pending_writes or ()) if found is not None else ()
-    answered = [len(value) for name, channel, value in writes if (name, channel) == (task_id, RESUME)]
-    # LangGraph's ids have how many questions of the task were answered, in newer versions.
-    places = [place, *(f"{place}|{count}" for count in answered)]
-    return [Interrupt.from_ns(None, each).id for each in places]
+    return ids_at(place, task_id, found)

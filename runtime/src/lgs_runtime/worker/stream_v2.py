@@ -171,5 +171,10 @@ async def _stream(
         durability=kwargs.durability,
         output_keys=graph.output_channels,
     )
-    async for event in events:
-        await emitter.emit(event)
+    try:
+        async for event in events:
+            await emitter.emit(event)
+    except BaseException:
+        # Cancelled as it published: its nodes are cancelled, and clean up, before this ends.
+        await events.abort()
+        raise

@@ -34,7 +34,7 @@ from lgs_runtime.storage.actor import act_for
 from lgs_runtime.streams.delivery import DeliveryBarrier, Listener
 from lgs_runtime.streams.events import StreamEvent
 from lgs_runtime.streams.json_encoding import encode
-from lgs_runtime.streams.stream_v2 import Subscription, Wire
+from lgs_runtime.streams.stream_v2 import Subscription, Wire, number_by_id
 
 routes = router("Streaming")
 SERVER_ERROR = 1011
@@ -72,11 +72,16 @@ async def stream_events(
 
 
 def _since(request: Request) -> int:
+    """The number of the last event that the client has, which it gives by that or by the event's id."""
     given = request.headers.get("last-event-id") or "-1"
-    try:
-        return int(given)
-    except ValueError:
-        raise InvalidRequest(f"Last-Event-ID: {given!r}: must be the number of an event, or -1") from None
+    since = number_by_id(given)
+    if since is None:
+        try:
+            since = int(given)
+        except ValueError:
+            rule = "must be the number or the event_id of an event, or -1"
+            raise InvalidRequest(f"Last-Event-ID: {given!r}: {rule}") from None
+    return since
 
 
 async def _subscribed(
