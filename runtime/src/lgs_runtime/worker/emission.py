@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
@@ -93,10 +93,11 @@ async def stream(
         "subgraphs": kwargs.stream_subgraphs,
         "control": control,
     }
+    chunks: Any
     if "events" in kwargs.stream_mode:
         chunks = _with_events(graph, graph_input, config, options, emitter)
     else:
-        chunks = cast(AsyncGenerator[Any, None], graph.astream(graph_input, config, **options))
+        chunks = graph.astream(graph_input, config, **options)
     try:
         async for chunk in chunks:
             namespace, mode, data = chunk if kwargs.stream_subgraphs else ((), *chunk)
@@ -113,8 +114,8 @@ async def _with_events(
     run_id = str(config["run_id"])
     # LangChain would give a run that asks for no limit its own one, of 25 steps.
     limited: RunnableConfig = {"recursion_limit": _most_steps(graph), **config}
-    events = graph.astream_events(graph_input, limited, version="v2", **options)
-    async with aclosing(cast(AsyncGenerator[Any, None], events)) as found:
+    events: Any = graph.astream_events(graph_input, limited, version="v2", **options)
+    async with aclosing(events) as found:
         async for event in found:
             if event["event"] == "on_chain_stream" and event["run_id"] == run_id:
                 yield event["data"]["chunk"]
