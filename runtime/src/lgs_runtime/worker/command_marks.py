@@ -3,18 +3,19 @@ was stored there before it, and what LangGraph keeps nothing of.
 
 A task that takes an answer writes it beside the checkpoint of its own graph. So where a subgraph's node took
 one, nothing of it is seen beside the checkpoint of the graph around: the mark has the subgraphs' answers too.
+How many questions of a task were answered is also part of the id of its next one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.types import StateSnapshot
+from langgraph.types import Interrupt, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of, namespace_of
 from lgs_runtime.worker.missing_nodes import NULL_TASK, RESUME
@@ -95,6 +96,15 @@ def progress(found: CheckpointTuple) -> dict[str, int]:
         elif task_id == NULL_TASK and not (channel == RESUME and value is None):
             counts[task_id] += 1
     return dict(counts)
+
+
+def ids_at(place: str, task_id: str, found: CheckpointTuple) -> Collection[str]:
+    """The ids that a question has if a task at a place asks it: its node and id, after those around it.
+    `found`: the checkpoint that the task writes beside."""
+    answered = progress(found).get(task_id, 0)
+    # Older versions of LangGraph give all questions of a task the id of the first.
+    places = (place, f"{place}|{answered}") if answered else (place,)
+    return [Interrupt.from_ns(None, each).id for each in places]
 
 
 async def inside_of(checkpointer: BaseCheckpointSaver[Any], state: StateSnapshot) -> Inside:

@@ -19,7 +19,7 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.worker.command_marks import progress
+from lgs_runtime.worker.command_marks import ids_at
 from lgs_runtime.worker.missing_nodes import INTERRUPT
 
 INTERRUPT_ID: Final = re.compile("[0-9a-f]{32}")
@@ -143,15 +143,6 @@ async def _asked_in_a_call(
 def _place(namespace: str, task: PregelTask) -> str:
     place = f"{task.name}:{task.id}"
     return f"{namespace}|{place}" if namespace else place
-
-
-def ids_at(place: str, task_id: str, found: CheckpointTuple) -> Collection[str]:
-    """The ids that a question has if a task at a place asks it: its node and id, after those around it.
-    `found`: the checkpoint that the task writes beside."""
-    answered = progress(found).get(task_id, 0)
-    # Older versions of LangGraph give all questions of a task the id of the first.
-    places = (place, f"{place}|{answered}") if answered else (place,)
-    return [Interrupt.from_ns(None, each).id for each in places]
 
 
 def _askers(question: Interrupt, found: CheckpointTuple) -> Sequence[str]:

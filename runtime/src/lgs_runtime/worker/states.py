@@ -13,8 +13,8 @@ from langgraph.types import PregelTask, StateSnapshot
 from lgs_runtime.checkpoint.configs import namespace_of
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.graphs.schemas import Graph
+from lgs_runtime.worker.command_marks import ids_at
 from lgs_runtime.worker.missing_nodes import last_questions
-from lgs_runtime.worker.questions import ids_at
 
 
 async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
