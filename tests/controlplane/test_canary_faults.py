@@ -108,7 +108,7 @@ async def test_beside_a_canary_that_executes_a_run_a_replica_stays_though_nothin
         return {each["spec"]["replicas"] for each in found if each}
 
     async def decided_again() -> bool:
-        return await operator.metric("lgs_operator_scrapes_total") >= asked + 12
+        return await operator.metric("lgs_operator_scrapes_total") >= asked + 90
 
     async with FakeKubelet(story.cluster, story.namespace) as kubelet:
         kubelet.load.serves(per_second=0.0, run_seconds=1.0, waiting=2)
