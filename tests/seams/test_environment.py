@@ -26,6 +26,7 @@ from lgs_operator.desired.inputs import Inputs, Revision
 from lgs_operator.naming import RUNTIME_PORT, Component
 from lgs_operator.settings import Images
 from lgs_runtime.breaker.policy import Policy as BreakerPolicy
+from lgs_runtime.budgets.limits import Budgets, Limit, Price
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.circuit_section import GraphPolicy
 from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
@@ -79,6 +80,10 @@ SPEC: Mapping[str, Any] = {
         "slowCallThreshold": 0.28,
         "ignore": ["shop.errors.BadQuestion"],
         "graphs": {"agent": {"recoverySeconds": 29}},
+    },
+    "budgets": {
+        "limits": [{"cost": 34.5, "per": "Day", "of": "User"}],
+        "prices": {"m-*": {"input": 3, "output": 15.5, "cachedInput": 0.5}},
     },
     "observability": {
         "tracing": {
@@ -140,6 +145,10 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
             ),
             ignore=("shop.errors.BadQuestion",),
         ),
+    ),
+    "LGS_BUDGETS": (
+        lambda s: s.budgets,
+        Budgets((Limit(34.5, "cost", 86400, by_user=True),), {"m-*": Price(3, 15.5, 0.5)}),
     ),
     "OTEL_EXPORTER_OTLP_ENDPOINT": (
         lambda s: s.tracing and s.tracing.endpoint,

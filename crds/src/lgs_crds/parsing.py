@@ -131,6 +131,7 @@ def _rule(kind: str, context: Mapping[str, Any], message: str) -> str:
         "string_too_long": ("max_length", "must have at most {} characters"),
         "string_too_short": ("min_length", "must have at least {} characters"),
         "too_long": ("max_length", "must have at most {} entries"),
+        "too_short": ("min_length", "must have at least {} entries"),
         "literal_error": ("expected", "must be one of {}"),
     }
     types = {

@@ -128,6 +128,18 @@ class UserLimit(QueueFull):
         )
 
 
+class BudgetUsedUp(QueueFull):
+    """A budget of the service or of this user is used up; nothing was stored (429 with `Retry-After`, until
+    enough of it is over)."""
+
+    def __init__(self, budget: str, most: float, retry_after_seconds: int) -> None:
+        super().__init__("", 0, retry_after_seconds)
+        self.args = (
+            f"budget {budget} is used up: {most:g} may be spent; try again in {retry_after_seconds} s",
+        )
+        self.budget = budget
+
+
 class RollbackAsked(RuntimeFault):
     """A run that was to be stored as ended was asked to be rolled back meanwhile: its checkpoints must go
     first. No client sees this."""

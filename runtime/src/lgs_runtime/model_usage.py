@@ -9,7 +9,7 @@ beside a run counts too. Tokens are those that the model's provider reports in `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -22,12 +22,17 @@ from prometheus_client import Counter
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from lgs_runtime.model import Json
 from lgs_runtime.series import FewLabels
 
 MOST_PAIRS: Final = 100
 """Different pairs of graph and model that are told apart; the models of later ones are `other`."""
 MOST_TOKENS: Final = 2**53
 """Of one call: more is no count of tokens."""
+UNKNOWN: Final = "unknown"
+"""A model that nobody named."""
+Note = Callable[[str | None, str, float, float, float], None]
+"""Takes the user, the model, its tokens in and out, and of the input those that its provider had cached."""
 Result = Literal["success", "error", "cancelled", "cached"]
 """`cached`: LangChain's own cache of models' answers had it, and no token was spent. `cancelled`: in the
 middle of a stream; of other calls that are cancelled LangChain says nothing."""
@@ -59,17 +64,30 @@ class ModelUsage(Collector):
             "lgs_model_cached_tokens", "Input tokens that a provider had in its cache.", of, registry=None
         )
         self._pairs = FewLabels(MOST_PAIRS)
+        self.note: Note | None = None
+        """Is told of each call whose tokens are known; None: nobody is."""
 
-    def follow(self, graph_id: str) -> None:
-        """Counts what the current task, and all that it begins, calls from now on: it runs this graph."""
-        _current.set(_Calls(self, graph_id))
+    def follow(self, graph_id: str, user: Json | None = None) -> None:
+        """Counts what the current task, and all that it begins, calls from now on: it runs this graph, for
+        this user."""
+        _current.set(_Calls(self, graph_id, user))
 
-    def ended(self, graph_id: str, model: str, result: Result, tokens: Tokens | None = None) -> None:
+    def ended(
+        self,
+        graph_id: str,
+        model: str,
+        result: Result,
+        tokens: Tokens | None = None,
+        user: Json | None = None,
+    ) -> None:
         """A call ended; `tokens` is None where nobody reported any."""
         pair = self._pairs.of(graph_id, model)
         self._calls.labels(*pair, result).inc()
         if tokens is None or result == "cached":
             return
+        if self.note is not None:
+            who = str(user["identity"]) if user else None
+            self.note(who, model or UNKNOWN, tokens.input, tokens.output, tokens.cached_input)
         self._tokens.labels(*pair, "input").inc(tokens.input)
         self._tokens.labels(*pair, "output").inc(tokens.output)
         if tokens.cached_input:
@@ -88,9 +106,10 @@ class _Calls(BaseCallbackHandler):
     """Not in a thread for each call: it would be one of those that nodes need."""
     ignore_chain = ignore_agent = ignore_retriever = ignore_retry = ignore_custom_event = True
 
-    def __init__(self, usage: ModelUsage, graph_id: str) -> None:
+    def __init__(self, usage: ModelUsage, graph_id: str, user: Json | None) -> None:
         self._usage = usage
         self._graph_id = graph_id
+        self._user = user
         self._asked: dict[UUID, str] = {}
         """The models of calls that have not ended, by the names that the graph asked for."""
 
@@ -104,7 +123,7 @@ class _Calls(BaseCallbackHandler):
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         tokens, model = tokens_of(response), self._asked.pop(run_id, "") or _answered(response)
         was_cached = tokens is not None and tokens.was_cached
-        self._usage.ended(self._graph_id, model, "cached" if was_cached else "success", tokens)
+        self._usage.ended(self._graph_id, model, "cached" if was_cached else "success", tokens, self._user)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)

@@ -25,6 +25,8 @@ from lgs_runtime.background.keeper_process import KeeperProcess
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.exposition import CircuitSeries
 from lgs_runtime.breaker.registry import CIRCUITS
+from lgs_runtime.budgets.exposition import BudgetSeries
+from lgs_runtime.budgets.ledger import Ledger
 from lgs_runtime.cache.current import serving
 from lgs_runtime.cache.exposition import CacheCollector
 from lgs_runtime.cache.factory import open_cache
@@ -100,6 +102,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         metrics.show(tracing.counts)
     await metrics.start()
     stack.push_async_callback(metrics.close)
+    ledger = opening.ledger(storage, metrics)
     fence = Fence(patience_seconds=settings.lease_seconds)
     graphs = await opening.graphs(kept, fence, cache)
     with taking_sealed():
@@ -140,6 +143,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
         assistants=KnownAssistants(storage.assistants),
         circuits=circuits,
         priorities=_priorities(settings),
+        ledger=ledger,
         tracing=tracing,
     )
     await opening.companions(services, fence)
@@ -201,6 +205,16 @@ class _Opening:
         self._stack.push_async_callback(cache.close)
         self._stack.enter_context(serving(cache))
         return cache
+
+    def ledger(self, storage: Storage, metrics: Metrics) -> Ledger | None:
+        """What is spent of budgets, written a last time at the end; None where there are none."""
+        if self._settings.budgets is None:
+            return None
+        ledger = Ledger(self._settings.budgets, storage.spending)
+        metrics.models.note = ledger.note
+        metrics.show(BudgetSeries(ledger))
+        self._stack.push_async_callback(ledger.close)
+        return ledger
 
     async def graphs(self, kept: Persistence, fence: Fence, cache: CacheManager) -> GraphRegistry:
         """The graphs, with checkpoints behind the fence of the replica's lease."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
     from lgs_runtime.auth.access_control import AccessControl
+    from lgs_runtime.budgets.ledger import Ledger
     from lgs_runtime.cache.manager import CacheManager
     from lgs_runtime.checkpoint.upkeep import Upkeep
     from lgs_runtime.encryption.cipher import Cipher
@@ -52,6 +53,8 @@ class Services:
     """Seals what is kept; None: it is kept as it is."""
     priorities: PriorityHandler | None = None
     """Says where new runs stand in the queue; None: the requests do."""
+    ledger: Ledger | None = None
+    """What is spent of budgets; None: there are none."""
     tracing: Tracing | None = None
     """The traces of runs; None: there are none."""
     deliveries: DeliveryBarriers = field(default_factory=DeliveryBarriers)

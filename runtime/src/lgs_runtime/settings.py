@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from lgs_runtime.budgets.limits import Budgets
 from lgs_runtime.checkpoint.options import CheckpointerOptions
 from lgs_runtime.graphs.auth_section import AuthCache
 from lgs_runtime.graphs.circuit_section import GraphPolicy
@@ -96,6 +97,8 @@ class Settings:
     no canary."""
     revision_digest: str = ""
     """What decides, beside the files, what the graphs answer."""
+    budgets: Budgets | None = None
+    """What may be spent on models in an hour or a day; None: as much as there is."""
     circuits: Mapping[str, GraphPolicy] = field(default_factory=dict)
     """When the circuit around each graph opens; none around one that is not here."""
     tracing: TracingOptions | None = None

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lgs_runtime.budgets.limits import VARIABLE as BUDGETS
+from lgs_runtime.budgets.limits import parse_budgets
 from lgs_runtime.checkpoint.options import CheckpointerOptions, parse_checkpointer
 from lgs_runtime.checks import Gathered
 from lgs_runtime.errors import ConfigError
@@ -211,6 +213,7 @@ def _with_graph_options(
         cache_ttl_seconds=cache_ttl,
         cache_compression_threshold_bytes=threshold,
         warmup=found.read(None, parse_warmup, values.text(CACHE_WARMUP, "")),
+        budgets=found.read(None, parse_budgets, values.text(BUDGETS, "")),
     )
     if graphs is None:
         return settings

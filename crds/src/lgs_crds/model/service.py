@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from lgs_crds.model.auth import Auth
 from lgs_crds.model.base import FILLED, MOST_VARIABLES, Part
+from lgs_crds.model.budgets import Budgets
 from lgs_crds.model.cache import Cache
 from lgs_crds.model.circuit_breaker import CircuitBreaker
 from lgs_crds.model.network import Network
@@ -76,6 +77,11 @@ class Spec(Part):
     cache: Cache = Field(default_factory=Cache, json_schema_extra=FILLED)
     circuit_breaker: CircuitBreaker | None = Field(
         default=None, description="A circuit breaker around each graph. Not set: none."
+    )
+    budgets: Budgets | None = Field(
+        default=None,
+        description="What models may cost in an hour or a day; while it is used up new runs are answered "
+        "429. Not set: as much as there is.",
     )
     observability: Observability = Field(default_factory=Observability, json_schema_extra=FILLED)
     auth: Auth = Field(default_factory=Auth, json_schema_extra=FILLED)

@@ -11,7 +11,19 @@ from __future__ import annotations
 
 from lgs_crds.errors import Problem
 from lgs_crds.model.service import Spec
-from lgs_crds.rules import alerts, cache, graphs, persistence, pod, replicas, scaling, slo, source, topology
+from lgs_crds.rules import (
+    alerts,
+    budgets,
+    cache,
+    graphs,
+    persistence,
+    pod,
+    replicas,
+    scaling,
+    slo,
+    source,
+    topology,
+)
 from lgs_crds.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -25,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     *alerts.RULES,
     *slo.RULES,
     *pod.RULES,
+    *budgets.RULES,
 )
 """In the order in which problems are reported, and in which the CRD has the rules of one object."""
 

@@ -109,6 +109,9 @@ def variables_of(spec: Spec) -> dict[str, str]:
     if spec.circuit_breaker is not None:
         written = spec.circuit_breaker.model_dump(by_alias=True, exclude_none=True)
         values["LGS_CIRCUIT_BREAKER"] = json.dumps(written, sort_keys=True)
+    if spec.budgets is not None:
+        written = spec.budgets.model_dump(by_alias=True, exclude_none=True)
+        values["LGS_BUDGETS"] = json.dumps(written, sort_keys=True)
     if spec.cache.warmup is not None:
         values["LGS_CACHE_WARMUP"] = _warmup(spec.cache.warmup)
     if spec.cache.answers:

@@ -15,6 +15,7 @@ from lgs_runtime.api.resources.crons import request_of
 from lgs_runtime.encryption.cipher import CARRIED
 from lgs_runtime.encryption.context import encrypt_with
 from lgs_runtime.errors import (
+    BudgetUsedUp,
     Conflict,
     Forbidden,
     GraphCircuitOpen,
@@ -58,6 +59,9 @@ class CronScheduler:
         made = False
         try:
             made = await self._make(cron)
+        except BudgetUsedUp as used_up:
+            log.warning("cron.waits", cron_id=cron.cron_id, reason=str(used_up))
+            return False
         except QueueFull as full:
             self._services.metrics.rejected(Priority(full.priority))
             log.warning("cron.waits", cron_id=cron.cron_id, reason=str(full))
@@ -85,6 +89,8 @@ class CronScheduler:
         new = await placed(
             services, request, assistant, new_run(request, assistant, run_id_of(cron)), cron.cron_id
         )
+        if services.ledger is not None:
+            await services.ledger.admit(identity_of(cron))
         with services.circuits.admitted(new.graph_id), acting(identity_of(cron)):
             enqueued = await services.storage.queue.enqueue(new, services.settings.queue_limits)
         if enqueued.run.thread_id != new.thread_id:

@@ -21,6 +21,7 @@ from lgs_runtime.background.reaper import Reaper
 from lgs_runtime.background.unserved import UnservedRuns
 from lgs_runtime.background.webhook_receivers import open_client
 from lgs_runtime.background.webhooks import ANSWER_SECONDS, WebhookSender
+from lgs_runtime.budgets.ledger import TURN_SECONDS as TURN_OF_BUDGETS
 from lgs_runtime.cache.preloading import TURN_SECONDS, Preloader
 from lgs_runtime.periodic import repeatedly, running
 from lgs_runtime.services import Services
@@ -55,7 +56,13 @@ async def start_duties(services: Services, stack: AsyncExitStack) -> None:
 def duties_of(services: Services, send_webhooks: Callable[[], Awaitable[object]]) -> tuple[Duty, ...]:
     """The table, as the settings of a replica have it."""
     webhooks = Duty("webhooks", 1.0, send_webhooks)
-    return (*_of_runs(services), webhooks, *_of_data(services), _of_the_cache(services))
+    return (
+        *_of_runs(services),
+        webhooks,
+        *_of_data(services),
+        _of_the_cache(services),
+        *_of_budgets(services),
+    )
 
 
 def webhook_sender(services: Services) -> WebhookSender:
@@ -74,6 +81,11 @@ def _of_the_cache(services: Services) -> Duty:
     preloader = Preloader(services.cache, busy=lambda: slots.used >= most, store=services.store)
     # Its own lateness shows whether the event loop has time.
     return Duty("cache", TURN_SECONDS, preloader.turn, at_once=False, spread=0.0)
+
+
+def _of_budgets(services: Services) -> tuple[Duty, ...]:
+    ledger = services.ledger
+    return () if ledger is None else (Duty("budgets", TURN_OF_BUDGETS, ledger.turn),)
 
 
 def _of_runs(services: Services) -> tuple[Duty, ...]:

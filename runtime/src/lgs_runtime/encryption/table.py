@@ -145,6 +145,7 @@ TABLE: Final[Mapping[str, Mapping[str, Rule]]] = {
         "claim": Rule(opens=records.crons_to_fire),
         "advance": PLAIN,
     },
+    "spending": {"add": PLAIN, "of": PLAIN, "expire": PLAIN},
     "signals": {"listen": PLAIN, "send": PLAIN},
     "leases": {"take": PLAIN},
     "backend": {"ping": PLAIN, "now": PLAIN, "close": PLAIN},

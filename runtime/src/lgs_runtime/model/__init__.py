@@ -32,6 +32,7 @@ from lgs_runtime.model.runs import (
     RunStatus,
     Webhook,
 )
+from lgs_runtime.model.spending import Spent
 from lgs_runtime.model.threads import AuditEntry, Thread, ThreadStatus, Ttl, TtlStrategy, Version
 from lgs_runtime.model.values import (
     QUESTIONS,
@@ -71,6 +72,7 @@ __all__ = [
     "RunStatus",
     "Scope",
     "Signal",
+    "Spent",
     "Thread",
     "ThreadStatus",
     "Ttl",

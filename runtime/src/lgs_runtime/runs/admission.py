@@ -154,6 +154,11 @@ def _kwargs(request: RunRequest, assistant: Assistant, run_id: str, *, temporary
     )
 
 
+def identity_of(user: Json | None) -> str | None:
+    """Who asks, by whom budgets are counted."""
+    return str(user["identity"]) if user else None
+
+
 def group_of(user: Json | None) -> str:
     """The fairness group of who asks: users are served in turn."""
     return str(user["identity"]) if user else DEFAULT_GROUP
@@ -224,12 +229,14 @@ def check_webhook(services: Services, url: str | None) -> None:
 async def admit(services: Services, request: RunRequest) -> Run:
     """Stores the run, and hands it to the worker here when it was stored as claimed.
 
-    Raises `NotFound`, `Conflict`, `QueueFull`, `GraphCircuitOpen`, `StorageUnavailable`, and `Forbidden`,
-    `RefusedByHandler`, `HandlerFailed` for what the user may not do; nothing is stored then.
+    Raises `NotFound`, `Conflict`, `QueueFull`, `BudgetUsedUp`, `GraphCircuitOpen`, `StorageUnavailable`, and
+    `Forbidden`, `RefusedByHandler`, `HandlerFailed` for what the user may not do; nothing is stored then.
     """
     check_webhook(services, request.webhook)
     while True:
         new = await _made(services, request, _run_id())
+        if services.ledger is not None:
+            await services.ledger.admit(identity_of(request.user))
         admission = services.circuits.admit(new.graph_id)
         try:
             enqueued, permit = await _enqueue(services, new, admission)
@@ -280,6 +287,8 @@ async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Seque
     for request in requests:
         check_webhook(services, request.webhook)
     asked = [await permitted_run(services, request) for request in requests]
+    if services.ledger is not None and requests:
+        await services.ledger.admit(identity_of(requests[0].user), len(requests))
     new = [
         await placed(services, request, assistant, new_run(request, assistant, _run_id()))
         for request, assistant in asked

@@ -117,7 +117,7 @@ class Executor:
         await publisher.send("metadata", {"run_id": run.run_id, "attempt": run.attempt})
         graph_id = await graph_id_of(run, kwargs, self._graphs.ids, self._assistants)
         config = build_config(run, kwargs, graph_id, self._revision)
-        self._metrics.models.follow(graph_id)
+        self._metrics.models.follow(graph_id, kwargs.user)
         async with self._graphs.open(
             graph_id, config, access="threads.create_run", context=context_for_factory(kwargs)
         ) as graph:

@@ -20,6 +20,7 @@ from lgs_runtime.storage.contract.histories import Archives, Audit, Versions
 from lgs_runtime.storage.contract.queue import Queue
 from lgs_runtime.storage.contract.replicas import NO_RELEASE, Lease, Leases, Signals
 from lgs_runtime.storage.contract.runs import Orphans, Runs, Webhooks
+from lgs_runtime.storage.contract.spending import Spending
 from lgs_runtime.storage.contract.threads import Threads
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Queue",
     "Runs",
     "Signals",
+    "Spending",
     "Storage",
     "Threads",
     "Versions",
@@ -75,6 +77,7 @@ class Storage:
     audit: Audit
     archives: Archives
     crons: Crons
+    spending: Spending
     signals: Signals
     leases: Leases
     backend: Backend

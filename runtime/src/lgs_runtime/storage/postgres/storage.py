@@ -24,6 +24,7 @@ from lgs_runtime.storage.postgres.migrations.apply import check_rights, migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
 from lgs_runtime.storage.postgres.runs import PostgresOrphans, PostgresRuns, PostgresWebhooks
 from lgs_runtime.storage.postgres.signals import PostgresSignals
+from lgs_runtime.storage.postgres.spending import PostgresSpending
 from lgs_runtime.storage.postgres.statements.identity import ID
 from lgs_runtime.storage.postgres.statements.replicas import NOW
 from lgs_runtime.storage.postgres.threads import PostgresThreads
@@ -94,6 +95,7 @@ class _Backend:
             audit=PostgresAudit(database),
             archives=PostgresArchives(database),
             crons=PostgresCrons(database),
+            spending=PostgresSpending(database),
             signals=self._signals,
             leases=PostgresLeases(database.access, options, self._known),
             backend=self,

@@ -25,6 +25,7 @@ from lgs_runtime.storage.sqlite.parts import FUNCTIONS
 from lgs_runtime.storage.sqlite.queue import SqliteQueue
 from lgs_runtime.storage.sqlite.runs import SqliteOrphans, SqliteRuns, SqliteWebhooks
 from lgs_runtime.storage.sqlite.signals import SqliteSignals, folder_of
+from lgs_runtime.storage.sqlite.spending import SqliteSpending
 from lgs_runtime.storage.sqlite.threads import SqliteThreads
 from lgs_runtime.storage.sqlite.versions import SqliteVersions
 
@@ -48,6 +49,7 @@ async def open_sqlite(path: Path, options: StorageOptions) -> Storage:
         audit=SqliteAudit(database),
         archives=SqliteArchives(database),
         crons=SqliteCrons(database),
+        spending=SqliteSpending(database),
         signals=signals,
         leases=SqliteLeases(database.path, options),
         backend=_Backend(database, signals, known),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lgs_runtime.storage.postgres.migrations import crons, initial, replicas, runs, threads
+from lgs_runtime.storage.postgres.migrations import crons, initial, replicas, runs, spending, threads
 
 MIGRATIONS: Final = (
     initial.TABLES,
@@ -23,4 +23,5 @@ MIGRATIONS: Final = (
     runs.GRAPHS,
     replicas.DATABASE,
     replicas.CANARIES,
+    spending.SPENT,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lgs_runtime.storage.sqlite.migrations import crons, initial, replicas, runs, threads
+from lgs_runtime.storage.sqlite.migrations import crons, initial, replicas, runs, spending, threads
 
 MIGRATIONS: Final = (
     initial.TABLES,
@@ -25,4 +25,5 @@ MIGRATIONS: Final = (
     replicas.STEADY_LEASES,
     replicas.DATABASE,
     replicas.CANARIES,
+    spending.SPENT,
 )

@@ -1,0 +1,220 @@
+"""What the runs of a service spend of its budgets, and whether another one may begin.
+
+What models' calls cost is noted in memory, and written together once a second, after which what all replicas
+have spent is read again; so a run takes no statement more, but for the first of a user of late. A run that
+has begun is never stopped: a budget may be exceeded by what runs under way spend. What a replica noted in
+its last second is lost if it is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from lgs_runtime.budgets.limits import MOST, Budgets, Limit, Unit
+from lgs_runtime.budgets.window import free_at, number_of, retry_after, size_of, used
+from lgs_runtime.errors import BudgetUsedUp, StorageUnavailable
+from lgs_runtime.model import Spent
+from lgs_runtime.storage.contract import Spending
+
+SERVICE: Final = ""
+"""Who spends what all runs do together."""
+TURN_SECONDS: Final = 1.0
+EXPIRE_SECONDS: Final = 600.0
+MOST_USERS: Final = 10_000
+"""Whose sums are kept in memory; of others they are read when their next run comes."""
+AT_A_TIME: Final = 500
+"""Users whose sums are read again in a turn: those who asked longest ago wait for the next."""
+MOST_UNPRICED: Final = 100
+log = structlog.get_logger(__name__)
+Amounts = dict[Unit, float]
+
+
+@dataclass(slots=True)
+class _Account:
+    """What one has spent, by the size and number of buckets, as it was read last."""
+
+    buckets: dict[int, dict[int, Amounts]] = field(default_factory=lambda: defaultdict(dict))
+
+
+class Ledger:
+    """Of one replica. Calls may be noted from any thread; all else is for the event loop. `clock` gives
+    seconds since the epoch; the database's is what counts, and each reading tells how far off this one is."""
+
+    def __init__(self, budgets: Budgets, spending: Spending, clock: Callable[[], float] = time.time) -> None:
+        self.budgets = budgets
+        self.refused: Counter[str] = Counter()
+        """By the name of the budget."""
+        self.unpriced_tokens = 0.0
+        """Of models without a price, where a budget is of cost."""
+        self._spending = spending
+        self._clock = clock
+        self._ahead = 0.0
+        self._limits = {
+            by_user: [each for each in budgets.limits if each.by_user is by_user] for by_user in (False, True)
+        }
+        self._sizes = {
+            by_user: sorted({size_of(each) for each in limits}) for by_user, limits in self._limits.items()
+        }
+        self._noted: deque[tuple[str | None, str, float, float, float]] = deque()
+        self._unwritten: dict[str, Amounts] = {}
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._asked: dict[str, None] = {}
+        self._unpriced: set[str] = set()
+        self._expired_at: float | None = None
+        self._lock = asyncio.Lock()
+        """Of the database: what is read in the midst of a write would be counted twice."""
+
+    def note(
+        self, user: str | None, model: str, input_tokens: float, output_tokens: float, cached_input: float
+    ) -> None:
+        """A call of a model ended, in a run of this user."""
+        self._noted.append((user, model, input_tokens, output_tokens, cached_input))
+
+    async def admit(self, user: str | None, runs: int = 1) -> None:
+        """Raises `BudgetUsedUp` where runs of this user may not begin now, and `StorageUnavailable` where
+        nobody can tell. `runs` are refused together."""
+        self._gather()
+        names = [SERVICE] if self._limits[False] else []
+        if self._limits[True]:
+            names.append(name_of(user))
+        missing = [each for each in names if each not in self._accounts]
+        if missing:
+            async with self._lock:
+                await self._read(missing)
+        now = self._now()
+        full = []
+        for name in names:
+            account, unwritten = self._account(name), self._unwritten.get(name, {})
+            self._asked[name] = None
+            for limit in self._limits[name != SERVICE]:
+                moment = free_at(limit, account.buckets[size_of(limit)], unwritten, now)
+                if moment is not None:
+                    full.append((limit, moment))
+        if full:
+            limit, _ = max(full, key=lambda each: each[1])
+            self.refused[limit.name] += runs
+            seconds = retry_after([moment for _, moment in full], now)
+            raise BudgetUsedUp(limit.name, limit.most, seconds)
+
+    async def turn(self) -> None:
+        """Writes what was noted, and reads again what has been asked for since the last turn. Raises
+        `StorageUnavailable`; nothing is lost then."""
+        async with self._lock:
+            await self._turn()
+
+    async def write(self) -> None:
+        """Writes what was noted. Raises `StorageUnavailable`; the next one tries again then."""
+        async with self._lock:
+            await self._write()
+
+    async def close(self) -> None:
+        """Writes what was noted last. Never raises: what can't be written now is lost."""
+        try:
+            await self.write()
+        except StorageUnavailable as gone:
+            log.warning("budget.lost", reason=str(gone), spent=self._unwritten.get(SERVICE, {}))
+
+    async def _turn(self) -> None:
+        await self._write()
+        asked = list(self._asked)[:AT_A_TIME]
+        for each in asked:
+            del self._asked[each]
+        service = [SERVICE] if self._limits[False] else []
+        if names := [*service, *(each for each in asked if each != SERVICE)]:
+            await self._read(names)
+        now = self._clock()
+        if self._expired_at is None or not 0 <= now - self._expired_at < EXPIRE_SECONDS:
+            self._expired_at = now
+            await self._spending.expire(sorted({size for sizes in self._sizes.values() for size in sizes}))
+
+    async def _write(self) -> None:
+        self._gather()
+        if not (written := self._unwritten):
+            return
+        rows = [
+            Spent(name, size, amounts.get("tokens", 0.0), amounts.get("cost", 0.0))
+            for name, amounts in written.items()
+            for size in self._sizes[name != SERVICE]
+        ]
+        # what is noted meanwhile is counted beside it
+        copies = {name: dict(amounts) for name, amounts in written.items()}
+        await self._spending.add(rows)
+        now = self._now()
+        for name, amounts in copies.items():
+            left = self._unwritten.pop(name)
+            if rest := {unit: each - amounts[unit] for unit, each in left.items() if each > amounts[unit]}:
+                self._unwritten[name] = rest
+            if name in self._accounts:
+                for size in self._sizes[name != SERVICE]:
+                    _add(self._accounts[name].buckets[size].setdefault(number_of(size, now), {}), amounts)
+
+    def used(self, limit: Limit) -> float | None:
+        """Of a budget of the whole service; None where it is not known yet."""
+        account = self._accounts.get(SERVICE)
+        if account is None:
+            return None
+        unwritten = self._unwritten.get(SERVICE, {})
+        return used(limit, account.buckets[size_of(limit)], unwritten, self._now())
+
+    def _now(self) -> float:
+        return self._clock() + self._ahead
+
+    def _gather(self) -> None:
+        """Adds up what threads have noted."""
+        while self._noted:
+            user, model, given, got, cached = self._noted.popleft()
+            amounts: Amounts = {"tokens": given + got, "cost": self._cost(model, given, got, cached)}
+            for name in (SERVICE, name_of(user)):
+                if self._limits[name != SERVICE]:
+                    _add(self._unwritten.setdefault(name, {"tokens": 0.0, "cost": 0.0}), amounts)
+
+    def _cost(self, model: str, given: float, got: float, cached: float) -> float:
+        if not self.budgets.by_cost:
+            return 0.0
+        price = self.budgets.price(model)
+        if price is None:
+            self.unpriced_tokens += given + got
+            if model not in self._unpriced and len(self._unpriced) < MOST_UNPRICED:
+                self._unpriced.add(model)
+                log.warning("budget.no_price", model=model, known=sorted(self.budgets.prices))
+            return 0.0
+        return price.cost(given, got, cached)
+
+    def _account(self, name: str) -> _Account:
+        self._accounts.move_to_end(name)
+        return self._accounts[name]
+
+    async def _read(self, names: Iterable[str]) -> None:
+        wanted = list(names)
+        sizes = sorted({size for each in (False, True) for size in self._sizes[each]})
+        moment, found = await self._spending.of(wanted, sizes)
+        self._ahead = moment.timestamp() - self._clock()
+        for name in wanted:
+            self._accounts[name] = _Account()
+        for each in found:
+            self._accounts[each.who].buckets[each.seconds][each.bucket] = {
+                "tokens": each.tokens,
+                "cost": each.cost,
+            }
+        if SERVICE in self._accounts:
+            self._accounts.move_to_end(SERVICE)
+        while len(self._accounts) > MOST_USERS:
+            self._accounts.popitem(last=False)
+
+
+def name_of(user: str | None) -> str:
+    """By which a user's sums are kept: it tells nobody who it is, and has a length of its own."""
+    return hashlib.sha256((user or "").encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _add(sums: Amounts, amounts: Mapping[Unit, float]) -> None:
+    for unit, each in amounts.items():
+        sums[unit] = min(MOST, sums.get(unit, 0.0) + each)

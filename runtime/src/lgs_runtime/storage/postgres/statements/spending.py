@@ -1,0 +1,38 @@
+"""What is spent of budgets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BUCKETS_BACK: Final = 60
+
+# In one order, so that replicas that add to the same rows wait for each other and don't lock each other out.
+ADD_SPENT: Final = """
+INSERT INTO lgs_spent AS s (who, seconds, bucket, tokens, cost)
+SELECT who, seconds, floor(extract(epoch FROM coalesce($5::timestamptz, now())) / seconds)::bigint,
+       tokens, cost
+FROM unnest($1::text[], $2::integer[], $3::float8[], $4::float8[]) AS new (who, seconds, tokens, cost)
+ORDER BY who, seconds
+ON CONFLICT (who, seconds, bucket) DO UPDATE
+SET tokens = least(s.tokens + excluded.tokens, 1e15), cost = least(s.cost + excluded.cost, 1e15)
+"""
+
+SPENT: Final = f"""
+SELECT clock.at, s.who, s.seconds, s.bucket, s.tokens, s.cost
+FROM (SELECT coalesce($3::timestamptz, now()) AS at) clock
+LEFT JOIN lgs_spent s
+    ON s.who = ANY($1::text[]) AND s.seconds = ANY($2::integer[])
+   AND s.bucket >= floor(extract(epoch FROM clock.at) / s.seconds)::bigint - {BUCKETS_BACK}
+"""
+
+EXPIRE_SPENT: Final = f"""
+WITH gone AS (
+    DELETE FROM lgs_spent s
+    USING unnest($1::integer[]) AS old (seconds)
+    WHERE s.seconds = old.seconds
+      AND s.bucket < floor(extract(epoch FROM coalesce($2::timestamptz, now())) / old.seconds)::bigint
+                     - {BUCKETS_BACK}
+    RETURNING 1
+)
+SELECT count(*) FROM gone
+"""

@@ -1,0 +1,18 @@
+"""Changes about what is spent of budgets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SPENT: Final = """
+-- What models have cost, by who spent it, in buckets of so many seconds since the epoch.
+CREATE TABLE lgs_spent (
+    who     TEXT NOT NULL,
+    seconds INTEGER NOT NULL,
+    bucket  INTEGER NOT NULL,
+    tokens  REAL NOT NULL,
+    cost    REAL NOT NULL,
+    PRIMARY KEY (who, seconds, bucket)
+) WITHOUT ROWID;
+CREATE INDEX lgs_spent_bucket ON lgs_spent (seconds, bucket)
+"""

@@ -1,0 +1,389 @@
+"""Budgets: what they may be, how much of one is used up at a moment, and who counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from threading import Thread
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lgs_runtime.budgets.exposition import BudgetSeries
+from lgs_runtime.budgets.ledger import MOST_USERS, SERVICE, Ledger, name_of
+from lgs_runtime.budgets.limits import MOST, Budgets, Limit, Price, parse_budgets
+from lgs_runtime.budgets.window import BUCKETS, free_at, number_of, size_of, used
+from lgs_runtime.errors import BudgetUsedUp, ConfigError, StorageUnavailable
+from lgs_runtime.model import Spent
+
+START = 1_700_000_000.0
+HOUR = Limit(100, "tokens", 3600)
+DAY = Limit(100, "tokens", 86400)
+PRICES = {
+    "big": Price(input=3, output=15, cached_input=0.3),
+    "big-*": Price(input=2, output=10, cached_input=2),
+    "big-mini*": Price(input=1, output=4, cached_input=1),
+}
+
+
+class Kept:
+    """A database of budgets on a clock of the test's own, which may be ahead of the replicas'."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+        self.rows: dict[tuple[str, int, int], list[float]] = {}
+        self.away = False
+        self.calls: list[str] = []
+
+    async def add(self, spent: Sequence[Spent], at: datetime | None = None) -> None:
+        self._called("add")
+        for each in spent:
+            row = self.rows.setdefault((each.who, each.seconds, int(self.now // each.seconds)), [0.0, 0.0])
+            row[0] += each.tokens
+            row[1] += each.cost
+
+    async def of(
+        self, who: Collection[str], seconds: Collection[int], at: datetime | None = None
+    ) -> tuple[datetime, Sequence[Spent]]:
+        self._called("of")
+        found = [
+            Spent(name, size, *sums, bucket=bucket)
+            for (name, size, bucket), sums in self.rows.items()
+            if name in who and size in seconds and bucket >= int(self.now // size) - BUCKETS
+        ]
+        return datetime.fromtimestamp(self.now, UTC), found
+
+    async def expire(self, seconds: Collection[int], at: datetime | None = None) -> int:
+        self._called("expire")
+        return 0
+
+    def _called(self, name: str) -> None:
+        if self.away:
+            raise StorageUnavailable("it is away")
+        self.calls.append(name)
+
+
+def ledger(kept: Kept, *limits: Limit, prices: dict[str, Price] | None = None, behind: float = 0) -> Ledger:
+    return Ledger(Budgets(limits, prices or {}), kept, lambda: kept.now - behind)
+
+
+def parsed(**section: Any) -> Budgets:
+    found = parse_budgets(json.dumps(section))
+    assert found is not None
+    return found
+
+
+def test_a_section_is_read_as_it_is_written() -> None:
+    found = parsed(
+        limits=[{"tokens": 1000, "per": "Hour"}, {"cost": 2.5, "per": "Day", "of": "User"}],
+        prices={"big": {"input": 3, "output": 15}},
+    )
+
+    assert found.limits == (Limit(1000, "tokens", 3600), Limit(2.5, "cost", 86400, by_user=True))
+    assert [each.name for each in found.limits] == ["tokens-per-hour", "cost-per-day-by-user"]
+    assert found.prices == {"big": Price(3, 15, cached_input=3)}
+    assert parse_budgets("") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "LGS_BUDGETS: {: must be JSON"),
+        ("{}", "LGS_BUDGETS.limits: null: must be a list of at least one budget"),
+        ('{"limits": []}', "LGS_BUDGETS.limits: []: must be a list of at least one budget"),
+        ('{"limits": [{"per": "Hour"}]}', "limits[0]: none of them: must have exactly one of tokens, cost"),
+        (
+            '{"limits": [{"tokens": 1, "cost": 1, "per": "Hour"}]}',
+            "limits[0]: tokens cost: must have",
+        ),
+        ('{"limits": [{"tokens": 0, "per": "Hour"}]}', "limits[0].tokens: 0: must be more than 0"),
+        ('{"limits": [{"tokens": 1, "per": "Week"}]}', 'limits[0].per: "Week": must be one of Hour, Day'),
+        (
+            '{"limits": [{"tokens": 1, "per": "Day", "of": "All"}]}',
+            'limits[0].of: "All": must be one of',
+        ),
+        ('{"limits": [{"tokens": 1, "per": "Day", "by": "User"}]}', "limits[0].by: unknown"),
+        (
+            '{"limits": [{"tokens": 1, "per": "Day"}, {"tokens": 2, "per": "Day"}]}',
+            "tokens-per-day: must be",
+        ),
+        ('{"limits": [{"cost": 1, "per": "Day"}]}', "LGS_BUDGETS.prices: none: must be given"),
+        (
+            '{"limits": [{"cost": 1, "per": "Day"}], "prices": {"m": {"input": 1}}}',
+            "LGS_BUDGETS.prices.m.output: null: must be given",
+        ),
+        (
+            '{"limits": [{"cost": 1, "per": "Day"}], "prices": {"m": {"input": -1, "output": 1}}}',
+            "LGS_BUDGETS.prices.m.input: -1: must be more than 0",
+        ),
+        ('{"limits": [{"tokens": NaN, "per": "Day"}]}', "limits[0].tokens: nan: must be more than 0"),
+    ],
+)
+def test_a_section_that_cannot_work_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_budgets(text)
+
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "price"),
+    [
+        ("big", "big"),
+        ("big-2030-01-01", "big-*"),
+        ("big-mini-2030", "big-mini*"),
+        ("small", None),
+        ("", None),
+    ],
+)
+def test_a_model_has_the_price_of_its_name_or_of_its_longest_beginning(model: str, price: str | None) -> None:
+    found = Budgets((HOUR,), PRICES).price(model)
+
+    assert found == (None if price is None else PRICES[price])
+
+
+def test_what_a_provider_had_in_its_cache_has_a_price_of_its_own() -> None:
+    assert PRICES["big"].cost(1_000_000, 100_000, 400_000) == pytest.approx(0.6 * 3 + 0.4 * 0.3 + 0.1 * 15)
+    assert PRICES["big"].cost(10, 0, 400_000) == pytest.approx(10 * 0.3 / 1e6), "no more than there was"
+
+
+moments = st.floats(0, 4 * 3600)
+amounts = st.integers(0, 60)
+story = st.lists(st.tuples(moments, amounts), max_size=30)
+
+
+def in_buckets(limit: Limit, spent: list[tuple[float, int]]) -> dict[int, dict[Any, float]]:
+    found: dict[int, dict[Any, float]] = {}
+    for at, each in spent:
+        number = number_of(size_of(limit), START + at)
+        found.setdefault(number, {"tokens": 0.0})["tokens"] += each
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(story, amounts, st.sampled_from([HOUR, Limit(1, "tokens", 3600), DAY]))
+def test_what_is_used_up_is_free_when_it_is_said_and_not_a_bucket_before(
+    spent: list[tuple[float, int]], unwritten: int, limit: Limit
+) -> None:
+    now = START + 4 * 3600
+    buckets, more = in_buckets(limit, spent), {"tokens": float(unwritten)}
+    moment = free_at(limit, buckets, more, now)  # type: ignore[arg-type]
+
+    assert (moment is not None) == (used(limit, buckets, more, now) >= limit.most)  # type: ignore[arg-type]
+    if moment is not None:
+        # what was not written yet stands in the bucket that went on then
+        numbered = {number: dict(each) for number, each in buckets.items()}
+        current = numbered.setdefault(number_of(size_of(limit), now), {"tokens": 0.0})
+        current["tokens"] += unwritten
+        assert now < moment <= now + limit.seconds + size_of(limit)
+        assert used(limit, numbered, {}, moment) < limit.most
+        assert used(limit, numbered, {}, moment - size_of(limit)) >= limit.most
+
+
+@settings(max_examples=100, deadline=None)
+@given(story)
+def test_in_no_hour_more_counts_as_free_than_there_is(spent: list[tuple[float, int]]) -> None:
+    """Whatever counts as used at a moment has in it all that was spent in the hour before."""
+    for now in (START + at for at, _ in spent):
+        until = [(at, each) for at, each in spent if START + at <= now]
+        lately = sum(each for at, each in until if START + at > now - HOUR.seconds)
+
+        assert used(HOUR, in_buckets(HOUR, until), {}, now) >= lately
+
+
+async def test_a_run_is_refused_when_a_budget_is_used_up_until_enough_of_it_is_over() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR)
+    await spends.admit(None)
+    spends.note(None, "big", 60, 39, 0)
+    await spends.turn()
+    await spends.admit(None)
+
+    spends.note(None, "big", 1, 0, 0)
+    with pytest.raises(BudgetUsedUp, match="budget tokens-per-hour is used up: 100 may be spent") as refused:
+        await spends.admit(None)
+
+    seconds = refused.value.retry_after_seconds
+    assert 3600 < seconds <= 3660
+    await spends.turn()
+    for passed, is_free in ((seconds - 1, False), (1, True)):
+        kept.now += passed
+        if not is_free:
+            with pytest.raises(BudgetUsedUp):
+                await spends.admit(None)
+    await spends.admit(None)
+    assert spends.refused == {"tokens-per-hour": 2}
+
+
+async def test_another_replica_and_one_that_comes_later_know_what_was_spent() -> None:
+    kept = Kept()
+    first, second = ledger(kept, HOUR), ledger(kept, HOUR)
+    for each in (first, second):
+        await each.admit(None)
+        each.note(None, "big", 50, 0, 0)
+        await each.turn()
+
+    await first.turn()
+    for each in (first, second, ledger(kept, HOUR)):
+        with pytest.raises(BudgetUsedUp):
+            await each.admit(None)
+
+
+async def test_one_user_is_refused_and_others_are_not() -> None:
+    kept = Kept()
+    spends = ledger(kept, Limit(100, "tokens", 3600, by_user=True))
+    spends.note("ada", "big", 100, 0, 0)
+
+    with pytest.raises(BudgetUsedUp, match="tokens-per-hour-by-user"):
+        await spends.admit("ada")
+
+    await spends.admit("bob")
+    await spends.turn()
+    assert {who for who, _, _ in kept.rows} == {name_of("ada")}, "nobody's name is written"
+
+
+async def test_the_longest_wait_is_told_of_several_budgets() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR, DAY)
+    spends.note(None, "big", 100, 0, 0)
+
+    with pytest.raises(BudgetUsedUp, match="tokens-per-day") as refused:
+        await spends.admit(None)
+
+    assert refused.value.retry_after_seconds > 86400
+
+
+async def test_cost_is_counted_by_the_prices_and_what_has_none_is_told() -> None:
+    kept = Kept()
+    spends = ledger(kept, Limit(1, "cost", 3600), prices=PRICES)
+    spends.note(None, "big", 200_000, 20_000, 0)
+    await spends.admit(None)
+    spends.note(None, "small", 1e9, 0, 0)
+    await spends.admit(None)
+    assert spends.unpriced_tokens == 1e9
+
+    spends.note(None, "big-2030", 50_000, 0, 0)
+    with pytest.raises(BudgetUsedUp, match="cost-per-hour"):
+        await spends.admit(None)
+
+
+async def test_a_run_takes_no_statement_of_a_user_who_was_here_lately() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR, Limit(50, "tokens", 3600, by_user=True))
+    for _ in range(20):
+        await spends.admit("ada")
+        spends.note("ada", "big", 1, 1, 0)
+
+    assert kept.calls == ["of"], "for the first run"
+    await spends.turn()
+    assert kept.calls == ["of", "add", "of", "expire"]
+
+
+async def test_what_cannot_be_written_now_is_written_later_and_counts_meanwhile() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR)
+    await spends.admit(None)
+    kept.away = True
+    spends.note(None, "big", 99, 0, 0)
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable):
+            await spends.turn()
+    await spends.admit(None)
+    spends.note(None, "big", 1, 0, 0)
+    with pytest.raises(BudgetUsedUp):
+        await spends.admit(None)
+
+    kept.away = False
+    await spends.close()
+
+    assert [sums[0] for sums in kept.rows.values()] == [100.0]
+
+
+async def test_who_closes_without_a_database_says_what_is_lost() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR)
+    spends.note(None, "big", 1, 0, 0)
+    kept.away = True
+
+    await spends.close()
+
+
+async def test_it_is_the_databases_clock_that_counts() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR, behind=7200)
+    await spends.admit(None)
+    spends.note(None, "big", 100, 0, 0)
+    await spends.turn()
+
+    with pytest.raises(BudgetUsedUp) as refused:
+        await spends.admit(None)
+
+    assert 3600 < refused.value.retry_after_seconds <= 3660
+
+
+async def test_threads_may_note_while_the_loop_counts() -> None:
+    kept = Kept()
+    spends = ledger(kept, Limit(1e9, "tokens", 3600))
+
+    def notes() -> None:
+        for _ in range(2000):
+            spends.note(None, "big", 1, 0, 0)
+
+    threads = [Thread(target=notes) for _ in range(4)]
+    for each in threads:
+        each.start()
+    while any(each.is_alive() for each in threads):
+        await spends.turn()
+    for each in threads:
+        each.join()
+    await spends.turn()
+
+    assert [sums[0] for sums in kept.rows.values()] == [8000.0]
+
+
+async def test_the_sums_of_many_users_are_not_all_kept() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR, Limit(50, "tokens", 3600, by_user=True))
+    for number in range(MOST_USERS + 50):
+        await spends.admit(str(number))
+
+    assert len(spends._accounts) <= MOST_USERS
+    assert SERVICE in spends._accounts
+
+
+async def test_tokens_that_no_model_can_take_stay_a_number() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR)
+    for _ in range(3):
+        spends.note(None, "big", 1e308, 1e308, 0)
+    await spends.write()
+
+    assert max(sums[0] for sums in kept.rows.values()) <= MOST
+
+
+async def test_the_page_has_what_is_used_and_left_and_no_user() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR, Limit(50, "tokens", 86400, by_user=True))
+    assert "lgs_budget_used" not in shown(spends), "nobody has asked yet"
+    await spends.admit("ada")
+    spends.note("ada", "big", 120, 0, 0)
+    await spends.turn()
+    with pytest.raises(BudgetUsedUp):
+        await spends.admit("ada", runs=3)
+
+    found = shown(spends)
+    assert found["lgs_budget_limit"] == {"tokens-per-hour": 100, "tokens-per-day-by-user": 50}
+    assert found["lgs_budget_used"] == {"tokens-per-hour": 120}
+    assert found["lgs_budget_left"] == {"tokens-per-hour": 0}
+    assert sum(found["lgs_budget_refused_total"].values()) == 3
+
+
+def shown(spends: Ledger) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for family in BudgetSeries(spends).collect():
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[sample.labels.get("budget", "")] = sample.value
+    return found
