@@ -36,6 +36,8 @@ class Load:
     before: float = 0.0
     opened: tuple[str, ...] = ()
     """Graphs whose circuits are open."""
+    left: dict[str, float] = field(default_factory=dict)
+    """What is left of budgets, by their names."""
     failing: dict[str, float] = field(default_factory=dict)
     """The share of its runs that fail, by revision."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Load:
                 f'lgs_circuit_state{{circuit="{graph}",kind="graph",state="open"}} 1.0\n'
                 for graph in self.opened
             )
+            + "".join(f'lgs_budget_left{{budget="{name}"}} {left}\n' for name, left in self.left.items())
         )
 
     def _arrived(self) -> float:

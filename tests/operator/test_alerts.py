@@ -40,6 +40,7 @@ def spec(**more: Any) -> Spec:
 WHOLE = spec(
     scaling={"target": {"p95LatencySeconds": 5, "byPriority": {"low": {"queueWaitSeconds": 600}}}},
     cache={"redis": {"managed": {}}},
+    budgets={"limits": [{"tokens": 1000, "per": "Hour"}]},
     observability={"slo": {"availability": 0.9, "p95Seconds": 5}},
 )
 SERVICE_ALERTS = service_alerts(Replicas("team", "support"), WHOLE)
@@ -87,6 +88,7 @@ NORMAL: Mapping[str, str] = {
     replica("lgs_cache_redis_up"): f"1{HOUR}",
     replica("lgs_circuit_state", 'kind="graph"', 'circuit="agent"', 'state="open"'): f"0{HOUR}",
     replica("lgs_circuit_state", 'kind="graph"', 'circuit="agent"', 'state="closed"'): f"1{HOUR}",
+    replica("lgs_budget_left", 'budget="tokens-per-hour"'): f"1000-4{HOUR}",
     # one machine that stood still is no alert
     replica("lgs_leases_lost_total"): "0x100 1x140",
     'lgs_operator_leading{job="lgs/operator",pod="a"}': f"1{HOUR}",
@@ -209,6 +211,14 @@ FIRING: Mapping[str, Fires] = {
         {replica("lgs_circuit_state", 'kind="graph"', 'circuit="agent"', 'state="open"'): f"1{HOUR}"},
         "The circuit agent (graph) is open in 1 replicas.",
         {"kind": "graph", "circuit": "agent"},
+    ),
+    "LGSBudgetUsedUp": Fires(
+        {
+            replica("lgs_budget_left", 'budget="tokens-per-hour"'): "1000x60 0x180",
+            replica("lgs_budget_left", 'budget="cost-per-day"'): f"7{HOUR}",
+        },
+        "0 is left of the budget tokens-per-hour: new runs are answered 429.",
+        {"budget": "tokens-per-hour"},
     ),
     "LGSLeasesLost": Fires(
         {replica("lgs_leases_lost_total"): "0x80 1x20 3x140"},
@@ -363,6 +373,7 @@ def test_an_alert_that_could_never_fire_is_not_made() -> None:
     assert set(ALERTS) - names - {each.name for each in OPERATOR_ALERTS} == {
         "LGSAvailabilityBudgetBurnsFast",
         "LGSAvailabilityBudgetBurnsSlowly",
+        "LGSBudgetUsedUp",
         "LGSLatencyBudgetBurnsFast",
         "LGSLatencyBudgetBurnsSlowly",
         "LGSLatencyOverTarget",

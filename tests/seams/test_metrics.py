@@ -16,6 +16,7 @@ from lgs_operator.monitoring.service_board import service_board
 from lgs_operator.monitoring.slo_alerts import BOUNDS
 from lgs_operator.scaling import Memory, Observation, Policy, decide
 from lgs_operator.scaling.exposition import (
+    BUDGET,
     CACHE,
     CIRCUITS,
     COUNTERS,
@@ -108,6 +109,7 @@ async def test_each_series_that_is_asked_for_is_read_and_each_field_of_a_sample_
     circuit = f'{CIRCUITS}{{circuit="agent",kind="graph",state="open"}} 0.0\n'
     cache = "".join(f'{CACHE}{{namespace="n",result="{each}"}} 0.0\n' for each in ("hit", "miss"))
     page = await page_of(metrics) + circuit + cache + f'{TOKENS}{{graph="g"}} 0.0\n'
+    page += f'{BUDGET}{{budget="b"}} 0.0\n'
     before = asdict(parse(page, "pod-1", at=100.0))
 
     changed = {}

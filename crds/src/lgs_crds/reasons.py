@@ -83,6 +83,8 @@ Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
 
 Monitoring = Literal["KindNotFound", "MonitoringForbidden"]
 """What watches a service can't be made."""
+Budget = Literal["BudgetLeft", "BudgetUsedUp"]
+"""Whether something is left of what models may cost."""
 Alerting = Literal["AlertsFiring", "NoneFiring"]
 """Whether alerts of the manifest fire."""
 Scaling = Literal[
@@ -103,6 +105,7 @@ Event = Literal[
     "Adopted",
     "AlertFiring",
     "AlertResolved",
+    "BudgetRenewed",
     "CircuitClosed",
     "CircuitOpened",
     "DownstreamRecovered",
@@ -131,6 +134,7 @@ Reason = (
     | Cluster
     | Backup
     | Monitoring
+    | Budget
     | Alerting
     | Scaling
     | Data

@@ -27,6 +27,7 @@ ConditionType = Literal[
     "ScalingActive",
     "ScalingLimited",
     "CircuitsClosed",
+    "WithinBudget",
     "Alerting",
 ]
 AlertPhase = Literal["Pending", "Firing", "Resolved"]
@@ -46,7 +47,7 @@ class Condition(StatusPart):
 
     type: Annotated[str, StringConstraints(max_length=316)] = Field(
         description="Which aspect: Ready, Progressing, Reconciled, Healthy, PersistenceReady, CacheReady, "
-        "BackupReady, ScalingActive, ScalingLimited, CircuitsClosed or Alerting."
+        "BackupReady, ScalingActive, ScalingLimited, CircuitsClosed, WithinBudget or Alerting."
     )
     status: Truth = Field(description="Whether it is so: True, False or Unknown.")
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(

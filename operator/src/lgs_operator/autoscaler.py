@@ -38,6 +38,7 @@ from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaS
 from lgs_operator.scaling.release import Measured, measured
 from lgs_operator.scaling.scrape import Usage
 from lgs_operator.status.alerts import AlertsView, firing_of
+from lgs_operator.status.budgets import budget_events, used_up, within_budget
 from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
 from lgs_operator.status.health import any_failed
 from lgs_operator.status.reporter import StatusReporter
@@ -73,6 +74,8 @@ class _Track:
     """Why the API server did not take the last decision."""
     opened: frozenset[str] | None = None
     """Graphs whose circuits were not closed when they were read last. None: they were not read yet."""
+    used_up: frozenset[str] | None = None
+    """Budgets of which nothing was left then. None: as above."""
 
 
 class Autoscaler:
@@ -167,7 +170,8 @@ class Autoscaler:
             # nobody can be asked: hold, and keep the law's memory as it is
             alerts = await self._watch_alerts(key, service, None)
             self._note(key, service, Observation(self._now(), (), 0, len(pods)), None, alerts)
-            await self._report(key, service, None, circuits_closed(service, None), alerts)
+            unknown = circuits_closed(service, None), within_budget(service, None)
+            await self._report(key, service, None, unknown, alerts)
             return
         if await self._is_still_calm(key, live, pods, api_pods):
             return
@@ -184,13 +188,14 @@ class Autoscaler:
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
         circuits = await self._inspect_circuits(key, service, track, observation)
+        budget = await self._inspect_budgets(key, service, track, observation)
         everybody = with_canary(observation, beside, canary_pods)
         alerts = await self._watch_alerts(key, service, everybody)
         self._note(key, service, everybody, decision, alerts)
         self._measure(key, track, current_revision(deployment), (*observation.samples, *beside))
-        await self._report(key, service, decision, circuits, alerts)
+        await self._report(key, service, decision, (circuits, budget), alerts)
         is_auto, told = service.spec.scaling.mode == "Auto", service.spec.observability
-        watched = told.alerts or told.slo
+        watched = told.alerts or told.slo or service.spec.budgets
         calm = is_calm(policy, observation, decision, live, is_auto=is_auto) and not api_pods
         calm = calm and not (canary_pods or watched)
         self._pace.asked(key, self._now(), observation.samples, calm=calm)
@@ -274,6 +279,23 @@ class Autoscaler:
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
         return circuits_closed(service, track.opened)
 
+    async def _inspect_budgets(
+        self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
+    ) -> Condition | None:
+        """The condition of the budgets, after an Event for each that has changed since then."""
+        before, found = track.used_up, used_up(observation.samples)
+        if found is not None:
+            if before is None:
+                # What was used up already has an Event of the operator before this one.
+                stated = next(
+                    (each for each in self._before(key).conditions if each.type == "WithinBudget"), None
+                )
+                before = found if stated is not None and stated.reason == "BudgetUsedUp" else frozenset()
+            track.used_up = found
+            for kind, reason, words in budget_events(before, found):
+                await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
+        return within_budget(service, found)
+
     def _measure(
         self, key: ServiceKey, track: _Track, current: int | None, samples: Sequence[ReplicaSample]
     ) -> None:
@@ -304,18 +326,24 @@ class Autoscaler:
         key: ServiceKey,
         service: LangGraphService,
         decision: Decision | None,
-        circuits: Condition | None,
+        beside: tuple[Condition | None, ...],
         alerts: AlertsView,
     ) -> None:
-        """Into the status: at once when the number of replicas changed or a release fails, else every ten
-        seconds or less."""
+        """Into the status, with the conditions of circuits and budgets `beside`: at once when the number of
+        replicas changed or a release fails, else every ten seconds or less."""
         track = self._track(key, service)
         now, known = self._now(), self._before(key)
         if not track.written_at and known.status is not None:
             # What the operator before this one wrote is written, and need not be read again.
             self._states.of(key).scaling, track.written = known, reported_of(known)
         view = scaling_view(
-            service, decision, known, now, circuits=circuits, alerts=alerts, refused=track.refused
+            service,
+            decision,
+            known,
+            now,
+            beside=beside,
+            alerts=alerts,
+            refused=track.refused,
         )
         is_failing = False
         if decision is not None and track.measured is not None:

@@ -77,6 +77,8 @@ def definitions(spec: Spec) -> tuple[Definition, ...]:
 def needs_usage(spec: Spec) -> bool:
     """Whether replicas must be asked for more than the scaling law reads."""
     alerts = spec.observability.alerts
+    if spec.budgets is not None:
+        return True
     return alerts is not None and any(MEASURES[each.metric].usage for each in alerts.rules)
 
 

@@ -34,6 +34,7 @@ def service_alerts(replicas: Replicas, spec: Spec) -> tuple[Alert, ...]:
         circuit_open(replicas),
         leases_lost(replicas),
         replicas_not_scraped(replicas),
+        *budget_used_up(replicas, spec),
         *slo_alerts(replicas, spec),
     )
 
@@ -165,6 +166,22 @@ def circuit_open(of: Replicas) -> Alert:
         "5m",
         f"A circuit of {_WHO} is open",
         "The circuit {{ $labels.circuit }} ({{ $labels.kind }}) is open in {{ $value }} replicas.",
+    )
+
+
+def budget_used_up(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
+    """Only where there is one of the whole service."""
+    if spec.budgets is None or all(each.of == "User" for each in spec.budgets.limits):
+        return ()
+    return (
+        Alert(
+            "LGSBudgetUsedUp",
+            "warning",
+            f"max by ({BY_SERVICE}, budget) ({of('lgs_budget_left')}) == 0",
+            "0m",
+            f"A budget of {_WHO} is used up",
+            "{{ $value }} is left of the budget {{ $labels.budget }}: new runs are answered 429.",
+        ),
     )
 
 

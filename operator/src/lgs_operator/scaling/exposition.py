@@ -41,8 +41,11 @@ READ: Final = tuple(sorted((*_NAMES, CIRCUITS)))
 """The names of all series that the law reads."""
 CACHE: Final = "lgs_cache_operations_total"
 TOKENS: Final = "lgs_model_tokens_total"
-USAGE: Final = (CACHE, TOKENS)
-"""What alerts may be about beside those. It is asked for only where one is, since there may be many."""
+BUDGET: Final = "lgs_budget_left"
+USAGE: Final = (CACHE, TOKENS, BUDGET)
+"""What alerts and budgets are about beside those. It is asked for only where there is one."""
+_TOLD_APART: Final = {CACHE: "result", BUDGET: "budget"}
+"""By which label the sums of a series are told apart."""
 _USAGE: Final = re.compile(
     rf"^({'|'.join(USAGE)})\{{([^\r\n]*)\}} (\d+(?:\.\d+)?(?:e\+\d+)?)\r?$", re.MULTILINE
 )
@@ -208,6 +211,7 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
         cache_hits=found.get((CACHE, "hit")),
         cache_misses=found.get((CACHE, "miss")),
         tokens=found.get((TOKENS, "")),
+        used_up=_used_up(found),
         waiting_by=page.by_priority("lgs_queue_depth"),
         oldest_by=page.by_priority("lgs_queue_oldest_seconds"),
         arrived_by=page.by_priority("lgs_runs_arrived_total"),
@@ -228,7 +232,8 @@ def _usage(text: str) -> dict[tuple[str, str], float]:
     if not any(name in text for name in USAGE):
         return sums
     for line in islice(_USAGE.finditer(text), MOST_SERIES):
-        result = "" if line[1] == TOKENS else dict(_LABEL.findall(line[2])).get("result", "")
+        label = _TOLD_APART.get(line[1])
+        result = "" if label is None else dict(_LABEL.findall(line[2])).get(label, "")[:LONGEST_NAME]
         value = float(line[3])
         if value <= MOST:
             sums[line[1], result] = sums.get((line[1], result), 0.0) + value
@@ -255,6 +260,12 @@ def _series(text: str) -> _Series | None:
     of = _PRIORITY.search(labels) if name in _BY_PRIORITY else None
     failed = name == "lgs_runs_finished_total" and _FAILED.search(labels) is not None
     return _Series(name, None, of[1] if of else None, failed, is_whole)
+
+
+def _used_up(found: dict[tuple[str, str], float]) -> frozenset[str] | None:
+    """The budgets of which nothing is left; None where the page shows none."""
+    left = {budget: value for (name, budget), value in found.items() if name == BUDGET}
+    return frozenset(budget for budget, value in left.items() if not value) if left else None
 
 
 def _end_of_name(line: str) -> int:

@@ -59,6 +59,8 @@ class ReplicaSample:
     cache_misses: float | None = None
     tokens: float | None = None
     """Of models. This and the two before are None where they were not asked for, or are not there."""
+    used_up: frozenset[str] | None = None
+    """Budgets of the service of which nothing is left; None: it was not asked for, or there are none."""
 
 
 @value(frozen=True, slots=True)

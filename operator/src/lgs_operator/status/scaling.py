@@ -27,8 +27,10 @@ from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status.alerts import AlertsView
 
 NOT_LIMITED = "no bound keeps the replicas from what the load asks for"
-SCALING_CONDITIONS = frozenset({"ScalingActive", "ScalingLimited", "CircuitsClosed", "Alerting"})
-NAMING = frozenset({"CircuitsClosed", "Alerting"})
+SCALING_CONDITIONS = frozenset(
+    {"ScalingActive", "ScalingLimited", "CircuitsClosed", "WithinBudget", "Alerting"}
+)
+NAMING = frozenset({"CircuitsClosed", "WithinBudget", "Alerting"})
 """Whose messages name what they are about: a change of that is news."""
 
 
@@ -77,16 +79,16 @@ def scaling_view(
     before: ScalingView,
     now: float,
     *,
-    circuits: Condition | None = None,
+    beside: tuple[Condition | None, ...] = (),
     alerts: AlertsView | None = None,
     refused: str | None = None,
 ) -> ScalingView:
-    """The decision in status terms, and circuits and alerts as the same answers of the replicas show them.
-    Without a decision (no replica to ask) the last one stands. `refused`: why the API server did not take its
-    number. Pure."""
+    """The decision in status terms; `beside` are the conditions of circuits and budgets, as the same answers
+    of the replicas show them. Without a decision (no replica to ask) the last one stands. `refused`: why the
+    API server did not take its number. Pure."""
     mode = service.spec.scaling.mode
     alerts = alerts or AlertsView()
-    beside = tuple(each for each in (circuits, alerts.condition) if each is not None)
+    more = tuple(each for each in (*beside, alerts.condition) if each is not None)
     if decision is None:
         inactive = condition("ScalingActive", "False", "NoReplica", "no replica is ready: nothing to go by")
         if mode != "Auto":
@@ -96,7 +98,7 @@ def scaling_view(
             condition("ScalingLimited", "False", "NotLimited", NOT_LIMITED),
         )
         return ScalingView(
-            (inactive, limited, *beside),
+            (inactive, limited, *more),
             before.status,
             None,
             None,
@@ -105,7 +107,7 @@ def scaling_view(
             slo=alerts.slo,
         )
     return ScalingView(
-        conditions=(_active(mode, decision, refused), _limited(service, decision), *beside),
+        conditions=(_active(mode, decision, refused), _limited(service, decision), *more),
         status=ScalingStatus(
             desired_replicas=decision.replicas if mode == "Auto" else service.spec.replicas,
             reason=decision.reason,

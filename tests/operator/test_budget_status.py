@@ -1,0 +1,93 @@
+"""What is said of a service's budgets, from what its replicas answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lgs_operator.alerting.definitions import needs_usage
+from lgs_operator.monitoring.selecting import Replicas
+from lgs_operator.monitoring.service_alerts import service_alerts
+from lgs_operator.scaling import ReplicaSample
+from lgs_operator.scaling.exposition import parse
+from lgs_operator.status.budgets import budget_events, used_up, within_budget
+from support.alerts import spec
+from support.desired import service
+
+HOUR, BY_USER = {"tokens": 5, "per": "Hour"}, {"tokens": 5, "per": "Hour", "of": "User"}
+PAGE = """lgs_slots 8.0
+lgs_budget_left{budget="tokens-per-hour"} HOUR
+lgs_budget_left{budget="cost-per-day"} DAY
+"""
+
+
+def budgets(*limits: dict[str, Any]) -> dict[str, Any]:
+    return {"limits": list(limits)}
+
+
+def sample(hour: str, day: str = "7.25") -> ReplicaSample:
+    return parse(PAGE.replace("HOUR", hour).replace("DAY", day), "support-1", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("hour", "found"),
+    [("0.0", {"tokens-per-hour"}), ("12.0", set()), ("1e+06", set()), ("0.004", set())],
+)
+def test_a_budget_of_which_nothing_is_left_is_used_up(hour: str, found: set[str]) -> None:
+    assert used_up([sample(hour)]) == found
+
+
+def test_a_replica_that_shows_no_budgets_says_nothing_of_them() -> None:
+    silent = parse("lgs_slots 8.0\n", "support-1", 0.0)
+
+    assert used_up([silent]) is None
+    assert used_up([]) is None
+    assert used_up([silent, sample("0.0")]) == {"tokens-per-hour"}
+
+
+def test_it_is_used_up_when_all_say_so() -> None:
+    """One of them has read a second ago what is over by now, or is not yet."""
+    assert used_up([sample("0.0"), sample("5.0")]) == frozenset()
+    assert used_up([sample("0.0"), sample("0.0", "0.0")]) == {"tokens-per-hour"}
+
+
+def test_the_condition_names_what_is_used_up() -> None:
+    made = service(budgets=budgets(HOUR))
+
+    used, left, unknown = (
+        within_budget(made, each) for each in (frozenset({"tokens-per-hour"}), frozenset(), None)
+    )
+
+    assert used is not None and left is not None and unknown is not None
+    assert (used.type, used.status, used.reason) == ("WithinBudget", "False", "BudgetUsedUp")
+    assert used.message.startswith("used up: tokens-per-hour: new runs are answered 429")
+    assert (left.status, left.reason) == ("True", "BudgetLeft")
+    assert (unknown.status, unknown.reason) == ("Unknown", "NoReplica")
+
+
+@pytest.mark.parametrize("made", [service(), service(budgets=budgets(BY_USER))], ids=["none", "by user"])
+def test_without_a_budget_of_the_whole_service_nothing_is_said(made: Any) -> None:
+    assert within_budget(made, frozenset()) is None
+    assert not [
+        each for each in service_alerts(Replicas("team", "support"), made.spec) if "UsedUp" in each.name
+    ]
+
+
+def test_each_change_is_an_event() -> None:
+    before, now = frozenset({"tokens-per-hour"}), frozenset({"cost-per-day"})
+
+    told = [
+        (kind, reason, words.split(" ")[1].rstrip(":")) for kind, reason, words in budget_events(before, now)
+    ]
+
+    assert told == [
+        ("Warning", "BudgetUsedUp", "cost-per-day"),
+        ("Normal", "BudgetRenewed", "tokens-per-hour"),
+    ]
+    assert list(budget_events(now, now)) == []
+
+
+def test_replicas_are_asked_for_budgets_where_there_are_some() -> None:
+    assert needs_usage(spec({}, budgets=budgets(HOUR)))
+    assert not needs_usage(spec({}))
