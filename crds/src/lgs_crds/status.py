@@ -34,6 +34,8 @@ AlertPhase = Literal["Pending", "Firing", "Resolved"]
 Truth = Literal["True", "False", "Unknown"]
 RevisionState = Literal["Progressing", "Ready", "Failed", "Replaced"]
 _LONGEST_MESSAGE = 2048
+MOST_ALERTS = 100
+"""Those of a manifest, the operator's own, and those of objectives are fewer."""
 
 
 class StatusPart(BaseModel):
@@ -198,7 +200,9 @@ class AlertStatus(StatusPart):
     state: AlertPhase = Field(
         description="Pending: it is so, and not for long enough yet; Firing; Resolved: it fired."
     )
-    severity: str | None = Field(default=None, description="How urgent it is.")
+    severity: Annotated[str, StringConstraints(max_length=63)] | None = Field(
+        default=None, description="How urgent it is."
+    )
     since: str | None = Field(
         default=None, description="Since when it is so.", json_schema_extra={"format": "date-time"}
     )
@@ -209,7 +213,7 @@ class AlertStatus(StatusPart):
     unsent: Literal["firing", "resolved"] | None = Field(
         default=None, description="What the receiver of its webhook has not taken yet."
     )
-    webhook_error: str | None = Field(
+    webhook_error: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
         default=None, description="Why the receiver of its webhook did not take the last call."
     )
 
@@ -288,6 +292,7 @@ class Status(StatusPart):
     scaling: ScalingStatus | None = None
     alerts: list[AlertStatus] | None = Field(
         default=None,
+        max_length=MOST_ALERTS,
         description="Alerts of spec.observability.alerts that fire, are about to, or fired.",
         json_schema_extra={"x-list-keys": ["name"]},
     )

@@ -1,13 +1,15 @@
 """Tells the receivers of alerts: each by itself, again and again with growing pauses until it was taken.
 
-Of one alert only the last word is told. A service has few calls under way, a namespace few of all, so that
-receivers that hang delay their own calls alone; nothing else of the operator waits for any.
+Of one alert only the last word is told, no more than two in a minute. A service has few calls under way, a
+namespace few of all, so that receivers that hang delay their own calls alone; nothing else of the operator
+waits for any.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +29,10 @@ OF_A_NAMESPACE: Final = 8
 MOST_ATTEMPTS: Final = 12
 """Over about an hour."""
 BACKOFF: Final = Backoff(first_seconds=5.0, longest_seconds=600.0)
+WORDS: Final = 2
+WORDS_SECONDS: Final = 60.0
+"""No more words than that about one alert in that time: one that flaps is not told each time. That it fires
+after a while, and that it is over, is told at once."""
 Secret = Callable[[Notification], Awaitable[str]]
 """The text of the Secret that signs a call. Raises `NotTaken`."""
 Alert = tuple[str, str, str]
@@ -54,10 +60,17 @@ class _Line:
 
 
 class AlertWebhooks:
-    """`counter` counts calls by `result`; `pauses` are those between two attempts."""
+    """`counter` counts calls by `result`; `pauses` are those between two attempts; in `words_seconds` no more
+    than `WORDS` are told about one alert."""
 
     def __init__(
-        self, caller: WebhookCaller, secret: Secret, counter: Counter | None = None, pauses: Backoff = BACKOFF
+        self,
+        caller: WebhookCaller,
+        secret: Secret,
+        counter: Counter | None = None,
+        pauses: Backoff = BACKOFF,
+        *,
+        words_seconds: float = WORDS_SECONDS,
     ) -> None:
         self._caller = caller
         self._secret = secret
@@ -65,6 +78,9 @@ class AlertWebhooks:
         self._pauses = pauses
         self._of_service = FairSlots(1_000_000, OF_A_SERVICE)
         self._of_namespace = FairSlots(MOST_CALLS, OF_A_NAMESPACE)
+        self._words_seconds = words_seconds
+        self._begun: dict[Alert, deque[float]] = {}
+        """When the last words about each alert were told first, on the monotonic clock."""
         self._lines: dict[Alert, _Line] = {}
         self._results: dict[Alert, Result] = {}
 
@@ -108,11 +124,15 @@ class AlertWebhooks:
     async def _run(self, alert: Alert, line: _Line) -> None:
         failures = 0
         while True:
+            if not failures:
+                await self._turn(alert, line)
             line.changed.clear()
             if line.is_over:
                 del self._lines[alert]
                 return
             told = line.told
+            if not failures:
+                self._note(alert)
             error, final = await self._attempt(told)
             failures += 1
             if line.told is not told or line.is_over:
@@ -128,6 +148,26 @@ class AlertWebhooks:
                     await line.changed.wait()
                     failures = 0
 
+    async def _turn(self, alert: Alert, line: _Line) -> None:
+        """Waits until there may be another word about the alert, or nobody is told any more."""
+        while not line.is_over and (wait := self._wait(alert)) > 0:
+            line.changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await line.changed.wait()
+
+    def _wait(self, alert: Alert) -> float:
+        begun = self._begun.get(alert)
+        if begun is None or len(begun) < WORDS:
+            return 0.0
+        return begun[0] + self._words_seconds - time.monotonic()
+
+    def _note(self, alert: Alert) -> None:
+        now = time.monotonic()
+        for old in [each for each, begun in self._begun.items() if begun[-1] < now - self._words_seconds]:
+            del self._begun[old]
+        self._begun.setdefault(alert, deque(maxlen=WORDS)).append(now)
+
     async def _attempt(self, told: Notification) -> tuple[str | None, bool]:
         """Why it was not taken, or None; and whether that is final."""
         where = f"{told.namespace}/{told.service}"
@@ -136,7 +176,7 @@ class AlertWebhooks:
                 key = signing_key(await self._secret(told))
                 await self._caller.call(told.url, headers(told, key, time.time()), told.body)
         except Forbidden as rule:
-            return self._failed(told, "forbidden", str(rule)), True
+            return self._failed(told, "forbidden", str(rule)), rule.final
         except NotTaken as why:
             return self._failed(told, "failed", str(why)), False
         except BadSecret as wrong:

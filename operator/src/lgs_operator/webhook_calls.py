@@ -38,7 +38,12 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Forbidden(Exception):
-    """A rule forbids this call, now and later. The message is the rule."""
+    """A rule forbids this call. The message is the rule. `final`: later, too; a name may stand for another
+    address by then, where its server was wrong for a moment."""
+
+    def __init__(self, rule: str, *, final: bool) -> None:
+        super().__init__(rule)
+        self.final = final
 
 
 class NotTaken(Exception):
@@ -110,8 +115,16 @@ class WebhookCaller:
         for each in found:
             if rule := self._receivers.refusal(ip_address(each.partition("%")[0]), target.scheme):
                 # which address it is, is nothing that a tenant is to find out here
-                raise Forbidden(rule)
+                raise Forbidden(rule, final=_is_address(target.host or ""))
         return found[:MOST_ADDRESSES]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _resolved(host: str, port: int) -> list[str]:
