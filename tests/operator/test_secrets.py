@@ -93,3 +93,23 @@ async def test_what_nobody_reads_any_more_is_not_asked_for(watched: Watched) -> 
 
     assert OURS in watched.cluster.asked
     assert THEIRS not in watched.cluster.asked
+
+
+async def test_one_that_is_not_there_is_asked_for_only_where_others_make_it() -> None:
+    cluster, told = Cluster(), asyncio.Queue[Key]()
+    cluster.versions[THEIRS] = None  # type: ignore[assignment]
+    ours = SecretReader(cluster, 0.02, told.put_nowait, absent=False)
+    for key in (OURS, THEIRS):
+        await ours.get(key)
+    cluster.asked.clear()
+    running = asyncio.create_task(ours.run())
+
+    for version in ("2", "3"):
+        cluster.versions[OURS] = version
+        assert await asyncio.wait_for(told.get(), 20) == OURS
+    assert THEIRS not in cluster.asked
+    ours.put(THEIRS, {"metadata": {"resourceVersion": "4"}})
+
+    assert await asyncio.wait_for(told.get(), 20) == THEIRS
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -20,10 +20,14 @@ log = structlog.get_logger(__name__)
 
 
 class SecretReader:
-    """`seconds` is the time between two polls of one Secret."""
+    """`seconds` is the time between two polls of one Secret. `absent`: also of one that was not there, which
+    somebody else may make."""
 
-    def __init__(self, cluster: KubeClient, seconds: float, changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self, cluster: KubeClient, seconds: float, changed: Callable[[Key], None], *, absent: bool = True
+    ) -> None:
         self._cluster = cluster
+        self._absent = absent
         self._seconds = seconds
         self._changed = changed
         self._versions: dict[str, dict[Key, str]] = {}
@@ -58,8 +62,9 @@ class SecretReader:
     async def _poll_namespace(self, namespace: str) -> None:
         try:
             await asyncio.sleep(self._seconds)
-            for key in list(self._versions.get(namespace, {})):
-                await self._poll_secret(key)
+            for key, version in list(self._versions.get(namespace, {}).items()):
+                if version or self._absent:
+                    await self._poll_secret(key)
         except Exception:
             # Whatever it was, it is this namespace's poll alone.
             log.exception("secrets.crashed", namespace=namespace)

@@ -59,7 +59,8 @@ class ClusterState:
         self._seen: dict[ServiceKey, Mapping[str, Any]] = {}
         self._scope = scope
         # Two, since a manifest may refer to a Secret that is ours: each has what it must read again.
-        self._secrets = SecretReader(cluster, secrets_seconds, self._own_secret_changed)
+        # What is not there of ours is made by this operator alone: a service has three such names.
+        self._secrets = SecretReader(cluster, secrets_seconds, self._own_secret_changed, absent=False)
         self._others_secrets = SecretReader(cluster, secrets_seconds, self._reference_changed)
         self._own_secrets: dict[Key, Manifest | None] = {}
         self.referenced = ReferencedObjects(cluster, self._others_secrets)
