@@ -25,7 +25,8 @@ SHORTEST_WATCH_SECONDS = 1.0
 
 
 class Informer:
-    """`changed` is called with each object that came, changed or went, after the copy has it so."""
+    """`changed` is called with each object that came, changed or went, after the copy has it so. Of each
+    object what `kept` makes of it is kept."""
 
     def __init__(
         self,
@@ -38,8 +39,10 @@ class Informer:
         fields: str | None = None,
         group_label: str | None = None,
         metadata_only: bool = False,
+        kept: Callable[[Manifest], Manifest] = dict,
     ) -> None:
         self.kind = kind
+        self._kept = kept
         self.synced = asyncio.Event()
         self._cluster = cluster
         self.namespace = namespace
@@ -73,7 +76,7 @@ class Informer:
         if group is None or (before is not None and _is_older(item, before)):
             return
         self._remove(key)
-        self._objects[key] = item
+        self._objects[key] = self._kept(item)
         self._groups.setdefault(group, set()).add(key)
         if before is not None and self._group(before) != group:
             self._changed(before)
@@ -127,7 +130,7 @@ class Informer:
             labels=self._labels,
             fields=self._fields,
             metadata_only=self._metadata_only,
-            kept=dict if self._group_label else _named,
+            kept=self._kept if self._group_label else _named,
         )
         went_back, self._reached = 0 < number_of(version) < self._reached, number_of(version)
         # A list is what there is at its version, also where an object of it is older than was known: etcd was

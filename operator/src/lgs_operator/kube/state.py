@@ -11,6 +11,7 @@ from typing import Any
 
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.informer import Informer
+from lgs_operator.kube.kept_pod import kept_pod
 from lgs_operator.kube.kept_service import kept_service
 from lgs_operator.kube.kinds import (
     CONFIG_MAP,
@@ -220,6 +221,7 @@ class ClusterState:
                 group_label=SERVICE_LABEL if ours else None,
                 # A copy of a source never changes, and a service has many: none is held in memory.
                 metadata_only=kind == CONFIG_MAP,
+                kept=kept_pod if kind == POD else dict,
             )
             for namespace in self._namespaces
         ]
