@@ -184,6 +184,21 @@ def test_a_server_that_is_gone_is_told_and_what_was_known_stays(story: Story, wi
     window.open("about:blank")
 
 
+def test_a_stretch_in_which_nobody_measured_is_a_gap_and_not_a_line_across(
+    page: Browser, story: Story
+) -> None:
+    of_service(page)
+    page.run("document.querySelector('.plot').focus()")
+
+    story.now += 295
+    story.later(2, "Steady", "after a while")
+    page.wait_for("after a while", ".holding")
+    page.press("Left")
+
+    label = "return document.activeElement.getAttribute('aria-label')"
+    page.wait(lambda: "ready: –" in page.run(label))
+
+
 def test_another_stretch_of_time_is_chosen(page: Browser) -> None:
     of_service(page)
 

@@ -1,6 +1,6 @@
 """The history of one service, and of all that an operator scales. Pure, but for what it keeps.
 
-A service takes some 70 KB for its numbers, and at most 0.3 MB for the words of its decisions and alerts:
+A service takes some 70 KB for its numbers, and at most 0.2 MB for the words of its decisions and alerts:
 `MOST_SERVICES` bounds it all.
 """
 

@@ -87,7 +87,7 @@ export class Chart {
 
   // Of the store's columns; the chart draws what there is.
   update(store) {
-    this.data = [store.at, ...this.lines.map((each) => (each.read ? each.read(store) : store.values[each.series] ?? []))];
+    this.data = broken(store, this.lines.map((each) => (each.read ? each.read(store) : store.values[each.series] ?? [])));
     const nothing = !this.data.slice(1).some((column) => column.some((each) => each !== null && each !== undefined));
     this.empty.hidden = !nothing;
     if (this.chart) {
@@ -166,6 +166,14 @@ export class Chart {
     this.resized.disconnect();
     this.chart?.destroy();
   }
+}
+
+// A stretch in which nobody measured, as while an operator was away, is a gap and no line across.
+function broken({ at, step }, columns) {
+  const gaps = new Set(at.flatMap((each, place) => (place > 0 && each - at[place - 1] > Math.max(6 * step, 60) ? [place] : [])));
+  if (!gaps.size) return [at, ...columns];
+  const withGaps = (column, gap) => column.flatMap((each, place) => (gaps.has(place) ? [gap(place), each] : [each]));
+  return [withGaps(at, (place) => at[place - 1] + step), ...columns.map((column) => withGaps(column, () => null))];
 }
 
 function axisUnit(unit) {
