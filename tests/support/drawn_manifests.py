@@ -217,7 +217,7 @@ def drawn_from(node: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         # Whatever has a name has it once in a list; Kubernetes says so of some only when it writes them.
         named = "name" in node["items"].get("properties", {})
         by = (lambda item: item.get("name")) if named else None
-        return st.lists(drawn_from(node["items"]), max_size=3, unique_by=by)
+        return st.lists(drawn_from(node["items"]), min_size=node.get("minItems", 0), max_size=3, unique_by=by)
     if node.get("x-kubernetes-preserve-unknown-fields") and "properties" not in node:
         return st.dictionaries(TEXTS, st.none() | TEXTS | st.integers(-5, 5), max_size=2)
     if "properties" in node:
@@ -265,10 +265,32 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
         low, high = scaling.get("minReplicas", 1), scaling.get("maxReplicas", 1000)
         entry["minReplicas"] = min(max(entry["minReplicas"], low), high) if "postgres" in persistence else 1
     _pod_ruled(spec.get("pod", {}))
+    _promises_ruled(spec)
     if choice:
         # A service that is new has no revision to go back to, and would wait for one.
         spec.get("rollout", {}).pop("revision", None)
     return spec
+
+
+def _promises_ruled(spec: dict[str, Any]) -> None:
+    """Leaves objectives something that they promise, and budgets one of each kind, with prices."""
+    slo = spec.get("observability", {}).get("slo")
+    if slo is not None and not slo.keys() & {"availability", "p95Seconds"}:
+        slo["availability"] = 0.99
+    budgets = spec.get("budgets")
+    if budgets is None:
+        return
+    kinds: dict[tuple[str, str, str], Any] = {}
+    for each in budgets["limits"]:
+        if "tokens" in each:
+            each.pop("cost", None)
+        elif "cost" not in each:
+            each["tokens"] = 1000
+        unit = "tokens" if "tokens" in each else "cost"
+        kinds.setdefault((unit, each["per"], each.get("of", "Service")), each)
+    budgets["limits"] = list(kinds.values())
+    if any("cost" in each for each in budgets["limits"]) and not budgets.get("prices"):
+        budgets["prices"] = {"*": {"input": 1, "output": 2}}
 
 
 def _pod_ruled(pod: dict[str, Any]) -> None:

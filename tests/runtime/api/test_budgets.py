@@ -90,15 +90,15 @@ async def test_it_is_one_budget_for_all_replicas_and_outlives_them(budgeted: Cal
 
 
 async def test_what_was_acknowledged_goes_on_when_it_is_used_up(budgeted: Callable[..., Settings]) -> None:
-    """Both runs were stored before either had spent anything."""
+    """All of them are stored before any has spent anything, and executed one after the other."""
     settings = budgeted(Limit(OF_A_RUN, "tokens", 3600), concurrency=1)
     async with open_replica(settings) as opened:
         client = opened.client
-        threads = [(await client.threads.create())["thread_id"] for _ in range(3)]
-        runs = [await client.runs.create(each, "agent", input=ASKS) for each in threads]
-        for thread, run in zip(threads, runs, strict=True):
-            await client.runs.join(thread, run["run_id"])
-        stored = [await client.runs.get(t, r["run_id"]) for t, r in zip(threads, runs, strict=True)]
+        asks: Any = {"assistant_id": "agent", "input": ASKS, "on_completion": "keep"}
+        runs: Any = await client.runs.create_batch([asks] * 3)
+        for run in runs:
+            await client.runs.join(run["thread_id"], run["run_id"])
+        stored = [await client.runs.get(run["thread_id"], run["run_id"]) for run in runs]
         late = await asked(opened)
 
     assert [each["status"] for each in stored] == ["success"] * 3
