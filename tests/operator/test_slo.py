@@ -114,6 +114,17 @@ def test_a_budget_that_goes_fast_is_told_within_minutes_and_over_soon_after_its_
     assert played.left["availability"] == pytest.approx(1 - (200 / 1700) / 0.01)
 
 
+def test_it_is_over_as_well_where_no_run_comes_any_more() -> None:
+    """Whoever called has gone after the failures: nothing says that runs are well, and nothing goes on."""
+    played = Played(promised(availability=0.99))
+    played.plays(Phase(120), Phase(20, failed=10))
+    assert "AvailabilityBudgetBurnsFast firing" in played.words
+
+    played.plays(Phase(60, runs=0))
+
+    assert "AvailabilityBudgetBurnsFast resolved" in played.words
+
+
 def test_what_goes_slowly_is_a_warning_and_nothing_critical() -> None:
     """Four in a hundred fail, of which one may: the budget of 30 days is used up in a week."""
     played = Played(promised(availability=0.99))
@@ -349,6 +360,8 @@ STORY = (
     Phase(51, runs=60, failed=60, slow=60),
     Phase(90, runs=60),
     Phase(90, runs=60, failed=3, slow=10),
+    Phase(51, runs=60, failed=60, slow=60),
+    Phase(90, runs=0),
 )
 OF_PODS = 'job="team/support",namespace="team",lgs_dev_service="support",pod="support-1"'
 

@@ -49,21 +49,16 @@ def kept(objective: Objective, history: History, now: float) -> Kept:
     return Kept(objective, runs, 1 - bad / runs, max(MOST_OVERSPENT, left))
 
 
-def burn_of_bound(
-    objective: Objective, burns: Mapping[Burn, float], history: History, now: float
-) -> float | None:
-    """How fast the budget goes, in parts of the rate at which somebody is told: the most of `burns`. None:
-    no run ended."""
-    found = [_part(objective, burn, rate, history, now) for burn, rate in burns.items()]
-    return max((each for each in found if each is not None), default=None)
+def burn_of_bound(objective: Objective, burns: Mapping[Burn, float], history: History, now: float) -> float:
+    """How fast the budget goes, in parts of the rate at which somebody is told: the most of `burns`. Where no
+    run ended of late nothing of it goes: an alert is over then."""
+    return max((_part(objective, burn, rate, history, now) for burn, rate in burns.items()), default=0.0)
 
 
-def _part(objective: Objective, burn: Burn, rate: float, history: History, now: float) -> float | None:
+def _part(objective: Objective, burn: Burn, rate: float, history: History, now: float) -> float:
     long_runs, long_bad = _of(objective, history.counted(burn.long, now))
     short_runs, short_bad = _of(objective, history.counted(burn.short, now))
-    if not long_runs or not short_runs:
-        return None
-    if long_bad < FEWEST:
+    if not long_runs or not short_runs or long_bad < FEWEST:
         return 0.0
     return min(long_bad / long_runs, short_bad / short_runs) / objective.budget / rate
 
