@@ -125,9 +125,13 @@ class _Calls(BaseCallbackHandler):
         was_cached = tokens is not None and tokens.was_cached
         self._usage.ended(self._graph_id, model, "cached" if was_cached else "success", tokens, self._user)
 
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+    def on_llm_error(
+        self, error: BaseException, *, run_id: UUID, response: LLMResult | None = None, **_: Any
+    ) -> None:
+        # what a provider reported before the end is spent: some tell the input with the first piece
+        tokens, model = None if response is None else tokens_of(response), self._asked.pop(run_id, "")
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
-        self._usage.ended(self._graph_id, self._asked.pop(run_id, ""), "cancelled" if cancelled else "error")
+        self._usage.ended(self._graph_id, model, "cancelled" if cancelled else "error", tokens, self._user)
 
 
 _current: ContextVar[_Calls | None] = ContextVar("calls_of_models", default=None)

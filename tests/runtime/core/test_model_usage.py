@@ -96,12 +96,19 @@ async def test_a_call_that_is_streamed_and_one_that_fails_are_counted_too(counte
     assert counted.calls("error") == 1
 
 
-async def test_a_stream_that_is_cancelled_is_no_error_of_the_model(counted: Counted) -> None:
+async def test_a_stream_that_is_cancelled_is_no_error_of_the_model_and_its_tokens_count(
+    counted: Counted,
+) -> None:
+    """Some providers report the input with the first piece: who leaves early has spent it all the same."""
     started = asyncio.Event()
+    at_first: Any = {"input_tokens": 7, "output_tokens": 0, "total_tokens": 7}
+    noted: list[Any] = []
+    counted.usage.note = lambda *call: noted.append(call)
+    counted.usage.follow("agent", {"identity": "alice"})
 
     class Hangs(Stub):
         async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
-            yield ChatGenerationChunk(message=AIMessageChunk("a"))
+            yield ChatGenerationChunk(message=AIMessageChunk("a", usage_metadata=at_first))
             started.set()
             await asyncio.Event().wait()
 
@@ -116,6 +123,8 @@ async def test_a_stream_that_is_cancelled_is_no_error_of_the_model(counted: Coun
 
     assert counted.calls("cancelled") == 1
     assert counted.calls("error") is None
+    assert counted.tokens("input") == 7
+    assert noted == [("alice", "stub-1", 7, 0, 0)]
 
 
 async def test_an_answer_of_langchains_cache_has_spent_no_token(counted: Counted) -> None:
