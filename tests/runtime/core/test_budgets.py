@@ -324,6 +324,36 @@ async def test_it_is_the_databases_clock_that_counts() -> None:
     assert 3600 < refused.value.retry_after_seconds <= 3660
 
 
+async def test_a_clock_that_was_ahead_for_a_moment_closes_nothing_for_long() -> None:
+    """The database's was a day ahead when all was spent, and was put right."""
+    kept = Kept(START + 86400)
+    spends = ledger(kept, HOUR)
+    spends.note(None, "big", 100, 0, 0)
+    await spends.turn()
+    with pytest.raises(BudgetUsedUp):
+        await spends.admit(None)
+
+    kept.now = START
+    await spends.turn()
+
+    await spends.admit(None)
+    assert spends.used(HOUR) == 0
+
+
+async def test_a_database_that_takes_over_may_be_a_little_behind() -> None:
+    kept = Kept(START)
+    spends = ledger(kept, HOUR)
+    spends.note(None, "big", 100, 0, 0)
+    await spends.turn()
+
+    kept.now = START - size_of(HOUR)
+    await spends.turn()
+
+    with pytest.raises(BudgetUsedUp) as refused:
+        await spends.admit(None)
+    assert refused.value.retry_after_seconds <= 3600 + 2 * size_of(HOUR)
+
+
 async def test_threads_may_note_while_the_loop_counts() -> None:
     kept = Kept()
     spends = ledger(kept, Limit(1e9, "tokens", 3600))

@@ -2,7 +2,8 @@
 
 What is spent is kept in buckets, sixty to a period; it counts until the whole bucket is older than the
 period, so that a budget is never exceeded in any hour or day, and comes back bit by bit. Times are seconds
-since the epoch, by the database's clock.
+since the epoch, by the database's clock. What that clock, when it was ahead, left more than a bucket in the
+future does not count until then: else one that was a year ahead for a moment would close a service for it.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ def number_of(size: int, now: float) -> int:
 
 def used(limit: Limit, buckets: Mapping[int, Amounts], unwritten: Amounts, now: float) -> float:
     """What counts now, of what is in the database and what is not there yet."""
-    first = number_of(size_of(limit), now) - BUCKETS
-    kept = sum(amounts.get(limit.unit, 0.0) for number, amounts in buckets.items() if number >= first)
+    current = number_of(size_of(limit), now)
+    kept = sum(
+        amounts.get(limit.unit, 0.0) for number, amounts in buckets.items() if _counts(number, current)
+    )
     return kept + unwritten.get(limit.unit, 0.0)
 
 
@@ -41,9 +44,7 @@ def free_at(limit: Limit, buckets: Mapping[int, Amounts], unwritten: Amounts, no
     current = number_of(size, now)
     numbered = {number: amounts.get(limit.unit, 0.0) for number, amounts in buckets.items()}
     numbered[current] = numbered.get(current, 0.0) + unwritten.get(limit.unit, 0.0)
-    counts = sorted(
-        (number, each) for number, each in numbered.items() if number >= current - BUCKETS and each
-    )
+    counts = sorted((number, each) for number, each in numbered.items() if each and _counts(number, current))
     # from the newest on: the first bucket with which it is too much must be over
     total = 0.0
     for number, each in reversed(counts):
@@ -51,6 +52,11 @@ def free_at(limit: Limit, buckets: Mapping[int, Amounts], unwritten: Amounts, no
         if total >= limit.most:
             return float((number + BUCKETS + 1) * size)
     return None
+
+
+def _counts(number: int, current: int) -> bool:
+    """Whether a bucket does. One ahead may be of before a fail-over to a clock that is a little behind."""
+    return current - BUCKETS <= number <= current + 1
 
 
 def retry_after(moments: Iterable[float], now: float) -> int:
