@@ -58,7 +58,10 @@ class Kept:
 
     async def expire(self, seconds: Collection[int], at: datetime | None = None) -> int:
         self._called("expire")
-        return 0
+        old = [key for key in self.rows if key[1] in seconds and key[2] < int(self.now // key[1]) - BUCKETS]
+        for key in old:
+            del self.rows[key]
+        return len(old)
 
     def _called(self, name: str) -> None:
         if self.away:
@@ -382,6 +385,19 @@ async def test_the_sums_of_many_users_are_not_all_kept() -> None:
 
     assert len(spends._accounts) <= MOST_USERS
     assert SERVICE in spends._accounts
+
+
+async def test_what_a_budget_left_that_is_there_no_more_goes_in_time() -> None:
+    kept = Kept()
+    earlier = ledger(kept, Limit(50, "tokens", 86400, by_user=True))
+    earlier.note("ada", "big", 1, 1, 0)
+    await earlier.close()
+    assert [key[1] for key in kept.rows] == [1440]
+
+    kept.now += 2 * 86400
+    await ledger(kept, HOUR).turn()
+
+    assert not kept.rows
 
 
 async def test_tokens_that_no_model_can_take_stay_a_number() -> None:

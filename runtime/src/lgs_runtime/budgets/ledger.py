@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from lgs_runtime.budgets.limits import MOST, Budgets, Limit, Unit
-from lgs_runtime.budgets.window import free_at, number_of, retry_after, size_of, used
+from lgs_runtime.budgets.window import SIZES, free_at, number_of, retry_after, size_of, used
 from lgs_runtime.errors import BudgetUsedUp, StorageUnavailable
 from lgs_runtime.model import Spent
 from lgs_runtime.storage.contract import Spending
@@ -133,7 +133,8 @@ class Ledger:
         now = self._clock()
         if self._expired_at is None or not 0 <= now - self._expired_at < EXPIRE_SECONDS:
             self._expired_at = now
-            await self._spending.expire(sorted({size for sizes in self._sizes.values() for size in sizes}))
+            # also of budgets that the service has no more
+            await self._spending.expire(SIZES)
 
     async def _write(self) -> None:
         self._gather()

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Final
 
-from lgs_runtime.budgets.limits import Limit, Unit
+from lgs_runtime.budgets.limits import PERIODS, Limit, Unit
 
 BUCKETS: Final = 60
 """Of a period, beside the one that is going on."""
+SIZES: Final = tuple(each // BUCKETS for each in PERIODS.values())
+"""Seconds of the buckets of all budgets that may be."""
 Amounts = Mapping[Unit, float]
 
 
