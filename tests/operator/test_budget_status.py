@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from lgs_operator.monitoring.service_alerts import service_alerts
 from lgs_operator.scaling import ReplicaSample
 from lgs_operator.scaling.exposition import parse
 from lgs_operator.status.budgets import budget_events, used_up, within_budget
+from support import prometheus
 from support.alerts import spec
 from support.desired import service
 
@@ -72,6 +74,42 @@ def test_without_a_budget_of_the_whole_service_nothing_is_said(made: Any) -> Non
     assert not [
         each for each in service_alerts(Replicas("team", "support"), made.spec) if "UsedUp" in each.name
     ]
+
+
+@prometheus.needed
+def test_the_alert_of_a_budget_that_comes_back_bit_by_bit_does_not_flap(tmp_path: Path) -> None:
+    """A part of the hour is over each minute, and what that gave back is spent at once."""
+    (alert,) = [
+        each
+        for each in service_alerts(Replicas("team", "support"), service(budgets=budgets(HOUR)).spec)
+        if each.name == "LGSBudgetUsedUp"
+    ]
+    labels = 'job="team/support",namespace="team",lgs_dev_service="support",pod="support-1"'
+    series = f'lgs_budget_left{{{labels},budget="tokens-per-hour"}}'
+    nothing = tmp_path / "nothing.yaml"
+    nothing.write_text("groups: []", "utf-8")
+    asked = {9: 0, 10: 1, 11: 1, 12: 1, 13: 1, 29: 1, 30: 1, 42: 0}
+
+    said = prometheus.failures(
+        nothing,
+        [
+            {
+                "interval": "1m",
+                "input_series": [{"series": series, "values": f"5x9 {'0 3 ' * 10}4x30"}],
+                "promql_expr_test": [
+                    {
+                        "expr": f"count({alert.expression}) or vector(0)",
+                        "eval_time": f"{minute}m",
+                        "exp_samples": [{"labels": "{}", "value": firing}],
+                    }
+                    for minute, firing in asked.items()
+                ],
+            }
+        ],
+        tmp_path,
+    )
+
+    assert said == ""
 
 
 def test_each_change_is_an_event() -> None:

@@ -18,6 +18,9 @@ LONGEST_WAIT_SECONDS: Final = 60.0
 """Unless the manifest lets runs wait longer."""
 PRIORITIES: Final = ("high", "normal", "low")
 FAILED_SHARE: Final = 0.1
+BUDGET_MINUTES: Final = 10
+"""For so long an alert about a budget goes on: under load one that is used up has a little left, and none
+again, each time that a part of the hour is over."""
 _WHO: Final = "{{ $labels.namespace }}/{{ $labels." + SERVICE + " }}"
 
 
@@ -177,7 +180,7 @@ def budget_used_up(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
         Alert(
             "LGSBudgetUsedUp",
             "warning",
-            f"max by ({BY_SERVICE}, budget) ({of('lgs_budget_left')}) == 0",
+            f"max by ({BY_SERVICE}, budget) (min_over_time({of('lgs_budget_left')}[{BUDGET_MINUTES}m])) == 0",
             "0m",
             f"A budget of {_WHO} is used up",
             "{{ $value }} is left of the budget {{ $labels.budget }}: new runs are answered 429.",
