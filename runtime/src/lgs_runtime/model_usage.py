@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -139,13 +140,13 @@ register_configure_hook(_current, inheritable=False)
 
 
 def tokens_of(response: LLMResult) -> Tokens | None:
-    """What its provider reported of a call, all of its answers together; None where it reported nothing."""
-    reported = [
-        usage
-        for candidates in response.generations
-        for each in candidates
-        if isinstance(usage := getattr(getattr(each, "message", None), "usage_metadata", None), Mapping)
-    ]
+    """What its provider reported of a call, all of its answers together; None where it reported nothing. To
+    each of several answers LangChain's models write the usage of the whole call."""
+    reported: list[Mapping[str, Any]] = []
+    for each in chain.from_iterable(response.generations):
+        usage = getattr(getattr(each, "message", None), "usage_metadata", None)
+        if isinstance(usage, Mapping) and usage not in reported:
+            reported.append(usage)
     if reported:
         return Tokens(
             sum(_count(usage, "input_tokens") for usage in reported),

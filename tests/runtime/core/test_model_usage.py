@@ -193,6 +193,13 @@ def test_what_is_no_number_of_tokens_counts_as_none(odd: Any) -> None:
     assert found == Tokens(input=0, output=5)
 
 
+def test_the_usage_of_a_call_with_several_answers_counts_once() -> None:
+    """As models with `n=3` write it."""
+    answers = [ChatGeneration(message=AIMessage(text, usage_metadata={**USED})) for text in "abc"]  # type: ignore[typeddict-item]
+
+    assert tokens_of(LLMResult(generations=[answers])) == Tokens(7, 5, 4)
+
+
 def test_a_completion_model_reports_for_all_its_prompts_at_once() -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
 
