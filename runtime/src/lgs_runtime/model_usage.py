@@ -30,6 +30,8 @@ MOST_PAIRS: Final = 100
 """Different pairs of graph and model that are told apart; the models of later ones are `other`."""
 MOST_TOKENS: Final = 2**53
 """Of one call: more is no count of tokens."""
+NO_GRAPH: Final = ""
+"""Of calls that the cache makes ahead, for no run."""
 UNKNOWN: Final = "unknown"
 """A model that nobody named."""
 Note = Callable[[str | None, str, float, float, float], None]

@@ -7,9 +7,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 from langgraph.config import get_config, get_store
 from langgraph.store.memory import InMemoryStore
 from structlog.testing import capture_logs
@@ -19,6 +22,7 @@ from lgs_runtime.cache.current import serving
 from lgs_runtime.cache.learning import RETRY_SECONDS
 from lgs_runtime.cache.manager import MOST_REFRESHES, CacheManager
 from lgs_runtime.cache.preloading import TURN_SECONDS, Preloader
+from lgs_runtime.model_usage import NO_GRAPH, ModelUsage
 from runtime.cache.conftest import NewCache
 
 TENANT: ContextVar[str] = ContextVar("tenant", default="nobody")
@@ -186,6 +190,29 @@ async def test_a_result_computed_by_itself_is_computed_for_nobody_with_the_servi
         await replica.pass_seconds(33)
 
     assert seen == [("nobody", True, ["__pregel_runtime"])]
+
+
+async def test_models_that_are_asked_ahead_of_any_run_are_counted(
+    cache: CacheManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage, noted = ModelUsage(), []
+    usage.note = lambda *call: noted.append(call)
+    replica = Replica(cache, monkeypatch, followed=partial(usage.follow, NO_GRAPH))
+    said = AIMessage("a", usage_metadata={"input_tokens": 7, "output_tokens": 5, "total_tokens": 12})
+    model = GenericFakeChatModel(messages=iter([said] * 10))
+
+    @cached(ttl=100, namespace="prices", preload=True)
+    async def prices() -> int:
+        await model.ainvoke("?")
+        replica.calls.append(1)
+        return 1
+
+    for _ in range(3):
+        await prices()
+        await replica.pass_seconds(33)
+
+    assert len(replica.calls) > 1
+    assert noted == [(None, "unknown", 7, 5, 0)] * (len(replica.calls) - 1), "the first is of no run here"
 
 
 async def test_what_is_kept_per_user_is_computed_anew_by_that_user_alone(

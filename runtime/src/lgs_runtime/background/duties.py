@@ -23,6 +23,7 @@ from lgs_runtime.background.webhook_receivers import open_client
 from lgs_runtime.background.webhooks import ANSWER_SECONDS, WebhookSender
 from lgs_runtime.budgets.ledger import TURN_SECONDS as TURN_OF_BUDGETS
 from lgs_runtime.cache.preloading import TURN_SECONDS, Preloader
+from lgs_runtime.model_usage import NO_GRAPH
 from lgs_runtime.periodic import repeatedly, running
 from lgs_runtime.services import Services
 from lgs_runtime.store.sweeping import sweep
@@ -78,7 +79,12 @@ def webhook_sender(services: Services) -> WebhookSender:
 
 def _of_the_cache(services: Services) -> Duty:
     slots, most = services.worker.slots, BUSY * services.settings.concurrency
-    preloader = Preloader(services.cache, busy=lambda: slots.used >= most, store=services.store)
+    preloader = Preloader(
+        services.cache,
+        busy=lambda: slots.used >= most,
+        store=services.store,
+        followed=partial(services.metrics.models.follow, NO_GRAPH),
+    )
     # Its own lateness shows whether the event loop has time.
     return Duty("cache", TURN_SECONDS, preloader.turn, at_once=False, spread=0.0)
 

@@ -39,13 +39,16 @@ class Preloader:
         *,
         busy: Callable[[], bool] = lambda: False,
         store: BaseStore | None = None,
+        followed: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """`busy` says whether the replica has enough to do with users' runs; `store` is what functions find
-        that are called ahead."""
+        that are called ahead. `followed` is called in the context of each of them, before it: it counts the
+        models that they ask."""
         self._manager = manager
         self._busy = busy
         self._store = store
+        self._followed = followed
         self._clock = clock
         self._turned_at = clock()
         self._shared_at = clock()
@@ -73,7 +76,9 @@ class Preloader:
         self._turned_at = self._clock()
 
     def _begin(self, hot: HotKey) -> None:
-        if not hot.call.begin(hot.key, _outside(self._manager, self._store)):
+        context = _outside(self._manager, self._store)
+        context.run(self._followed)
+        if not hot.call.begin(hot.key, context):
             hot.call = None
 
     async def _share(self) -> None:
