@@ -18,6 +18,7 @@ from support.alerts import spec
 from support.desired import service
 
 HOUR, BY_USER = {"tokens": 5, "per": "Hour"}, {"tokens": 5, "per": "Hour", "of": "User"}
+DAYS = {"cost": 9, "per": "Day"}
 PAGE = """lgs_slots 8.0
 lgs_budget_left{budget="tokens-per-hour"} HOUR
 lgs_budget_left{budget="cost-per-day"} DAY
@@ -28,30 +29,55 @@ def budgets(*limits: dict[str, Any]) -> dict[str, Any]:
     return {"limits": list(limits)}
 
 
+BOTH = service(
+    budgets={"limits": [HOUR, DAYS], "prices": {"*": {"input": 1, "output": 1}}},
+)
+
+
 def sample(hour: str, day: str = "7.25") -> ReplicaSample:
     return parse(PAGE.replace("HOUR", hour).replace("DAY", day), "support-1", 0.0)
 
 
 @pytest.mark.parametrize(
     ("hour", "found"),
-    [("0.0", {"tokens-per-hour"}), ("12.0", set()), ("1e+06", set()), ("0.004", set())],
+    [
+        *[("0.0", {"tokens-per-hour"}), ("12.0", set()), ("1e+06", set()), ("0.004", set())],
+        ("5.551115123125783e-17", set()),
+    ],
 )
 def test_a_budget_of_which_nothing_is_left_is_used_up(hour: str, found: set[str]) -> None:
-    assert used_up([sample(hour)]) == found
+    assert used_up(BOTH, [sample(hour)]) == found
 
 
 def test_a_replica_that_shows_no_budgets_says_nothing_of_them() -> None:
     silent = parse("lgs_slots 8.0\n", "support-1", 0.0)
 
-    assert used_up([silent]) is None
-    assert used_up([]) is None
-    assert used_up([silent, sample("0.0")]) == {"tokens-per-hour"}
+    assert used_up(BOTH, [silent]) is None
+    assert used_up(BOTH, []) is None
+    assert used_up(BOTH, [silent, sample("0.0")]) == {"tokens-per-hour"}
 
 
 def test_it_is_used_up_when_all_say_so() -> None:
     """One of them has read a second ago what is over by now, or is not yet."""
-    assert used_up([sample("0.0"), sample("5.0")]) == frozenset()
-    assert used_up([sample("0.0"), sample("0.0", "0.0")]) == {"tokens-per-hour"}
+    assert used_up(BOTH, [sample("0.0"), sample("5.0")]) == frozenset()
+    assert used_up(BOTH, [sample("0.0"), sample("0.0", "0.0")]) == {"tokens-per-hour"}
+
+
+def test_a_budget_of_which_next_to_nothing_is_left_is_known_of() -> None:
+    page = 'lgs_slots 8.0\nlgs_budget_left{budget="cost-per-day"} 5.551115123125783e-17\n'
+
+    assert used_up(BOTH, [parse(page, "support-1", 0.0)]) == frozenset()
+
+
+def test_what_the_manifest_does_not_have_no_replica_may_name() -> None:
+    """A graph may write any line to the page of its replica."""
+    page = "".join(f'lgs_budget_left{{budget="{"x" * 200}{number}"}} 0.0\n' for number in range(1000))
+    hostile = parse(
+        f'lgs_slots 8.0\nlgs_budget_left{{budget="tokens-per-hour"}} 0.0\n{page}', "support-1", 0.0
+    )
+
+    assert used_up(BOTH, [hostile]) == {"tokens-per-hour"}
+    assert used_up(service(), [hostile]) == frozenset()
 
 
 def test_the_condition_names_what_is_used_up() -> None:

@@ -283,7 +283,7 @@ class Autoscaler:
         self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
     ) -> Condition | None:
         """The condition of the budgets, after an Event for each that has changed since then."""
-        before, found = track.used_up, used_up(observation.samples)
+        before, found = track.used_up, used_up(service, observation.samples)
         if found is not None:
             if before is None:
                 # What was used up already has an Event of the operator before this one.

@@ -47,7 +47,7 @@ USAGE: Final = (CACHE, TOKENS, BUDGET)
 _TOLD_APART: Final = {CACHE: "result", BUDGET: "budget"}
 """By which label the sums of a series are told apart."""
 _USAGE: Final = re.compile(
-    rf"^({'|'.join(USAGE)})\{{([^\r\n]*)\}} (\d+(?:\.\d+)?(?:e\+\d+)?)\r?$", re.MULTILINE
+    rf"^({'|'.join(USAGE)})\{{([^\r\n]*)\}} (\d+(?:\.\d+)?(?:e[+-]\d+)?)\r?$", re.MULTILINE
 )
 _OURS: Final = re.compile(rf"(?:{'|'.join(sorted(_NAMES))})(?=[ {{])[^\r\n]*")
 _WHOLE: Final = ("_total", "_bucket", "_count")

@@ -14,11 +14,21 @@ from lgs_operator.scaling import ReplicaSample
 _REFUSED = "new runs are answered 429 until enough of it is over; those that are there go on"
 
 
-def used_up(samples: Iterable[ReplicaSample]) -> frozenset[str] | None:
+def used_up(service: LangGraphService, samples: Iterable[ReplicaSample]) -> frozenset[str] | None:
     """The budgets of which nothing is left, as all replicas that know of them say; None: none of them knows.
-    One that looked a second ago may not know yet."""
+    One that looked a second ago may not know yet. What the manifest does not have none of them may name."""
     known = [each.used_up for each in samples if each.used_up is not None]
-    return frozenset.intersection(*known) if known else None
+    return frozenset.intersection(_of_all(service), *known) if known else None
+
+
+def _of_all(service: LangGraphService) -> frozenset[str]:
+    """The names of the budgets of the whole service, as replicas show them."""
+    limits = [] if service.spec.budgets is None else service.spec.budgets.limits
+    return frozenset(
+        f"{'tokens' if each.cost is None else 'cost'}-per-{each.per.lower()}"
+        for each in limits
+        if each.of != "User"
+    )
 
 
 def within_budget(service: LangGraphService, found: frozenset[str] | None) -> Condition | None:
