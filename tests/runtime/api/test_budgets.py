@@ -14,7 +14,9 @@ from api_replicas import Replica, open_replica
 
 from lgs_runtime.budgets.limits import Budgets, Limit
 from lgs_runtime.graphs.manifest import GraphSpec
+from lgs_runtime.model import Page
 from lgs_runtime.settings import Settings
+from runtime.api.test_mcp_questions import call
 from support.waiting import until
 
 ASKS: Any = {"messages": [{"role": "user", "content": "trace"}]}
@@ -116,6 +118,28 @@ async def test_each_user_has_a_budget_of_their_own(budgeted: Callable[..., Setti
         codes = [await by("alice"), await by("alice"), await by("bob"), await by("bob")]
 
     assert codes == [200, 429, 200, 429]
+
+
+async def test_a_question_over_mcp_waits_for_as_long_as_its_answer_is_told_to(
+    budgeted: Callable[..., Settings],
+) -> None:
+    """Nobody answers a question within the hour that it waits if the budget comes back after a day."""
+    settings = budgeted(Limit(OF_A_RUN, "tokens", 86400))
+    graphs = {**settings.graphs, "asks": GraphSpec("api_graphs:asks")}
+    async with open_replica(replace(settings, graphs=graphs)) as opened:
+        question = (await call(opened.url, "asks"))["result"]
+        assert (await asked(opened)).status_code == 200
+        given = {each: {"action": "accept", "content": {"answer": "a"}} for each in question["inputRequests"]}
+        answer = {"requestState": question["requestState"], "inputResponses": given}
+        refused = [await call(opened.url, "asks", answer) for _ in range(2)]
+        thread: Any = await opened.services.storage.threads.get(question["requestState"])
+        left = thread.expires_at - await opened.services.storage.now()
+        audit: Any = await opened.services.storage.audit.of_thread(thread.thread_id, Page(limit=50))
+
+    assert all("budget tokens-per-day is used up" in each["error"]["message"] for each in refused)
+    assert thread.status == "interrupted"
+    assert left > timedelta(days=1)
+    assert [each.what for each in audit].count("thread.updated") == 1, "not once more for each answer"
 
 
 async def test_a_cron_waits_for_its_budget(budgeted: Callable[..., Settings]) -> None:

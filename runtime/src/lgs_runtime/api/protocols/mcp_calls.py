@@ -1,6 +1,6 @@
 """A call of a tool of MCP is a run. For a client that can be asked questions the run has a thread of its
-own, which is kept while a question of the graph waits for its answer, an hour at most; for other clients it
-is stateless.
+own, which is kept while a question of the graph waits for its answer, an hour at most, or an hour longer than
+a budget that refused the answer says to wait; for other clients it is stateless.
 
 What the client carries from one call to the next is the thread's id, and nothing else is believed: the thread
 must be the caller's, made for this tool, and wait.
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -26,7 +28,7 @@ from lgs_runtime.api.protocols.mcp_tools import INPUT, call_result, declined_res
 from lgs_runtime.api.protocols.mcp_versions import Negotiated
 from lgs_runtime.api.resources.requests import run_request
 from lgs_runtime.api.schemas import bodies
-from lgs_runtime.errors import NotFound, RuntimeFault
+from lgs_runtime.errors import BudgetUsedUp, NotFound, RuntimeFault
 from lgs_runtime.model import Assistant, Run, Thread, Ttl, questions
 from lgs_runtime.runs.admission import admit
 from lgs_runtime.runs.following import result
@@ -116,7 +118,20 @@ async def _resumed(
             "strict_resume": True,
         },
     )
-    return await admit(services, run_request(request, body, thread.thread_id))
+    try:
+        return await admit(services, run_request(request, body, thread.thread_id))
+    except BudgetUsedUp as used_up:
+        await _kept_longer(services, thread, used_up.retry_after_seconds)
+        raise
+
+
+async def _kept_longer(services: Services, thread: Thread, seconds: float) -> None:
+    """Has the question wait for as long as the client is told to, too. Where that fails, it does not."""
+    with suppress(RuntimeFault):
+        needed = await services.storage.now() + timedelta(seconds=seconds + WAITS.seconds / 2)
+        if thread.expires_at is not None and thread.expires_at < needed:
+            longer = replace(WAITS, seconds=seconds + WAITS.seconds)
+            await services.storage.threads.update(thread.thread_id, {}, longer)
 
 
 async def _waiting(caller: Caller, assistant: Assistant, state: Any) -> Thread:
