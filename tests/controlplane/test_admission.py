@@ -431,6 +431,28 @@ def test_nor_makes_it_pods_with_more_than_a_service_has(policed: Policed, evil: 
     assert "only pods without privileges" in policed.creates(policed.account, deployment(**evil))
 
 
+def test_nor_has_it_app_armor_let_a_pod_go(policed: Policed) -> None:
+    marks = labels("support", "runtime")
+
+    def deployment(profile: str) -> dict[str, Any]:
+        annotations = {"container.apparmor.security.beta.kubernetes.io/c": profile, "example.com/a": "b"}
+        pod = {
+            "automountServiceAccountToken": False,
+            "securityContext": pod_security(10001),
+            "containers": [secured()],
+        }
+        template = {"metadata": {"labels": marks, "annotations": annotations}, "spec": pod}
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "support", "labels": marks},
+            "spec": {"selector": {"matchLabels": marks}, "template": template},
+        }
+
+    assert "created" in policed.creates(policed.account, deployment("runtime/default"))
+    assert "only pods that AppArmor confines" in policed.creates(policed.account, deployment("unconfined"))
+
+
 async def test_of_a_pod_it_changes_nothing_but_what_is_written_on_it(
     policed: Policed, tmp_path: Path
 ) -> None:

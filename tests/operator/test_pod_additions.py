@@ -209,6 +209,10 @@ def test_nothing_that_is_not_said_changes_what_the_pods_were_before() -> None:
             "spec.pod.priorityClassName: system-node-critical: must not begin with system-",
         ),
         ({"serviceAccountName": "../x"}, "spec.pod.serviceAccountName: ../x: must have only"),
+        (
+            {"annotations": {f"{rules.APP_ARMOR}runtime": "unconfined"}},
+            f"spec.pod.annotations.{rules.APP_ARMOR}runtime: unconfined: must be runtime/default or begin",
+        ),
     ],
 )
 def test_what_would_break_the_runtime_is_refused_with_its_path(pod: dict[str, Any], words: str) -> None:
@@ -225,6 +229,15 @@ def test_a_mount_beside_the_runtimes_paths_is_taken(path: str) -> None:
     spec = template(volumes=[MODELS], volumeMounts=[{"name": "models", "mountPath": path}])
 
     assert spec["containers"][0]["volumeMounts"][-1]["mountPath"] == path
+
+
+@pytest.mark.parametrize("profile", ["runtime/default", "localhost/strict"])
+def test_a_profile_of_app_armor_that_confines_is_taken(profile: str) -> None:
+    said = {f"{rules.APP_ARMOR}runtime": profile}
+
+    made = deployment(inputs(annotations=said))["spec"]["template"]["metadata"]["annotations"]
+
+    assert said.items() <= made.items()
 
 
 @pytest.mark.parametrize(("path", "words"), [("/app", "at or above /app"), ("/app/models", "below /app")])

@@ -4,6 +4,7 @@ has looked at it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -35,6 +36,9 @@ VOLUME_KINDS: Final = (
 OURS: Final = "belongs to the runtime; take another"
 SYSTEM: Final = "system-"
 NEEDED: Final = "which the runtime needs as it is"
+APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
+"""Before a container's name: an annotation by which Kubernetes sets its profile where no field says one."""
+CONFINED: Final = re.compile(r"|runtime/default|localhost/.*", re.DOTALL)
 _POD: Final = "spec.pod"
 
 
@@ -129,6 +133,15 @@ def _priority(spec: Spec) -> Problem | None:
     return Problem(f"{_POD}.priorityClassName", f"must not begin with {SYSTEM}", name)
 
 
+def _app_armor(spec: Spec) -> Problem | None:
+    """A profile that Pod Security's `restricted` does not take."""
+    for name, profile in spec.pod.annotations.items():
+        if name.startswith(APP_ARMOR) and not CONFINED.fullmatch(profile):
+            rule = "must be runtime/default or begin with localhost/"
+            return Problem(f"{_POD}.annotations.{name}", rule, profile)
+    return None
+
+
 def _listed(texts: Sequence[str]) -> str:
     return ", ".join(f"'{each}'" for each in texts)
 
@@ -196,4 +209,5 @@ RULES: Final = (
         f"'{_POD}.priorityClassName: ' + self.priorityClassName + ': must not begin with {SYSTEM}'",
         _priority,
     ),
+    Rule("pod", None, None, _app_armor),
 )
