@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import AsyncMock, MagicMock
 
 from lgs_operator.contests import AT_ONCE, QUIET_SECONDS, Contests, contested
-from lgs_operator.kube.kinds import DEPLOYMENT, JOB, SERVICE, Key
+from lgs_operator.context import Context
+from lgs_operator.kube.kinds import DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, Key, Kind, Manifest, ServiceKey
+from lgs_operator.naming import labels
+from lgs_operator.plan_writer import PlanWriter
+from lgs_operator.reconcile_plan import Plan, plan
 
 KEY = Key(DEPLOYMENT, "team", "support")
 
@@ -39,6 +46,14 @@ def test_the_first_repairs_are_at_once_and_the_later_ones_ever_more_seldom() -> 
     assert pauses[0] <= 7
     assert sorted(pauses[:4]) == pauses[:4]
     assert all(50 <= each <= 67 for each in pauses[4:])
+
+
+def test_what_guards_pods_is_never_away_for_long() -> None:
+    clock = Clock()
+
+    done = repairs(Contests(clock), clock, 600, Key(NETWORK_POLICY, "team", "support"))
+
+    assert max(later - earlier for earlier, later in pairwise(done)) <= 6
 
 
 def test_who_leaves_it_alone_is_answered_at_once_the_next_time() -> None:
@@ -93,3 +108,26 @@ def test_it_is_said_who_wrote_to_it_last() -> None:
     said = contested([deployment, service])
 
     assert "Deployment support (last by kyverno), Service other;" in said
+
+
+async def test_no_pod_is_made_while_what_guards_it_was_deleted_and_waits() -> None:
+    cluster = MagicMock(apply=AsyncMock(side_effect=lambda each, **_: each), get=AsyncMock(return_value=None))
+    state = MagicMock(owned=lambda _: {})
+    context = SimpleNamespace(cluster=cluster, state=state, recorder=AsyncMock(), metrics=MagicMock())
+    writer = PlanWriter(cast(Context, context))
+
+    def made(kind: Kind, **spec: Any) -> Manifest:
+        metadata = {"name": "support", "namespace": "team", "labels": labels("support", "runtime")}
+        return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata, "spec": spec}
+
+    def todo(release: int) -> Plan:
+        wanted = [made(NETWORK_POLICY), made(DEPLOYMENT, template={"release": release})]
+        return plan(wanted, {}, uid="u1", first_replicas=1)
+
+    for release in range(AT_ONCE + 1):
+        await writer.write(ServiceKey("team", "support"), "u1", todo(release))
+    cluster.apply.reset_mock()
+
+    await writer.write(ServiceKey("team", "support"), "u1", todo(AT_ONCE + 1))
+
+    assert not cluster.apply.called

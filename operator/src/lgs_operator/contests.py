@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from lgs_operator.backoff import Backoff
-from lgs_operator.kube.kinds import JOB, Key, Manifest
+from lgs_operator.kube.kinds import JOB, NETWORK_POLICY, Key, Manifest
 from lgs_operator.naming import FIELD_MANAGER
 from lgs_operator.reconcile_plan import SCALER
 
 AT_ONCE: Final = 3
 """Repairs in a row: people who try something are answered at once."""
 PAUSES: Final = Backoff(first_seconds=5.0, longest_seconds=60.0)
+GUARDS: Final = frozenset({NETWORK_POLICY})
+"""Kinds without which pods are open to others. To write them makes no pod anew, so they wait for little."""
+PAUSES_OF_GUARDS: Final = Backoff(first_seconds=5.0, longest_seconds=5.0)
 QUIET_SECONDS: Final = 300.0
 """An object that stayed as it is wanted for so long is contested no more."""
 _NOBODY: Final = frozenset({FIELD_MANAGER, SCALER, "kube-controller-manager"})
@@ -50,7 +53,8 @@ class Contests:
             return
         known.times, known.at = known.times + 1, now
         if known.times >= AT_ONCE:
-            known.until = now + PAUSES.pause(known.times - AT_ONCE + 1)
+            pauses = PAUSES_OF_GUARDS if key.kind in GUARDS else PAUSES
+            known.until = now + pauses.pause(known.times - AT_ONCE + 1)
 
     def deleted(self, key: Key) -> None:
         """By the operator itself: to make it again repairs nothing."""

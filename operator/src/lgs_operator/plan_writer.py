@@ -99,7 +99,11 @@ class PlanWriter:
         withheld: frozenset[Kind] = frozenset()
         live, left = self._state.owned(key), self._left(key, todo)
         for manifest in todo.applies:
-            if key_of(manifest).kind in withheld or key_of(manifest) in left:
+            if key_of(manifest).kind in withheld:
+                continue
+            if key_of(manifest) in left:
+                # Where others deleted it, who has its name meanwhile is not known.
+                withheld |= frozenset() if key_of(manifest) in live else _given_to(manifest)
                 continue
             try:
                 answer = await self._apply(manifest, uid, live, todo.adopt_replicas)
