@@ -18,7 +18,9 @@ from lgs_operator.desired.revision import numbered
 from lgs_operator.handover import held, kept_canary
 from lgs_operator.kube.kinds import CONTROLLER_REVISION, DEPLOYMENT, SECRET, Key, Manifest, ServiceKey
 from lgs_operator.kube.referenced import MissingReference, Reference
+from lgs_operator.naming import DIGEST_ANNOTATION
 from lgs_operator.observer import may_work
+from lgs_operator.releases import run_by
 from lgs_operator.scaling import ReplicaSample
 from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.settings import Images
@@ -125,6 +127,21 @@ def test_what_was_released_has_its_number_though_all_that_was_kept_is_deleted() 
     assert numbered(inputs(None), [], {digest: 2, "another": 1}).number == 2
     assert numbered(inputs(None), [], {"another": 4}).number == 5
     assert numbered(inputs(None), [kept(3)], {"support": 4}).number == 5, "replicas run that"
+
+
+def test_no_number_is_of_a_deployment_that_only_looks_like_one_of_the_services() -> None:
+    def runs(number: int, **annotations: str) -> Manifest:
+        template = {"metadata": {"labels": {"lgs.dev/revision": str(number)}}}
+        return {"metadata": {"annotations": annotations}, "spec": {"template": template}}
+
+    live = {
+        WHOLE: runs(3),
+        CANARY: runs(4, **{DIGEST_ANNOTATION: "abc"}),
+        Key(DEPLOYMENT, "team", "support-fake"): runs(2**31),
+        Key(DEPLOYMENT, "team", "support-api"): runs(10**18),
+    }
+
+    assert run_by(KEY, live) == {"support": 3, "abc": 4}
 
 
 def hold(*, alone: bool) -> frozenset[Key]:

@@ -11,8 +11,16 @@ from lgs_crds.model.rollout import Rollout
 from lgs_crds.status import Status
 from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.revision import history_of, numbered, revision_of, source_of, superseded
-from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, ServiceKey, key_of
+from lgs_operator.desired.revision import (
+    MOST_REVISIONS,
+    history_of,
+    numbered,
+    revision_of,
+    source_of,
+    superseded,
+)
+from lgs_operator.handover import canary_of, replicas_of
+from lgs_operator.kube.kinds import Key, Manifest, ServiceKey, key_of
 from lgs_operator.kube.pods import is_ended, is_going
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import DIGEST_ANNOTATION, REPLICAS
@@ -40,13 +48,13 @@ def retreats(rollout: Rollout, failed: int, before: Status, pods: Iterable[Manif
     return fails(counts_of(told), rollout) and any(revision_of(pod) == failed for pod in staying)
 
 
-def _run(live: Mapping[Key, Manifest]) -> dict[str, int]:
-    """The numbers of the revisions that Deployments run, by digest; by the Deployment's name where it does
-    not say that."""
-    found = dict[str, int]()
+def run_by(service: ServiceKey, live: Mapping[Key, Manifest]) -> dict[str, int]:
+    """The numbers of the revisions that the service's Deployments run, by digest; by the Deployment's name
+    where it does not say that. Anybody may make others that look like one of its."""
+    found, own = dict[str, int](), replicas_of(service) | canary_of(service, live)
     for key, each in live.items():
-        number = revision_of(each["spec"]["template"]) if key.kind == DEPLOYMENT else None
-        if number is not None:
+        number = revision_of(each["spec"]["template"]) if key in own else None
+        if number is not None and number <= MOST_REVISIONS:
             found[each["metadata"].get("annotations", {}).get(DIGEST_ANNOTATION, key.name)] = number
     return found
 
@@ -75,7 +83,7 @@ class Releases:
         else:
             inputs = replace(inputs, source_copy=copied.name)
             told = {each.digest: each.revision for each in before.revisions if each.digest}
-            inputs = replace(inputs, revision=numbered(inputs, history, told | _run(live)))
+            inputs = replace(inputs, revision=numbered(inputs, history, told | run_by(key, live)))
             kept = self._kept(key, inputs, history)
         named = {source_of(each) for each in history if key_of(each) in kept} | {inputs.source_copy}
         copies = await self._copies.kept(key, live, named)
