@@ -13,8 +13,9 @@ from lgs_operator.desired.deployment import CONTAINER, canary_deployment, deploy
 from lgs_operator.desired.environment import API_KEYS_DIR, DATA_DIR, SOURCE_DIR
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.references import references
+from lgs_operator.desired.revision import is_canary, revision_of
 from lgs_operator.desired.service_account import service_account
-from lgs_operator.naming import RUNTIME_PORT
+from lgs_operator.naming import REVISION_LABEL, RUNTIME_PORT, TRACK_LABEL
 from lgs_operator.settings import Images
 from lgs_operator.status.diagnosis import Budget, diagnose_pod
 
@@ -147,6 +148,16 @@ def test_a_canary_is_one_by_a_variable_of_the_runtime_alone() -> None:
     assert percent_of(manifest) == 10
     assert {"name": "LGS_CANARY_PERCENT", "value": "10"} in runtime["env"]
     assert [each.get("env") for each in others] == [None, []]
+
+
+def test_no_label_makes_a_replica_one_of_a_canary_or_of_another_revision() -> None:
+    said = {TRACK_LABEL: "canary", REVISION_LABEL: "7", "team": "support"}
+
+    made = deployment(inputs(labels=said))["spec"]["template"]
+
+    assert not is_canary(made)
+    assert revision_of(made) is None
+    assert made["metadata"]["labels"]["team"] == "support"
 
 
 def test_nothing_that_is_not_said_changes_what_the_pods_were_before() -> None:

@@ -36,6 +36,8 @@ RUNTIME_UID = 10001
 CONTAINER = "runtime"
 CANARY = "canary"
 PERCENT_VARIABLE = "LGS_CANARY_PERCENT"
+OF_THE_OPERATOR = frozenset({REVISION_LABEL, TRACK_LABEL})
+"""Labels that say what a replica is, also where it has none of them."""
 # Over the runtime's own drain, so that it ends by itself and hands its work back.
 _GRACE_OVER_DRAIN = 15
 _STARTUP_SECONDS = 300
@@ -156,7 +158,8 @@ def _template(inputs: Inputs, component: Component) -> Manifest:
         annotations[FORGET_ANNOTATION] = forgotten
     if inputs.managed_redis:
         annotations[REDIS_CREDENTIALS_ANNOTATION] = password_digest(inputs.redis_password)
-    marks = pod.labels | labels(inputs.name, component)
+    given = {name: each for name, each in pod.labels.items() if name not in OF_THE_OPERATOR}
+    marks = given | labels(inputs.name, component)
     if inputs.revision is not None:
         marks[REVISION_LABEL] = str(inputs.revision.number)
     return {
