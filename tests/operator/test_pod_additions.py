@@ -318,3 +318,28 @@ def test_a_container_that_ends_again_and_again_is_named() -> None:
 
     assert found is not None
     assert found.message == "container proxy of pod support-1 ended with exit code 1: no config"
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+@pytest.mark.parametrize(
+    ("limit", "words"), [("64Mi", "its limit of 64Mi; raise its resources"), (None, "as its resources")]
+)
+def test_a_container_without_memory_is_told_by_its_own_limit(
+    kind: str, limit: str | None, words: str
+) -> None:
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    own = PROXY | {"resources": {"limits": {"memory": limit}} if limit else {}}
+    runtime = {"name": "runtime", "resources": {"limits": {"memory": "1Gi"}}}
+    pod: dict[str, Any] = {
+        "metadata": {"name": "support-1"},
+        "spec": {"containers": [runtime]},
+        "status": {"initContainerStatuses": [{"name": "proxy", "lastState": ended}]},
+    }
+    pod["spec"].setdefault(kind, []).append(own)
+
+    found = diagnose_pod(pod, Budget())
+
+    assert found is not None
+    assert found.message.startswith("container proxy of pod support-1 ")
+    assert f"{words}.limits.memory" in found.message
+    assert "spec.pod.resources" not in found.message

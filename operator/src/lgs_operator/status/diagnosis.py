@@ -78,7 +78,11 @@ def _diagnose_container(pod: Manifest, container: Mapping[str, Any], budget: Bud
     if not ended or not ended.get("exitCode"):
         return None
     if ended.get("reason") == "OOMKilled":
-        return Diagnosis("OOMKilled", _killed(pod, container.get("name", ""), budget))
+        other = _beside(pod, container)
+        killed = (
+            _killed(pod, container.get("name", ""), budget) if other is None else _killed_beside(pod, other)
+        )
+        return Diagnosis("OOMKilled", killed)
     words = _last_words(ended.get("message") or "") or "it left no message"
     which = f"container {beside} of pod {name}" if (beside := _beside(pod, container)) else f"pod {name}"
     return Diagnosis("CrashLoopBackOff", f"{which} ended with exit code {ended['exitCode']}: {words}")
@@ -109,9 +113,7 @@ def _last_words(message: str) -> str:
 def _killed(pod: Manifest, container: str, budget: Budget) -> str:
     """Whose limit it was: of the manifest, of a LimitRange, of something else, or the node's memory."""
     name, field = pod["metadata"]["name"], f"{budget.field}.limits.memory"
-    containers: list[Manifest] = pod.get("spec", {}).get("containers", [])
-    spec = next((each for each in containers if each.get("name") == container), Manifest())
-    limit = spec.get("resources", {}).get("limits", {}).get("memory")
+    limit = _limit_of(pod, container)
     if limit is None:
         return (
             f"pod {name} was killed when its node had no memory left, as {field} is not set; set it, and "
@@ -123,6 +125,29 @@ def _killed(pod: Manifest, container: str, budget: Budget) -> str:
     if not ((budget.given or {}).get("limits") or {}).get("memory"):
         return f"{head}, which something in the cluster has set, as {field} is not set; set it"
     return f"{head}; raise {field}"
+
+
+def _killed_beside(pod: Manifest, container: str) -> str:
+    """The same of a container that is not the runtime's, whose resources are its own."""
+    who, limit = f"container {container} of pod {pod['metadata']['name']}", _limit_of(pod, container)
+    if limit is None:
+        return (
+            f"{who} was killed when its node had no memory left, as its resources.limits.memory is not set; "
+            "set it, and its resources.requests.memory to what it needs"
+        )
+    head = f"{who} needed more memory than its limit of {limit}"
+    if _is_default_limit(pod, container):
+        return (
+            f"{head}, which is the default of a LimitRange of the namespace; set its resources.limits.memory"
+        )
+    return f"{head}; raise its resources.limits.memory"
+
+
+def _limit_of(pod: Manifest, container: str) -> Any:
+    spec = pod.get("spec", {})
+    containers: list[Manifest] = [*spec.get("containers", []), *(spec.get("initContainers") or [])]
+    own = next((each for each in containers if each.get("name") == container), Manifest())
+    return own.get("resources", {}).get("limits", {}).get("memory")
 
 
 def _is_default_limit(pod: Manifest, container: str) -> bool:
