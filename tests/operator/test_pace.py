@@ -124,6 +124,24 @@ def test_a_clock_that_went_back_holds_up_nobody(asking: Asking) -> None:
     assert not asking.pace.is_glance(KEY, asking.now - 3600)
 
 
+def test_a_clock_that_went_back_keeps_no_pace(asking: Asking) -> None:
+    asking.passes(60, share=1.0)
+    asking.now -= 3600
+
+    asking.passes(300, share=0.05)
+
+    assert asking.pace.stretch == 1
+
+
+def test_a_service_that_went_while_it_was_asked_is_no_error(asking: Asking) -> None:
+    asking.asks(KEY, IDLE)
+    asking.pace.keep(())
+
+    asking.pace.glanced(KEY, asking.now)
+
+    assert asking.pace.is_due(KEY, asking.now)
+
+
 def test_of_a_service_that_is_gone_nothing_is_kept(asking: Asking) -> None:
     asking.passes(60, share=1.0)
     asking.asks(KEY, IDLE)

@@ -58,7 +58,8 @@ class Pace:
 
     def measure(self, processor_seconds: float, now: float) -> None:
         """What the process has used so far. The stretch follows it slowly, and faster upwards."""
-        if self._used is None:
+        if self._used is None or now < self._used[1]:
+            # the first time, or the clock was set back
             self._used = processor_seconds, now
         used, since = self._used
         if now - since < WINDOW_SECONDS:
@@ -84,8 +85,9 @@ class Pace:
         return 0 <= now - asked.whole_at < longest
 
     def glanced(self, key: ServiceKey, now: float) -> None:
-        """One replica was asked, and had no work."""
-        self._asked[key].at = now
+        """One replica was asked, and had no work; meanwhile the service may have gone."""
+        if (asked := self._asked.get(key)) is not None:
+            asked.at = now
 
     def asked(self, key: ServiceKey, now: float, samples: Sequence[ReplicaSample], *, calm: bool) -> None:
         """All of it was asked. `calm`: as it was seen, but for what arrived since the time before."""
