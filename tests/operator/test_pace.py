@@ -124,6 +124,16 @@ def test_a_clock_that_went_back_holds_up_nobody(asking: Asking) -> None:
     assert not asking.pace.is_glance(KEY, asking.now - 3600)
 
 
+def test_a_calm_service_is_asked_at_once_after_a_change_of_its_manifest(asking: Asking) -> None:
+    asking.passes(60, share=1.0)
+    for _ in range(2):
+        asking.pace.asked(KEY, asking.now, (IDLE,), calm=True, generation=1)
+    assert not asking.pace.is_due(KEY, asking.now, 1)
+
+    assert asking.pace.is_due(KEY, asking.now, 2)
+    assert not asking.pace.is_glance(KEY, asking.now), "all replicas"
+
+
 def test_a_clock_that_went_back_keeps_no_pace(asking: Asking) -> None:
     asking.passes(60, share=1.0)
     asking.now -= 3600

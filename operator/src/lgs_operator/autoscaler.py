@@ -121,7 +121,7 @@ class Autoscaler:
                 now = self._now()
                 self._pace.measure(time.process_time(), now)
                 for key in services.keys() - self._busy:
-                    if self._pace.is_due(key, now):
+                    if self._pace.is_due(key, now, services[key].metadata.generation):
                         self._busy.add(key)
                         tasks.create_task(self._guarded(key, services[key]))
                 await asyncio.sleep(self._settings.scale_interval)
@@ -198,7 +198,8 @@ class Autoscaler:
         watched = told.alerts or told.slo or service.spec.budgets
         calm = is_calm(policy, observation, decision, live, is_auto=is_auto) and not api_pods
         calm = calm and not (canary_pods or watched)
-        self._pace.asked(key, self._now(), observation.samples, calm=calm)
+        generation = service.metadata.generation
+        self._pace.asked(key, self._now(), observation.samples, calm=calm, generation=generation)
 
     async def _is_still_calm(
         self, key: ServiceKey, live: int, pods: list[Manifest], api_pods: list[Manifest]

@@ -28,14 +28,15 @@ SOON_SECONDS: Final = 2 * LONGEST_WHOLE_SECONDS
 
 @dataclass
 class _Asked:
-    """Of one service: when it was asked, what came, and by how much it is asked earlier or later than
-    others."""
+    """Of one service: when it was asked, by which generation of its manifest, what came, and by how much it
+    is asked earlier or later than others."""
 
     at: float
     whole_at: float
     spread: float
     arrived: float
     replicas: int
+    generation: int
     is_calm: bool = False
 
 
@@ -71,9 +72,12 @@ class Pace:
         elif ratio < 0.8:
             self.stretch = max(1.0, self.stretch * max(ratio, 0.8))
 
-    def is_due(self, key: ServiceKey, now: float) -> bool:
-        """Whether it is to be asked now."""
+    def is_due(self, key: ServiceKey, now: float, generation: int = 0) -> bool:
+        """Whether it is to be asked now. Another `generation` of its manifest may want more."""
         asked = self._asked.get(key)
+        if asked is not None and asked.generation != generation:
+            del self._asked[key]
+            return True
         return asked is None or not 0 <= now - asked.at < self._seconds(asked)
 
     def is_glance(self, key: ServiceKey, now: float) -> bool:
@@ -89,13 +93,21 @@ class Pace:
         if (asked := self._asked.get(key)) is not None:
             asked.at = now
 
-    def asked(self, key: ServiceKey, now: float, samples: Sequence[ReplicaSample], *, calm: bool) -> None:
+    def asked(
+        self,
+        key: ServiceKey,
+        now: float,
+        samples: Sequence[ReplicaSample],
+        *,
+        calm: bool,
+        generation: int = 0,
+    ) -> None:
         """All of it was asked. `calm`: as it was seen, but for what arrived since the time before."""
         arrived = sum(each.arrived for each in samples)
         before = self._asked.get(key)
         spread = 0.75 + self._chance() / 2 if before is None else before.spread
         same = before is not None and before.arrived == arrived
-        self._asked[key] = _Asked(now, now, spread, arrived, len(samples), calm and same)
+        self._asked[key] = _Asked(now, now, spread, arrived, len(samples), generation, calm and same)
 
     def _seconds(self, asked: _Asked) -> float:
         if self.stretch <= 1:
