@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lgs_operator.scaling.exposition import LONGEST_SERIES, MOST_SERIES, NotOurMetrics, parse
 from lgs_operator.scaling.samples import PRIORITIES, ReplicaSample
+from lgs_operator.scaling.scrape import MOST_BYTES
 from support.drawn_manifests import examples
 
 BUCKETS = (0.005, 0.1, 1.0, 2.5, 60.0)
@@ -173,6 +174,15 @@ def test_no_more_series_are_read_than_a_replica_has() -> None:
     assert parse("\n".join(["lgs_slots 5", *lines]), "pod-1", at=1.0).arrived == MOST_SERIES - 1
     with pytest.raises(NotOurMetrics, match="more than"):
         parse("\n".join(["lgs_slots 5", *lines, "lgs_slots 1"]), "pod-1", at=1.0)
+
+
+@pytest.mark.parametrize("name", ["lgs_circuit_state", "lgs_cache_operations_total", "lgs_budget_left"])
+@pytest.mark.parametrize("word", ["a", 'a="', 'a="\\', "a=", 'a="b",', "} 1"])
+def test_a_line_as_long_as_a_page_holds_nobody_up(name: str, word: str) -> None:
+    """Where each letter of it is looked at anew for each before it, this takes a quarter of an hour."""
+    labels = word * (MOST_BYTES // len(word) - 10)
+
+    assert parse(f"lgs_slots 5\n{name}{{{labels}}} 1\n", "pod-1", at=1.0).slots == 5
 
 
 def test_the_last_bucket_is_without_bound() -> None:

@@ -55,7 +55,8 @@ MOST_SERIES: Final = 2000
 MOST: Final = 1e12
 """Of anything that is counted or measured; sums of such numbers stay numbers."""
 _CIRCUIT: Final = re.compile(rf"{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?")
-_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_LABEL: Final = re.compile(r'(?<!\w)(\w+)="((?:[^"\\]|\\.)*)"')
+"""Looked for where a word begins: one as long as a page would hold up the scaling of all services."""
 LONGEST_NAME: Final = 253
 LONGEST_SERIES: Final = 300
 """Of names with labels that are kept; a replica's own are shorter."""
