@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -215,3 +216,34 @@ async def test_what_never_says_that_it_leads_anywhere_is_given_up(
 
     with pytest.raises(NotForwarded, match="no way to it"):
         await forwards.url(Place("shop", "service/support", 8000))
+
+
+async def test_a_way_is_ended_whose_asker_has_gone_before_it_led_anywhere(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    text = f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    cluster.kubectl.write_text(f"#!{sys.executable}\n{text}")
+    cluster.kubectl.chmod(0o755)
+    _, forwards = await cluster.source()
+    asking = asyncio.create_task(forwards.url(Place("shop", "service/support", 8000)))
+    while not (begun.exists() and begun.read_text()):
+        await asyncio.sleep(0.01)
+
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun.read_text()), 0)
+
+
+async def test_many_who_wait_for_what_fails_are_told_by_one_attempt(cluster: Cluster) -> None:
+    cluster.leads_to({})
+    _, forwards = await cluster.source()
+    place = Place("shop", "service/support", 8000)
+
+    told = await asyncio.gather(*(forwards.url(place) for _ in range(5)), return_exceptions=True)
+
+    assert all("cannot create pods/portforward" in str(each) for each in told)
+    assert len(cluster.asked()) == 1

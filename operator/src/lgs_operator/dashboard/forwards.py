@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 _FORWARDS: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+) ->")
 PATIENCE_SECONDS: Final = 15.0
+PAUSE_SECONDS: Final = 3.0
+"""In which nobody tries again what has just failed: who waited for it is told the same."""
 
 
 class Place(NamedTuple):
@@ -43,6 +46,7 @@ class Forwards:
         self._command = command
         self._begun: dict[Place, _Forward] = {}
         self._locks: dict[Place, asyncio.Lock] = {}
+        self._failed: dict[Place, tuple[float, str]] = {}
 
     @property
     def processes(self) -> tuple[asyncio.subprocess.Process, ...]:
@@ -55,13 +59,19 @@ class Forwards:
             found = self._begun.get(place)
             if found is not None and found.process.returncode is None:
                 return found.url
-            self._begun[place] = await self._begin(place)
+            failed_at, why = self._failed.get(place, (-PAUSE_SECONDS, ""))
+            if why and time.monotonic() - failed_at < PAUSE_SECONDS:
+                raise NotForwarded(why)
+            try:
+                self._begun[place] = await self._begin(place)
+            except NotForwarded as error:
+                self._failed[place] = (time.monotonic(), str(error))
+                raise
             return self._begun[place].url
 
     async def close(self) -> None:
         """Ends all of them."""
-        for forward in self._begun.values():
-            await _ended(forward.process)
+        await asyncio.gather(*(_ended(each) for each in self.processes))
         self._begun.clear()
 
     async def _begin(self, place: Place) -> _Forward:
@@ -81,18 +91,27 @@ class Forwards:
             raise NotForwarded(
                 f"{self._command[0]}: {error.strerror}: it makes the way to the cluster"
             ) from None
-        assert process.stdout is not None
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                line = await process.stdout.readline()
-        except TimeoutError:
+            return await _leading(process, place)
+        except BaseException:
+            # also where who asked has gone meanwhile: nobody else knows of it
             await _ended(process)
-            raise NotForwarded(f"{place.what}: no way to it within {PATIENCE_SECONDS:g} s") from None
-        found = _FORWARDS.match(line)
-        if found is None:
-            raise NotForwarded(await _why(process, place))
-        drains = [asyncio.create_task(_drained(each)) for each in (process.stdout, process.stderr)]
-        return _Forward(process, f"http://127.0.0.1:{int(found[1])}", drains)
+            raise
+
+
+async def _leading(process: asyncio.subprocess.Process, place: Place) -> _Forward:
+    """A process that says where it listens. Raises `NotForwarded`."""
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            line = await process.stdout.readline()
+    except TimeoutError:
+        raise NotForwarded(f"{place.what}: no way to it within {PATIENCE_SECONDS:g} s") from None
+    found = _FORWARDS.match(line)
+    if found is None:
+        raise NotForwarded(await _why(process, place))
+    drains = [asyncio.create_task(_drained(each)) for each in (process.stdout, process.stderr)]
+    return _Forward(process, f"http://127.0.0.1:{int(found[1])}", drains)
 
 
 async def _drained(stream: asyncio.StreamReader | None) -> None:
