@@ -59,7 +59,7 @@ async def _serve(namespace: str | None, operators: str, port: int, *, everywhere
         cluster = await KubeClient.connect()
         stack.push_async_callback(cluster.close)
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
-        forwards = Forwards()
+        forwards = Forwards(_kubectl())
         stack.push_async_callback(forwards.close)
 
         async def pods() -> list[tuple[str, str]]:
@@ -70,20 +70,35 @@ async def _serve(namespace: str | None, operators: str, port: int, *, everywhere
         await _interrupted()
 
 
+def _kubectl() -> tuple[str, ...]:
+    """kubectl, for the cluster of now: a token that is given for it must go to no other, though the
+    kubeconfig's current context becomes another while the page is open. Raises `KubeError`."""
+    from lgs_operator.kube.client import context_name  # noqa: PLC0415
+
+    context = context_name()
+    return ("kubectl",) if context is None else ("kubectl", "--context", context)
+
+
 async def _operators(cluster: KubeClient, namespace: str) -> list[tuple[str, str]]:
-    """The pods of the operator; none where they may not be seen."""
+    """The pods of the operator that can be asked; none where they may not be seen."""
     from lgs_operator.kube.errors import KubeError  # noqa: PLC0415
     from lgs_operator.kube.kinds import POD  # noqa: PLC0415
+    from lgs_operator.kube.pods import is_going  # noqa: PLC0415
 
     try:
         found, _ = await cluster.list(POD, namespace, labels=OPERATORS)
     except KubeError:
         return []
-    return [(namespace, each["metadata"]["name"]) for each in found]
+    # for one that does not run kubectl waits a minute, and all who look at the page with it
+    running = [
+        each for each in found if not is_going(each) and each.get("status", {}).get("phase") == "Running"
+    ]
+    return [(namespace, each["metadata"]["name"]) for each in running]
 
 
 async def _interrupted() -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # that of a terminal which is closed among them: the ways to the cluster have a session of their own
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()

@@ -46,6 +46,15 @@ def in_cluster() -> bool:
     return _IN_CLUSTER.exists()
 
 
+def context_name() -> str | None:
+    """The kubeconfig's current context; None in a pod. Raises `KubeError` without a kubeconfig."""
+    if in_cluster():
+        return None
+    with _of_kubeconfig(None):
+        _, current = kubernetes_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+        return str(current["name"])
+
+
 def context_namespace() -> str:
     """The namespace of the kubeconfig's current context. Raises `KubeError` without a kubeconfig."""
     with _of_kubeconfig(None):
