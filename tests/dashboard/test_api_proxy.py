@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import unquote
 
 import aiohttp
 import pytest
@@ -52,7 +56,11 @@ class Service(Kept):
 async def service() -> AsyncIterator[Service]:
     it = Service()
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", it.answer)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await it.answer(request)
+
+    app.router.add_route("*", "/{path:.*}", answer)
     async with AsyncExitStack() as stack:
         it.base = f"http://127.0.0.1:{await serve_loopback(stack, app, 0)}"
         yield it
@@ -118,6 +126,78 @@ async def test_a_refusal_keeps_its_status_and_words(service: Service, address: s
     assert (status, headers["WWW-Authenticate"], body) == (403, "x", b'{"detail": "no"}')
 
 
+@pytest.mark.parametrize("way", ['Basic realm="your password"', "negotiate", 'Bearer, DIGEST realm="x"'])
+async def test_no_answer_makes_a_browser_ask_its_user_for_a_password(
+    service: Service, address: str, way: str
+) -> None:
+    async def asks(_: web.Request) -> web.Response:
+        return web.json_response({"detail": "who?"}, status=401, headers={"WWW-Authenticate": way})
+
+    service.answer = asks  # type: ignore[method-assign]
+    status, headers, body = await ask("GET", f"{address}threads/a")
+
+    assert (status, body) == (401, b'{"detail": "who?"}')
+    assert "WWW-Authenticate" not in headers
+
+
+async def test_no_answer_grows_here(service: Service, address: str) -> None:
+    async def packed(request: web.Request) -> web.Response:
+        service.asked.append(("", "", dict(request.headers), b""))
+        return web.json_response(body=gzip.compress(b" " * 1_000_000), headers={"Content-Encoding": "gzip"})
+
+    service.answer = packed  # type: ignore[method-assign]
+    status, _, body = await ask("GET", f"{address}threads/a")
+
+    assert status == 502
+    assert len(body) < 1000
+    assert service.asked[0][2]["Accept-Encoding"] == "identity"
+
+
+async def test_an_answer_that_is_too_long_for_a_browser_or_never_comes_ends(
+    service: Service, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await stream.prepare(request)
+        while True:
+            await stream.write(b"1" * 100_000)
+
+    async def silent(_: web.Request) -> web.Response:
+        await asyncio.sleep(600)
+        return web.Response()
+
+    monkeypatch.setattr("lgs_operator.dashboard.api_proxy.MOST_GIVEN", 1_000_000)
+    monkeypatch.setattr("lgs_operator.dashboard.api_proxy.SILENT_SECONDS", 0.2)
+    service.answer = endless  # type: ignore[method-assign]
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await ask("GET", f"{address}threads/a")
+
+    service.answer = silent  # type: ignore[method-assign]
+    status, _, body = await ask("GET", f"{address}threads/a")
+    assert (status, b"does not answer" in body) == (502, True)
+
+
+async def test_an_answer_that_is_cut_is_no_beginning_of_another(service: Service, address: str) -> None:
+    async def cut(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await stream.prepare(request)
+        await stream.write(b"[1, 2")
+        assert request.transport is not None
+        request.transport.close()
+        return stream
+
+    service.answer = cut  # type: ignore[method-assign]
+    host, _, path = address.removeprefix("http://").partition("/")
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    writer.write(f"GET /{path}threads/a HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+
+    answered = await asyncio.wait_for(reader.read(), 60)
+
+    writer.close()
+    assert answered.endswith(b"[1, 2\r\n")
+    assert answered.count(b"HTTP/1.1") == 1
+
+
 async def test_events_are_passed_on(service: Service, address: str) -> None:
     status, headers, body = await ask("GET", f"{address}threads/a/stream")
 
@@ -165,6 +245,8 @@ async def test_a_service_that_is_away_is_told(service: Service, address: str) ->
         "threads/.%2E/metrics",
         "threads/./x",
         "threads//x",
+        "threads/a%2F..%2F..%2Fmetrics",
+        "threads/a%5c..%5Cmetrics",
         "threads/a\\b",
         "/threads",
         "threads?x",
@@ -185,5 +267,5 @@ def test_whatever_is_asked_stays_below_what_is_served(path: str) -> None:
 
     if found is not None:
         assert found.startswith("/threads/")
-        assert ".." not in found.split("/")
+        assert ".." not in re.split(r"[/\\]", unquote(found))
         assert not set("?#\\") & set(found)

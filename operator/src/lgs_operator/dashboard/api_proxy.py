@@ -8,8 +8,8 @@ events. So the page can do what the token can, and what an application answers i
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import Final
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
@@ -24,18 +24,25 @@ SERVED: Final = re.compile(r"(?:assistants|threads|runs|users)(?:/[A-Za-z0-9._~%
 """Of the API what concerns sessions; paths as they are written in the request."""
 SENT: Final = ("Accept", "Authorization", "Content-Type", "Last-Event-ID", "X-Api-Key")
 GIVEN: Final = ("Retry-After", "X-Pagination-Total", "X-Pagination-Next", "WWW-Authenticate")
-KINDS: Final = ("application/json", "application/problem+json", "text/event-stream")
+EVENTS: Final = "text/event-stream"
+KINDS: Final = ("application/json", "application/problem+json", EVENTS)
 MOST_BYTES: Final = 8 * 2**20
+MOST_GIVEN: Final = 64 * 2**20
+"""Of an answer that is no stream: a browser must hold all of it."""
+ASKS_BY_ITSELF: Final = re.compile(r"(?<![\w-])(?:basic|digest|ntlm|negotiate)(?![\w-])", re.IGNORECASE)
+"""Ways of signing in for which a browser has a window of its own: what is typed there goes to each service,
+since all are asked by one origin."""
 _CONNECT_SECONDS: Final = 10.0
+SILENT_SECONDS: Final = 60.0
+"""After which an answer that is no stream is given up: a browser has few connections for all of the page."""
 
 
 def add_api(app: web.Application, source: Source) -> None:
     """Passes on what is below `/runtime/NAMESPACE/NAME/`."""
 
     async def opened(_: web.Application) -> None:
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         app[_SESSION] = aiohttp.ClientSession(
-            timeout=patience, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
 
     async def closed(_: web.Application) -> None:
@@ -57,7 +64,9 @@ def path_of(raw: str) -> str | None:
     """The path at the service, of one that was asked for here; None for what is not served. Pure."""
     path = raw.split("/", 4)[-1]
     segments = path.split("/")
-    if not SERVED.fullmatch(path) or any(each in (".", "..") or "%2e" in each.lower() for each in segments):
+    # Who is asked decodes it, and a slash that was written as %2F may count as one there.
+    steps = [step for each in segments for step in re.split(r"[/\\]", unquote(each))]
+    if not SERVED.fullmatch(path) or "%2e" in path.lower() or any(each in (".", "..") for each in steps):
         return None
     return f"/{path}"
 
@@ -76,11 +85,15 @@ async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
     sent = {name: request.headers[name] for name in SENT if name in request.headers}
     # A service that takes requests of this machine for its developer's own is told that this is none.
     sent["Via"] = "1.1 lgs-dashboard"
+    # What is small on its way and huge here takes the memory of all.
+    sent["Accept-Encoding"] = "identity"
+    silent = None if EVENTS in sent.get("Accept", "") else SILENT_SECONDS
+    patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silent)
     body = await request.read() if request.body_exists else None
     url = URL(f"{base}{path}{query}", encoded=True)
     try:
         async with request.app[_SESSION].request(
-            request.method, url, headers=sent, data=body, allow_redirects=False
+            request.method, url, headers=sent, data=body, allow_redirects=False, timeout=patience
         ) as answer:
             return await _given(request, answer)
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -88,15 +101,36 @@ async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
 
 
 async def _given(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPBadGateway(text="the service answers in a coding that it was not asked for\n")
     kind = answer.content_type if answer.content_type in KINDS else "application/octet-stream"
-    given = {name: answer.headers[name] for name in GIVEN if name in answer.headers}
     stream = web.StreamResponse(
-        status=answer.status if answer.status < 300 or answer.status >= 400 else 502,
-        headers={**headers(OF_DATA), **given, "Content-Type": kind},
+        status=answer.status if 200 <= answer.status < 300 or 400 <= answer.status < 600 else 502,
+        headers={**headers(OF_DATA), **_passed(answer), "Content-Type": kind},
     )
     await stream.prepare(request)
-    with suppress(ConnectionResetError):
+    try:
+        length = 0
         async for part in answer.content.iter_any():
+            length += len(part)
+            if length > MOST_GIVEN and kind != EVENTS:
+                return _cut(request, stream)
             await stream.write(part)
         await stream.write_eof()
+    except (aiohttp.ClientError, ConnectionResetError, TimeoutError):
+        return _cut(request, stream)
+    return stream
+
+
+def _passed(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    found = {name: answer.headers[name] for name in GIVEN if name in answer.headers}
+    if ASKS_BY_ITSELF.search(found.get("WWW-Authenticate", "")):
+        del found["WWW-Authenticate"]
+    return found
+
+
+def _cut(request: web.Request, stream: web.StreamResponse) -> web.StreamResponse:
+    """An answer that has begun is seen to be cut: another one would be read as more of it."""
+    if request.transport is not None:
+        request.transport.close()
     return stream

@@ -38,6 +38,8 @@ export class Api {
     try {
       answer = await fetch(this.base + path, {
         method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: more.signal, redirect: "error",
+        // Nothing that the browser knows of its user goes along, and no answer makes it ask for a password.
+        credentials: "omit",
       });
     } catch (error) {
       if (error.name === "AbortError") throw error;
