@@ -289,3 +289,47 @@ def test_of_many_services_as_many_are_kept_as_there_is_room_for_and_one_that_is_
     assert [(each["namespace"], each["name"]) for each in histories.all()] == [("ns", "s2")]
     assert histories.of("ns", "s1") is None
     assert histories.begin("ns", "new", "uid") is not None
+
+
+def test_the_slots_in_use_are_read_alone_as_they_are_with_all_others() -> None:
+    archive = Archive({"other": "mean", "inUse": "mean"})
+    for second in (0, 5, 20, 60, 301):
+        archive.add(START + second, {"other": 1.0, "inUse": None if second == 20 else float(second)})
+
+    for seconds in (5.0, 300.0, 7200.0):
+        points = archive.points(START + 301, seconds)
+        assert archive.line("inUse", START + 301, seconds) == list(points.values["inUse"])
+
+
+def test_a_namespace_with_very_many_services_leaves_the_others_theirs() -> None:
+    histories = Histories(lambda: START)
+    many = [("many", f"s{number}") for number in range(MOST_SERVICES + 100)]
+    few = [("few", f"s{number}") for number in range(20)]
+    for key in many:
+        histories.begin(*key, "uid")
+    first = histories.of(*many[0])
+
+    for _ in range(3):  # round by round, as the scaling law asks for them
+        begun = [histories.begin(*key, "uid") for key in (*many, *few)]
+
+    assert len(histories.all()) == MOST_SERVICES
+    assert None not in begun[-len(few) :]
+    assert histories.of(*many[0]) is first, "those that are known longest stay"
+    kept = [histories.of(*key) for key in (*many, *few)]
+    assert [histories.begin(*key, "uid") for key in (*many, *few)] == kept, "nobody's comes and goes"
+    histories.keep([*many, *few[:5]])
+    assert len([each for each in many if histories.begin(*each, "uid")]) == MOST_SERVICES - 5
+
+
+def test_namespaces_that_have_the_same_take_nothing_from_each_other() -> None:
+    histories = Histories(lambda: START)
+    wanted = [(f"ns{number % 7}", f"s{number}") for number in range(MOST_SERVICES + 50)]
+
+    for key in wanted:
+        histories.begin(*key, "uid")
+    kept = {key for key in wanted if histories.of(*key)}
+    for key in reversed(wanted):
+        histories.begin(*key, "uid")
+
+    assert {key for key in wanted if histories.of(*key)} == kept
+    assert len(kept) == MOST_SERVICES

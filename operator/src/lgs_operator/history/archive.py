@@ -72,19 +72,30 @@ class Archive:
     def points(self, now: float, seconds: float, since: float | None = None) -> Points:
         """The last `seconds`, in the finest resolution that reaches so far back; of buckets that end after
         `since`. Nothing that lies in the future by this clock."""
-        ring = next((each for each in self._rings if each.resolution.span >= seconds), self._rings[-1])
+        ring, buckets = self._stretch(now, seconds, since)
         step = ring.resolution.seconds
-        newest = int(now // step)
-        first = newest - min(ring.resolution.buckets, max(1, int(seconds // step))) + 1
-        if since is not None:
-            first = max(first, int(min(since, now) // step))
-        rows = [row for bucket in range(first, newest + 1) if (row := ring.row(bucket)) is not None]
+        rows = [row for bucket in buckets if (row := ring.row(bucket)) is not None]
         columns = zip(*(values for _, values in rows), strict=True) if rows else ((),) * len(self._names)
         return Points(
             step,
             tuple(float(bucket * step) for bucket, _ in rows),
             dict(zip(self._names, columns, strict=True)),
         )
+
+    def line(self, name: str, now: float, seconds: float) -> list[float | None]:
+        """The values of one series, as `points` has them."""
+        ring, buckets = self._stretch(now, seconds, None)
+        column = self._names.index(name)
+        return [ring.value(bucket, column) for bucket in buckets if ring.has(bucket)]
+
+    def _stretch(self, now: float, seconds: float, since: float | None) -> tuple[_Ring, range]:
+        ring = next((each for each in self._rings if each.resolution.span >= seconds), self._rings[-1])
+        step = ring.resolution.seconds
+        newest = int(now // step)
+        first = newest - min(ring.resolution.buckets, max(1, int(seconds // step))) + 1
+        if since is not None:
+            first = max(first, int(min(since, now) // step))
+        return ring, range(first, newest + 1)
 
 
 class _Ring:
@@ -130,11 +141,20 @@ class _Ring:
         self._means[column] += (value - self._means[column]) / self._counts[column]
         return self._means[column]
 
+    def has(self, bucket: int) -> bool:
+        """Whether something is kept of a bucket."""
+        return self._of[bucket % self.resolution.buckets] == bucket
+
+    def value(self, bucket: int, column: int) -> float | None:
+        """One number of what is kept."""
+        kept = self._values[bucket % self.resolution.buckets * len(self._folds) + column]
+        return kept if kept == kept else None  # noqa: PLR0124
+
     def row(self, bucket: int) -> tuple[int, tuple[float | None, ...]] | None:
         """What is kept of a bucket; None where it has been overwritten, or never was."""
-        slot, wide = bucket % self.resolution.buckets, len(self._folds)
-        if self._of[slot] != bucket:
+        if not self.has(bucket):
             return None
+        slot, wide = bucket % self.resolution.buckets, len(self._folds)
         kept = self._values[slot * wide : (slot + 1) * wide]
         return bucket, tuple(None if value != value else value for value in kept)  # noqa: PLR0124
 

@@ -6,6 +6,7 @@ A service takes some 70 KB for its numbers, and at most 0.2 MB for the words of 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final, NamedTuple
@@ -76,7 +77,7 @@ class ServiceHistory:
     def summary(self) -> dict[str, Any]:
         """The last measurement, the slots in use before it, and what was decided last."""
         last = self.log.last
-        spark = self._archive.points(self._measured_at or 0.0, SPARK_SECONDS).values["inUse"]
+        spark = self._archive.line("inUse", self._measured_at or 0.0, SPARK_SECONDS)
         return {
             "at": self._measured_at,
             "spark": [_short(each) for each in spark],
@@ -104,6 +105,7 @@ class Histories:
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self._kept: dict[Name, tuple[str, ServiceHistory]] = {}
+        self._of_namespace: Counter[str] = Counter()
 
     def of(self, namespace: str, name: str) -> ServiceHistory | None:
         """That of one; None where it has none."""
@@ -111,13 +113,16 @@ class Histories:
         return None if found is None else found[1]
 
     def begin(self, namespace: str, name: str, uid: str) -> ServiceHistory | None:
-        """That of this very service, which begins where it had none; None where there are too many."""
+        """That of this very service, which begins where it had none; None where there are too many. Then one
+        of a namespace that has fewer takes the place of the last of the one that has most."""
         key = Name(namespace, name)
         before = self._kept.get(key)
         if before is not None and before[0] == uid:
             return before[1]
-        if before is None and len(self._kept) >= MOST_SERVICES:
-            return None
+        if before is None:
+            if len(self._kept) >= MOST_SERVICES and not self._has_made_room(namespace):
+                return None
+            self._of_namespace[namespace] += 1
         self._kept[key] = (uid, ServiceHistory())
         return self._kept[key][1]
 
@@ -125,7 +130,20 @@ class Histories:
         """Forgets all others."""
         wanted: Collection[Name] = {Name(*each) for each in services}
         for gone in self._kept.keys() - wanted:
-            del self._kept[gone]
+            self._forget(gone)
+
+    def _has_made_room(self, namespace: str) -> bool:
+        (largest, most), *_ = self._of_namespace.most_common(1)
+        if most <= self._of_namespace[namespace] + 1:
+            return False
+        self._forget(next(key for key in reversed(self._kept) if key.namespace == largest))
+        return True
+
+    def _forget(self, key: Name) -> None:
+        del self._kept[key]
+        self._of_namespace[key.namespace] -= 1
+        if not self._of_namespace[key.namespace]:
+            del self._of_namespace[key.namespace]
 
     def all(self) -> list[dict[str, Any]]:
         """Each by its name, with what is known of it now."""
