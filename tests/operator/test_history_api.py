@@ -15,6 +15,7 @@ from lgs_operator.dashboard.protection import refusal
 from lgs_operator.dashboard.server import history_app, page_app, serve_loopback
 from lgs_operator.dashboard.sources import Kept
 from lgs_operator.history.service import Histories
+from lgs_operator.main import _serve_history
 from lgs_operator.scaling import Decision, Memory, Observation, ReplicaSample
 
 NOW = 1_800_000_000.0
@@ -176,3 +177,14 @@ def test_its_own_names_are_let_in_with_their_own_origin(host: str) -> None:
     assert refusal(host, f"http://{host}", "same-origin", is_page=False) is None
     assert refusal(host, None, None, is_page=False) is None
     assert refusal(host, "http://127.0.0.1:9", "same-origin", is_page=False) is not None
+
+
+async def test_an_operator_whose_port_of_the_history_is_taken_works_without(
+    client: aiohttp.ClientSession, histories: Histories
+) -> None:
+    async with AsyncExitStack() as stack:
+        port = await serve_loopback(stack, page_app(Kept(histories)), 0)
+        async with AsyncExitStack() as another:
+            await _serve_history(another, Histories(lambda: NOW), port)
+        async with client.get(f"http://127.0.0.1:{port}/api/services") as answer:
+            assert len((await answer.json())["services"]) == 1

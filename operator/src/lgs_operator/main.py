@@ -140,7 +140,7 @@ async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None
         leader = LeaderElector(cluster, settings)
         await _serve(stack, settings, class_status)
         histories = Histories(time.time)
-        await serve_loopback(stack, history_app(Kept(histories)), settings.history_port)
+        await _serve_history(stack, histories, settings.history_port)
         if not await _first(leader.acquire(), stop):
             return
         stack.push_async_callback(leader.release)
@@ -236,6 +236,15 @@ async def _serve(stack: AsyncExitStack, settings: Settings, class_status: _Class
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, "0.0.0.0", settings.port).start()
+
+
+async def _serve_history(stack: AsyncExitStack, histories: Histories, port: int) -> None:
+    """Where another program has the port, as on a node's own network, nobody sees the history, and the
+    operator does its work all the same."""
+    try:
+        await serve_loopback(stack, history_app(Kept(histories)), port)
+    except OSError as error:
+        log.warning("history.not_served", port=port, error=str(error))
 
 
 async def _first(work: object, stop: asyncio.Event) -> bool:
