@@ -18,7 +18,7 @@ from aiohttp import web
 from lgs_operator.dashboard.cluster import ClusterSource, one_point
 from lgs_operator.dashboard.forwards import Forwards, NotForwarded, Place
 from lgs_operator.dashboard.server import history_app, page_app, serve_loopback
-from lgs_operator.dashboard.sources import Kept
+from lgs_operator.dashboard.sources import Kept, Unread
 from lgs_operator.history.service import Histories
 from lgs_operator.scaling import Decision, Memory, Observation
 
@@ -55,6 +55,7 @@ class Cluster:
                 },
             }
         ]
+        self.why, self.reads = "", 0
         self.pods: list[tuple[str, str]] = [("lgs-system", "operator-standby"), ("lgs-system", "operator-0")]
 
     def leads_to(self, ports: dict[str, int], *, lives: float = 600, chatter: int = 0) -> None:
@@ -66,6 +67,9 @@ class Cluster:
 
     async def source(self) -> tuple[ClusterSource, Forwards]:
         async def services() -> Sequence[dict[str, Any]]:
+            self.reads += 1
+            if self.why:
+                raise Unread(self.why)
             return self.services
 
         async def pods() -> Sequence[tuple[str, str]]:
@@ -247,3 +251,30 @@ async def test_many_who_wait_for_what_fails_are_told_by_one_attempt(cluster: Clu
 
     assert all("cannot create pods/portforward" in str(each) for each in told)
     assert len(cluster.asked()) == 1
+
+
+async def test_while_the_services_can_not_be_read_the_last_that_were_are_shown_and_why(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.leads_to({})
+    monkeypatch.setattr("lgs_operator.dashboard.cluster._SERVICES_SECONDS", 0.0)
+    source, _ = await cluster.source()
+    before = await source.services()
+    cluster.why = "Unauthorized"
+
+    known = await source.services()
+
+    assert known["services"] == before["services"]
+    assert known["trouble"] == "the services can't be read, these were there last: Unauthorized"
+    assert await source.history("shop", "support", 900.0, None) is not None
+    cluster.why = ""
+    assert "Unauthorized" not in (await source.services())["trouble"]
+
+
+async def test_many_who_look_at_once_are_one_who_reads(cluster: Cluster) -> None:
+    cluster.pods = []
+    source, _ = await cluster.source()
+
+    await asyncio.gather(*(source.services() for _ in range(20)))
+
+    assert cluster.reads == 1

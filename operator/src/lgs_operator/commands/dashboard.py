@@ -15,6 +15,7 @@ from lgs_operator.commands.on_cluster import services_in
 
 if TYPE_CHECKING:
     from lgs_operator.kube.client import KubeClient
+    from lgs_operator.kube.kinds import Manifest
 
 OPERATORS: Final = "app.kubernetes.io/name=lgs-operator"
 """The label that the chart gives its pods."""
@@ -51,7 +52,9 @@ async def _serve(namespace: str | None, operators: str, port: int, *, everywhere
     from lgs_operator.dashboard.cluster import ClusterSource  # noqa: PLC0415
     from lgs_operator.dashboard.forwards import Forwards  # noqa: PLC0415
     from lgs_operator.dashboard.server import page_app, serve_loopback  # noqa: PLC0415
+    from lgs_operator.dashboard.sources import Unread  # noqa: PLC0415
     from lgs_operator.kube.client import KubeClient  # noqa: PLC0415
+    from lgs_operator.kube.errors import KubeError  # noqa: PLC0415
 
     async with AsyncExitStack() as stack:
         read = await stack.enter_async_context(services_in(namespace, everywhere=everywhere))
@@ -62,10 +65,16 @@ async def _serve(namespace: str | None, operators: str, port: int, *, everywhere
         forwards = Forwards(_kubectl())
         stack.push_async_callback(forwards.close)
 
+        async def services() -> list[Manifest]:
+            try:
+                return await read()
+            except KubeError as error:
+                raise Unread(str(error)) from None
+
         async def pods() -> list[tuple[str, str]]:
             return await _operators(cluster, operators)
 
-        found = await serve_loopback(stack, page_app(ClusterSource(read, pods, forwards, session)), port)
+        found = await serve_loopback(stack, page_app(ClusterSource(services, pods, forwards, session)), port)
         say(f"the page: http://127.0.0.1:{found}/", "Ctrl-C ends it")
         await _interrupted()
 

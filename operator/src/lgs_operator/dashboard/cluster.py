@@ -5,15 +5,17 @@ Where the operator's history can't be had, what the status says is shown, one po
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import inf
 from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
 
 from lgs_crds.status import status_before
 from lgs_operator.dashboard.forwards import Forwards, NotForwarded, Place
-from lgs_operator.dashboard.sources import Json
+from lgs_operator.dashboard.sources import Json, Unread
 from lgs_operator.naming import RUNTIME_PORT
 
 HISTORY_PORT: Final = 8081
@@ -22,25 +24,35 @@ _PATIENCE: Final = aiohttp.ClientTimeout(total=10)
 _STEP: Final = 5
 _SERVICES_SECONDS: Final = 1.0
 _OPERATORS_SECONDS: Final = 10.0
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
-class _Kept(Generic[Found]):
-    """What was read last, read again when it is older than so many seconds: a page asks often."""
+class _Kept(Generic[Item]):
+    """What was read last, read again when it is older than so many seconds, by one for all who wait: a page
+    asks often. `trouble` says why it can't be read now; then it is as it was."""
 
-    def __init__(self, read: Callable[[], Awaitable[Found]], seconds: float) -> None:
+    def __init__(self, read: Callable[[], Awaitable[Sequence[Item]]], seconds: float) -> None:
         self._read = read
         self._seconds = seconds
-        self._found: tuple[float, Found] | None = None
+        self._found: Sequence[Item] = ()
+        self._read_at = -inf
+        self._lock = asyncio.Lock()
+        self.trouble = ""
 
-    async def __call__(self) -> Found:
-        if self._found is None or time.monotonic() - self._found[0] >= self._seconds:
-            self._found = (time.monotonic(), await self._read())
-        return self._found[1]
+    async def __call__(self) -> Sequence[Item]:
+        async with self._lock:
+            if time.monotonic() - self._read_at >= self._seconds:
+                try:
+                    self._found, self.trouble = await self._read(), ""
+                except Unread as error:
+                    self.trouble = f"the services can't be read, these were there last: {error}"
+                self._read_at = time.monotonic()
+            return self._found
 
 
 class ClusterSource:
-    """`services_of` reads the services, `operators_of` the namespace and name of each pod of an operator."""
+    """`services_of` reads the services (raises `Unread`), `operators_of` the namespace and name of each pod
+    of an operator."""
 
     def __init__(
         self,
@@ -58,6 +70,7 @@ class ClusterSource:
         """See `Source`."""
         found = await self._services_of()
         known, trouble = await self._known()
+        trouble = self._services_of.trouble or trouble
         services = []
         for each in found:
             meta = each["metadata"]

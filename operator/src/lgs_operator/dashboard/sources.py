@@ -9,6 +9,10 @@ from lgs_operator.history.service import Histories
 Json = dict[str, Any]
 
 
+class Unread(Exception):
+    """What is shown can't be read now; says why."""
+
+
 class Source(Protocol):
     """What is shown."""
 
