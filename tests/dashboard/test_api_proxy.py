@@ -130,7 +130,7 @@ async def test_a_refusal_keeps_its_status_and_words(service: Service, address: s
 async def test_no_answer_makes_a_browser_ask_its_user_for_a_password(
     service: Service, address: str, way: str
 ) -> None:
-    async def asks(_: web.Request) -> web.Response:
+    async def asks(_: web.Request) -> web.StreamResponse:
         return web.json_response({"detail": "who?"}, status=401, headers={"WWW-Authenticate": way})
 
     service.answer = asks  # type: ignore[method-assign]
@@ -141,7 +141,7 @@ async def test_no_answer_makes_a_browser_ask_its_user_for_a_password(
 
 
 async def test_no_answer_grows_here(service: Service, address: str) -> None:
-    async def packed(request: web.Request) -> web.Response:
+    async def packed(request: web.Request) -> web.StreamResponse:
         service.asked.append(("", "", dict(request.headers), b""))
         return web.json_response(body=gzip.compress(b" " * 1_000_000), headers={"Content-Encoding": "gzip"})
 
@@ -162,7 +162,7 @@ async def test_an_answer_that_is_too_long_for_a_browser_or_never_comes_ends(
         while True:
             await stream.write(b"1" * 100_000)
 
-    async def silent(_: web.Request) -> web.Response:
+    async def silent(_: web.Request) -> web.StreamResponse:
         await asyncio.sleep(600)
         return web.Response()
 

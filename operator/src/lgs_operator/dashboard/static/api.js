@@ -1,6 +1,7 @@
 // The API of a service, asked with the token that the person gave: the page can do what the token can.
 
 const KEPT = "token";
+const MOST_EVENT = 8 * 2 ** 20;
 
 export class Refused extends Error {
   constructor(status, words) {
@@ -68,6 +69,7 @@ export class Api {
       rest += value;
       const blocks = rest.split(/\r?\n\r?\n/);
       rest = blocks.pop();
+      if (rest.length > MOST_EVENT) throw new Refused(0, "an event is too long to be shown");
       for (const block of blocks) {
         const data = block.split(/\r?\n/).filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
         if (data) yield JSON.parse(data);

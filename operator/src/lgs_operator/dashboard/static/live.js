@@ -3,22 +3,37 @@
 const shown = () => document.getElementById("live");
 
 export function follow(url, got) {
-  const source = new EventSource(url);
-  say("connecting…", "wait");
-  source.onmessage = (event) => {
-    say("live", "on");
-    got(JSON.parse(event.data));
-  };
-  source.onerror = () => {
-    if (source.readyState === EventSource.CLOSED) {
-      // Refused, or gone for good: tried again, more slowly.
-      say("not connected: it is tried again", "off");
-      timer = setTimeout(() => { stop(); stop = follow(url, got); }, 3000);
-    } else say("not connected: what you see is the last that was known", "off");
-  };
+  let source;
   let timer;
-  let stop = () => { clearTimeout(timer); source.close(); };
-  return () => { stop(); say("", ""); };
+  const stop = () => {
+    clearTimeout(timer);
+    source?.close();
+  };
+  const begin = () => {
+    stop();
+    source = new EventSource(url);
+    say("connecting…", "wait");
+    source.onmessage = (event) => {
+      say("live", "on");
+      got(JSON.parse(event.data));
+    };
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) {
+        // Refused, or gone for good: tried again, more slowly.
+        say("not connected: it is tried again", "off");
+        timer = setTimeout(begin, 3000);
+      } else say("not connected: what you see is the last that was known", "off");
+    };
+  };
+  // A browser has six connections to one host for all of its tabs: one that nobody looks at keeps none.
+  const seen = () => (document.hidden ? stop() : begin());
+  document.addEventListener("visibilitychange", seen);
+  seen();
+  return () => {
+    document.removeEventListener("visibilitychange", seen);
+    stop();
+    say("", "");
+  };
 }
 
 function say(words, state) {

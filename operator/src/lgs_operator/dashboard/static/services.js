@@ -9,6 +9,7 @@ export function services(main) {
   const find = h("input", { type: "search", placeholder: "Find a service", "aria-label": "Find a service" });
   const finder = h("div", { class: "bar", hidden: true }, find);
   main.append(h("h1", {}, "Services"), trouble, finder, list);
+  const none = h("li", { class: "empty" });
   let known = [];
   const cards = new Map();
   const show = () => {
@@ -21,10 +22,10 @@ export function services(main) {
       cards.get(key).update(each);
       return cards.get(key).element;
     });
+    say(none, known.length ? "None is called so." : "No service is known yet.");
+    if (!shown.length) shown.push(none);
     // An element that stays keeps its focus.
-    if (shown.length !== list.children.length || shown.some((each, at) => list.children[at] !== each)) {
-      fill(list, shown.length ? shown : h("li", { class: "empty" }, known.length ? "None is called so." : "No service is known yet."));
-    }
+    if (shown.length !== list.children.length || shown.some((each, at) => list.children[at] !== each)) fill(list, shown);
   };
   find.addEventListener("input", show);
   return follow("/api/events", (data) => {

@@ -138,18 +138,24 @@ class Session {
     }
   }
 
-  // Each event as it comes; where the stream ends, or is cut, it is opened again from there.
+  // Each event as it comes, while somebody looks; where the stream ends, or is cut, it is opened again from there.
   async follow() {
     const { signal } = this.closed;
     let since;
     while (!signal.aborted) {
+      const seen = new AbortController();
+      const look = () => document.hidden && seen.abort();
+      document.addEventListener("visibilitychange", look);
+      look();
       try {
-        for await (const event of this.api.events(`${this.path}/stream/events`, { channels: CHANNELS, ...(since === undefined ? {} : { since }) }, signal)) {
+        for await (const event of this.api.events(`${this.path}/stream/events`, { channels: CHANNELS, ...(since === undefined ? {} : { since }) }, AbortSignal.any([signal, seen.signal]))) {
           since = event.seq ?? since;
           this.note(event);
         }
       } catch (error) {
-        if (error.name === "AbortError" || error.status === 401 || error.status === 403 || error.status === 404) return;
+        if (signal.aborted || error.status === 401 || error.status === 403 || error.status === 404) return;
+      } finally {
+        document.removeEventListener("visibilitychange", look);
       }
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }

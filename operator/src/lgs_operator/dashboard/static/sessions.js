@@ -10,7 +10,7 @@ const STATUSES = ["", "idle", "busy", "interrupted", "error"];
 export function sessions(main, namespace, name) {
   const api = new Api(namespace, name);
   let offset = 0;
-  let asked = 0;
+  let asked = new AbortController();
   const find = h("input", { type: "search", placeholder: "id, graph, or field=value", "aria-label": "Find sessions by id, by graph, or by field=value of their metadata" });
   const status = h("select", { "aria-label": "Status" }, STATUSES.map((each) => h("option", { value: each }, each || "any status")));
   const sort = h("select", { "aria-label": "Order" },
@@ -38,15 +38,18 @@ export function sessions(main, namespace, name) {
   }
 
   async function load() {
-    const mine = (asked += 1);
+    // What nobody waits for any more keeps none of the browser's few connections.
+    asked.abort();
+    asked = new AbortController();
+    const { signal } = asked;
     const [sort_by, sort_order] = sort.value.split(" ");
     const wanted = query(find.value, status.value);
     try {
       const [count, found] = await Promise.all([
-        wanted.ids ? null : api.post("threads/count", wanted),
-        api.post("threads/search", { ...wanted, limit: PAGE, offset, sort_by, sort_order, select: ["thread_id", "status", "metadata", "created_at", "updated_at"] }),
+        wanted.ids ? null : api.post("threads/count", wanted, { signal }),
+        api.post("threads/search", { ...wanted, limit: PAGE, offset, sort_by, sort_order, select: ["thread_id", "status", "metadata", "created_at", "updated_at"] }, { signal }),
       ]);
-      if (mine !== asked) return;
+      if (signal.aborted) return;
       trouble(problem, form, null);
       const total = count ?? found.length;
       fill(body, found.length ? found.map((each) => row(namespace, name, each)) : h("tr", {}, h("td", { colspan: 5, class: "muted" }, "No session is like that.")));
@@ -54,11 +57,11 @@ export function sessions(main, namespace, name) {
       before.disabled = offset === 0;
       next.disabled = offset + found.length >= total;
     } catch (error) {
-      if (mine === asked) trouble(problem, form, error);
+      if (!signal.aborted) trouble(problem, form, error);
     }
   }
   load();
-  return () => { asked += 1; clearTimeout(timer); };
+  return () => { asked.abort(); clearTimeout(timer); };
 }
 
 const ID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
@@ -97,6 +100,6 @@ const LOOKS = {
 };
 
 export function statusPill(status) {
-  const [look, icon] = LOOKS[status] ?? ["unknown", "·"];
+  const [look, icon] = Object.hasOwn(LOOKS, status) ? LOOKS[status] : ["unknown", "·"];
   return h("span", { class: `pill ${look}` }, h("span", { "aria-hidden": "true" }, icon), String(status));
 }
