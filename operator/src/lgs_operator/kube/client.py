@@ -51,14 +51,18 @@ def context_name() -> str | None:
     if in_cluster():
         return None
     with _of_kubeconfig(None):
-        _, current = kubernetes_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+        _, current = kubernetes_config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
+            os.environ.get("KUBECONFIG") or None
+        )
         return str(current["name"])
 
 
 def context_namespace() -> str:
     """The namespace of the kubeconfig's current context. Raises `KubeError` without a kubeconfig."""
     with _of_kubeconfig(None):
-        _, current = kubernetes_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+        _, current = kubernetes_config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
+            os.environ.get("KUBECONFIG") or None
+        )
         return str(current["context"].get("namespace") or "default")
 
 
