@@ -91,12 +91,12 @@ def test_an_alert_fires_and_is_over_and_a_run_whose_replica_is_lost_has_one_whol
     else:
         pytest.fail("no run was met by the loss of its replica")
 
-    whole = [trace for trace in moved if is_whole(trace)]
+    whole = [trace for trace in moved if not faults(trace)]
     report.add("runs while an alert fired", summary["acknowledged"], "runs")
     report.add("lost", summary["lost"], "runs", "0")
     report.add("runs that moved to another replica", len(moved), "runs", "> 0")
     report.add("traces of them that are whole", len(whole), "", "> 0")
-    assert whole
+    assert whole, [faults(trace) for trace in moved]
 
 
 def play(story: Story, tools: Monitoring, steps: int) -> dict[str, Any]:
@@ -130,8 +130,10 @@ def is_moved(trace: list[Span]) -> bool:
     return {of_attempt(each) for each in trace} >= {"lost", "success"}
 
 
-def is_whole(trace: list[Span]) -> bool:
-    """Whether it has one beginning and no part that hangs in the air, and both replicas told of its steps."""
-    roots = [each for each in trace if not each.parent_id]
-    by = {each.resource["service.instance.id"] for each in trace if each.name == "think"}
-    return len(roots) == 1 and orphans(trace) == [] and len(by) == 2
+def faults(trace: list[Span]) -> list[str]:
+    """What keeps it from being whole: one beginning, no part that hangs in the air, steps of two replicas."""
+    roots = [each.name for each in trace if not each.parent_id]
+    by = sorted({each.resource["service.instance.id"] for each in trace if each.name == "think"})
+    found = [] if len(roots) == 1 else [f"beginnings: {roots}"]
+    found += [f"hangs in the air: {each}" for each in orphans(trace)]
+    return found if len(by) == 2 else [*found, f"steps of {by}"]
