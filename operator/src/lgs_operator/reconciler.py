@@ -194,10 +194,9 @@ class Reconciler:
     ) -> tuple[Plan, Diagnosis | None]:
         """What to write, and what new pods wait for; until that is there they are not made."""
         service, wanted = inputs.service, everything(inputs)
-        first, uid = first_replicas(service), service.metadata.uid or ""
         if canary is not None:
-            whole = live.get(Key(DEPLOYMENT, *key), {"spec": {"replicas": first}})
-            wanted += canary.objects(int(whole["spec"].get("replicas", 1)))
+            wanted += canary.objects(int(live[Key(DEPLOYMENT, *key)]["spec"].get("replicas", 1)))
+        first, uid = first_replicas(service), service.metadata.uid or ""
         admitted = self._writer.admitted(key)
         todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold, admitted=admitted)
         begun = begins_pods(todo, live) & replicas_of(key)
@@ -212,12 +211,11 @@ class Reconciler:
     ) -> Pinned | None:
         """What to run in place of a release that has failed, or beside one that is a canary; None where that
         is to run whole."""
-        inputs, whole = release.inputs, live.get(Key(DEPLOYMENT, *key))
+        inputs, current = release.inputs, current_revision(live.get(Key(DEPLOYMENT, *key)))
         if release.missing:
             return None
         document = _without_status(self._state.services[key])
-        current, told = current_revision(whole), status_before(before)
-        known = Known(document, current, history_of(live), told, is_there=whole is not None)
+        known = Known(document, current, history_of(live), status_before(before))
         try:
             back = taken_back(inputs, known)
         except ManifestError as error:
