@@ -269,6 +269,8 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
     if choice:
         # A service that is new has no revision to go back to, and would wait for one.
         spec.get("rollout", {}).pop("revision", None)
+    if spec.get("rollout", {}).get("steps") == []:
+        del spec["rollout"]["steps"]
     return spec
 
 
@@ -288,7 +290,7 @@ def _promises_ruled(spec: dict[str, Any]) -> None:
             each["tokens"] = 1000
         unit = "tokens" if "tokens" in each else "cost"
         kinds.setdefault((unit, each["per"], each.get("of", "Service")), each)
-    budgets["limits"] = list(kinds.values())
+    budgets["limits"] = list(kinds.values()) or [{"tokens": 1000, "per": "Hour"}]
     if any("cost" in each for each in budgets["limits"]) and not budgets.get("prices"):
         budgets["prices"] = {"*": {"input": 1, "output": 2}}
 

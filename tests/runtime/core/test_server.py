@@ -342,7 +342,7 @@ async def test_a_replica_that_is_stopped_while_it_waits_for_its_database_ends_we
     process.send_signal(signal.SIGTERM)
 
     assert await ended(process) == 0
-    assert f'"database": "{address}"' in (tmp_path / "a.log").read_text()
+    assert f'"database":"{address}"' in (tmp_path / "a.log").read_text()
 
 
 @EMBEDDED
