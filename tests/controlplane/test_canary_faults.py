@@ -266,7 +266,8 @@ async def test_a_revision_that_worked_before_is_a_canary_like_others_when_it_is_
             await until(lambda number=version: canary.is_whole(number), "a release is not rolled out")
             await story.has_condition("Healthy", "True", "Verified")
 
-        story.apply(manifest(1, rollout=NO_PAUSE))
+        # Long enough to be seen, before its runs are enough.
+        story.apply(manifest(1, rollout=NO_PAUSE | {"pauseSeconds": 5}))
         await story.appears(DEPLOYMENT, BESIDE)
         await until(lambda: canary.is_whole(1), "its runs are not counted")
 
