@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from lgs_operator.commands.console import refused, say
-from lgs_operator.commands.on_cluster import services_in
+from lgs_operator.commands.on_cluster import Everywhere, Namespaces, services_in
 
 if TYPE_CHECKING:
     from lgs_operator.kube.client import KubeClient
@@ -23,12 +23,8 @@ OPERATORS: Final = "app.kubernetes.io/name=lgs-operator"
 
 def dashboard(
     *,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Theirs.", show_default="the context's")
-    ] = None,
-    everywhere: Annotated[
-        bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces.")
-    ] = False,
+    namespace: Namespaces = None,
+    everywhere: Everywhere = False,
     operator_namespace: Annotated[
         str, typer.Option(help="Where the operator runs, which has the history.")
     ] = "lgs-system",

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from lgs_operator.kube.client import KubeClient
     from lgs_operator.kube.kinds import Manifest
 
     Services = Awaitable[list[Manifest]]
+
+
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Its namespace.", show_default="the context's")
+]
+"""Option of a command about one service."""
+Namespaces = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Theirs.", show_default="the context's")
+]
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces.")]
+"""Options of a command about services."""
 
 
 class NoSuchService(Exception):

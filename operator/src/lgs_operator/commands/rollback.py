@@ -10,7 +10,7 @@ import typer
 
 from lgs_crds.status import RevisionStatus, status_before
 from lgs_operator.commands.console import refused, say
-from lgs_operator.commands.on_cluster import NoSuchService, service_of
+from lgs_operator.commands.on_cluster import Namespace, NoSuchService, service_of
 
 
 class NoWayBack(Exception):
@@ -27,9 +27,7 @@ def rollback(
     clear: Annotated[
         bool, typer.Option("--clear", help="Run what the manifest says, from now on again.")
     ] = False,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Its namespace.", show_default="the context's")
-    ] = None,
+    namespace: Namespace = None,
 ) -> None:
     """Go back to a revision of a service."""
     if clear and to is not None:

@@ -19,7 +19,7 @@ from rich.text import Text
 from lgs_crds.status import Status, status_before
 from lgs_operator.commands.console import refused
 from lgs_operator.commands.in_words import UNSAID, age, to_know_of
-from lgs_operator.commands.on_cluster import services_in
+from lgs_operator.commands.on_cluster import Everywhere, Namespaces, services_in
 
 UNKNOWN: Final = "?"
 """What nobody has said: it is not zero."""
@@ -29,12 +29,8 @@ WIDE: Final = 1000
 
 def top(
     *,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Theirs.", show_default="the context's")
-    ] = None,
-    everywhere: Annotated[
-        bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces.")
-    ] = False,
+    namespace: Namespaces = None,
+    everywhere: Everywhere = False,
     every: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds between two looks.")] = 2.0,
     once: Annotated[
         bool, typer.Option("--once", help="Look once; so it is, too, where the output is no terminal.")

@@ -13,7 +13,7 @@ import typer
 from lgs_crds.status import Condition, Status, status_before
 from lgs_operator.commands.console import refused, say
 from lgs_operator.commands.in_words import UNSAID, age, ago, to_know_of
-from lgs_operator.commands.on_cluster import NoSuchService, service_of
+from lgs_operator.commands.on_cluster import Namespace, NoSuchService, service_of
 
 SHOWN_EVENTS: Final = 15
 
@@ -21,9 +21,7 @@ SHOWN_EVENTS: Final = 15
 def why(
     service: Annotated[str, typer.Argument(help="Name of the service.", show_default=False)],
     *,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Its namespace.", show_default="the context's")
-    ] = None,
+    namespace: Namespace = None,
     events: Annotated[
         int, typer.Option(min=0, max=1000, help="How many of its last Events are shown.")
     ] = SHOWN_EVENTS,
