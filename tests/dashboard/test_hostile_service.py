@@ -11,7 +11,7 @@ from aiohttp import web
 from lgs_operator.dashboard.server import page_app
 from lgs_operator.dashboard.sources import Kept
 from lgs_operator.history.service import Histories
-from support.browser import DESKTOP, Browser, browser, needed
+from support.browser import DESKTOP, Browser
 from support.loopback import in_thread
 
 STATUSES = ("constructor", "__proto__", "toString", "idle")
@@ -37,13 +37,6 @@ class Hostile(Kept):
             return web.json_response(len(STATUSES))
         found = [{"thread_id": f"t-{each}", "status": each, "metadata": {}} for each in STATUSES]
         return web.json_response(found)
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    needed()
-    with browser() as it:
-        yield it
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from lgs_operator.dashboard.sources import Kept
 from lgs_operator.history.decisions import Firing
 from lgs_operator.history.service import Histories, ServiceHistory
 from lgs_operator.scaling import Decision, Memory, Observation, ReplicaSample
-from support.browser import DESKTOP, PHONE, Browser, browser, needed
+from support.browser import DESKTOP, PHONE, Browser
 from support.loopback import in_thread
 
 HOSTILE = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>\'"&amp;\u202e'
@@ -51,13 +51,6 @@ class Story:
 @pytest.fixture
 def story() -> Story:
     return Story()
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    needed()
-    with browser() as it:
-        yield it
 
 
 @pytest.fixture

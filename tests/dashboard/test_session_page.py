@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.browser import DESKTOP, PHONE, Browser, browser, needed
+from support.browser import DESKTOP, PHONE, Browser, needed
 from support.up import Up, up_with_example
 
 MANIFEST = """
@@ -76,13 +76,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One whose API asks for a key."""
     yield from serve(tmp_path_factory.mktemp("closed") / "service", {"LGS_API_KEYS": f"anna={KEY}"})
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    needed()
-    with browser() as it:
-        yield it
 
 
 @pytest.fixture

@@ -182,16 +182,10 @@ async def test_services_that_are_as_they_were_before_are_forgotten_and_kopf_begi
     assert services.seen() == (of_version("286"),)
 
 
-async def test_kopf_begins_anew_where_versions_went_back_and_no_service_did(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It would be deaf to what has no generation, such as the annotation that asks for another password."""
-    services, stop, begun, versions = Services(), asyncio.Event(), 0, ["1245", "1245", "300"]
-    services.service_seen(BODY, gone=False)
+async def begun_while_deaf(services: Services, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often kopf was begun, which hears nothing; it is asked to stop when it is begun a second time."""
+    stop, begun = asyncio.Event(), 0
     monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
-
-    async def listed(*_: Any, **__: Any) -> tuple[list[Any], str]:
-        return [BODY], versions.pop(0) if len(versions) > 1 else versions[0]
 
     async def deaf(*, stop_flag: asyncio.Event, **_: Any) -> None:
         nonlocal begun
@@ -200,11 +194,25 @@ async def test_kopf_begins_anew_where_versions_went_back_and_no_service_did(
             stop.set()
         await stop_flag.wait()
 
-    monkeypatch.setattr(services, "list", listed)
     monkeypatch.setattr(kopf, "operator", deaf)
-
     async with asyncio.timeout(10):
         await run_listed(often_listed(services), stop)
+    return begun
+
+
+async def test_kopf_begins_anew_where_versions_went_back_and_no_service_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be deaf to what has no generation, such as the annotation that asks for another password."""
+    services, versions = Services(), ["1245", "1245", "300"]
+    services.service_seen(BODY, gone=False)
+
+    async def listed(*_: Any, **__: Any) -> tuple[list[Any], str]:
+        return [BODY], versions.pop(0) if len(versions) > 1 else versions[0]
+
+    monkeypatch.setattr(services, "list", listed)
+
+    begun = await begun_while_deaf(services, monkeypatch)
 
     assert (begun, services.gone) == (2, [])
 
@@ -213,25 +221,15 @@ async def test_kopf_begins_anew_where_it_does_not_tell_of_an_annotation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A generation stays by that: who asked for another password was not heard while a watch was silent."""
-    services, stop, begun = Services(), asyncio.Event(), 0
+    services = Services()
     services.service_seen(of_version("286"), gone=False)
-    monkeypatch.setattr(handlers, "BACKOFF", Backoff(first_seconds=0.001, longest_seconds=0.001))
 
     async def listed(*_: Any, **__: Any) -> tuple[list[Any], str]:
         return [of_version("300")], "300"
 
-    async def deaf(*, stop_flag: asyncio.Event, **_: Any) -> None:
-        nonlocal begun
-        begun += 1
-        if begun == 2:
-            stop.set()
-        await stop_flag.wait()
-
     monkeypatch.setattr(services, "list", listed)
-    monkeypatch.setattr(kopf, "operator", deaf)
 
-    async with asyncio.timeout(10):
-        await run_listed(often_listed(services), stop)
+    begun = await begun_while_deaf(services, monkeypatch)
 
     assert begun == 2
 
