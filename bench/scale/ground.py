@@ -17,7 +17,8 @@ from typing import Any, Final
 import aiohttp
 from bench.processes import cpu_seconds, resident_mib
 
-from controlplane.controlplane_server import ControlPlane, free_port
+from controlplane.controlplane_server import ControlPlane
+from support.ports import free_port
 
 ACCOUNT: Final = "operator"
 NAMESPACE: Final = "default"

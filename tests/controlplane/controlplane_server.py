@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from support.ports import free_port
 
 ADMIN_TOKEN = "admin-of-the-tests"
 _CONTROLLERS = (
@@ -128,7 +129,7 @@ def binaries() -> Path | None:
 @contextmanager
 def control_plane(folder: Path, home: Path) -> Iterator[ControlPlane]:
     """Runs it in `home`, with the binaries of `folder`, until the end of the block."""
-    etcd_port, peer_port, api_port, manager_port = _free_ports(4)
+    etcd_port, peer_port, api_port, manager_port = (free_port() for _ in range(4))
     home.mkdir(parents=True, exist_ok=True)
     key = home / "sa.key"
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
@@ -264,16 +265,3 @@ def _write_kubeconfig(path: Path, url: str, ca: Path, token: str) -> Path:
         )
     )
     return path
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def free_port() -> int:
-    """A port on which nobody listens now."""
-    return _free_ports(1)[0]

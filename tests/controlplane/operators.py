@@ -11,8 +11,9 @@ from typing import Any
 
 import aiohttp
 
-from controlplane.controlplane_server import ControlPlane, free_port
+from controlplane.controlplane_server import ControlPlane
 from lgs_operator.naming import CLASS_LABEL
+from support.ports import free_port
 from support.waiting import until
 
 

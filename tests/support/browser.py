@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from typing import Any, Final
 
 import httpx
 import pytest
+
+from support.ports import free_port
 
 DRIVER: Final = "chromedriver"
 PATIENCE_SECONDS: Final = 60.0
@@ -151,9 +152,7 @@ def needed() -> None:
 @contextmanager
 def browser() -> Iterator[Browser]:
     """One with a profile of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="lgs-browser.", ignore_cleanup_errors=True) as folder:
         log = Path(folder) / "driver.log"
         command = [DRIVER, f"--port={port}", f"--log-path={log}"]

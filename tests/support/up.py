@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import httpx
 
 from support.leases import LONG_SECONDS
+from support.ports import free_port
 
 PATIENCE_SECONDS = 120
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
@@ -31,9 +31,7 @@ class Up:
         self.folder = folder
         self.manifest = folder / "service.yaml"
         self.log = folder.parent / "up.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.process: subprocess.Popen[bytes] | None = None
         self.lease_seconds = LONG_SECONDS
