@@ -11,10 +11,12 @@ import functools
 import gc
 import os
 import signal
+import ssl
 from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -54,6 +56,22 @@ def undisturbed(parse: Callable[P, T]) -> Callable[P, T]:
 
 
 ast.parse = undisturbed(ast.parse)
+
+
+@functools.cache
+def _context(trust_env: bool, file: str | None) -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=trust_env)
+
+
+def shared_context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+    """What httpx makes for each client anew, though few talk TLS: to read the system's certificates takes
+    30 ms."""
+    if verify is True and cert is None:
+        return _context(trust_env, os.environ.get("SSL_CERT_FILE"))
+    return httpx.create_ssl_context(verify, cert, trust_env)
+
+
+httpx._transports.default.create_ssl_context = shared_context
 
 
 @pytest.fixture(scope="session")

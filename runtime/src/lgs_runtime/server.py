@@ -197,7 +197,7 @@ def bind(settings: Settings, name: str = "LGS_PORT") -> socket.socket:
     """A socket that is bound but does not listen yet. Port 0 is any free one, which is shared with nobody, as
     nobody could name it. Raises `ConfigError` when the address can't be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if settings.reuse_port and settings.port:
         if not hasattr(socket, "SO_REUSEPORT"):

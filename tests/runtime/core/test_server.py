@@ -256,6 +256,21 @@ async def test_a_setting_that_can_not_work_ends_the_process_with_two(
     assert (tmp_path / "a.log").read_text().splitlines()[-1] == "LGS_CONCURRENCY: 0: must be at least 1"
 
 
+async def test_an_answer_in_two_writes_does_not_wait_for_the_clients_acknowledgement() -> None:
+    """asyncio turns Nagle's algorithm off only where the socket names its protocol; else that is 40 ms."""
+    listener = server.bind(Settings(port=0))
+    taken: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.set_result(writer.get_extra_info("socket"))
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        assert (await taken).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
