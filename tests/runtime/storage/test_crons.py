@@ -72,6 +72,19 @@ async def test_a_cron_whose_replica_died_is_given_to_the_next(
     assert await storage.crons.claim(10, 60.0) == []
 
 
+async def test_crons_that_are_due_again_and_again_hold_up_no_other(storage: Storage) -> None:
+    """As those of a user whose budget is used up, who has more of them than are given at once."""
+    waiting = {(await due_cron(storage)).cron_id for _ in range(4)}
+    assert {each.cron_id for each in await storage.crons.claim(10, 0.0)} == waiting
+    fresh = await due_cron(storage)
+
+    given = [each.cron_id for each in await storage.crons.claim(2, 0.0)]
+
+    assert fresh.cron_id in given
+    others = [each.cron_id for _ in range(2) for each in await storage.crons.claim(2, 60.0)]
+    assert {*given, *others} == {*waiting, fresh.cron_id}, "each of them has its turn"
+
+
 async def test_a_cron_is_advanced_once(storage: Storage) -> None:
     cron = await due_cron(storage)
     assert cron.next_run_date is not None

@@ -84,13 +84,14 @@ class CronScheduler:
 
     async def _make(self, cron: Cron) -> bool:
         services, request = self._services, request_of(cron)
+        if services.ledger is not None:
+            # first of all: of very many that wait for a budget none takes a statement
+            await services.ledger.admit(identity_of(cron))
         encrypt_with(cron.payload.get(CARRIED))
         request, assistant = await permitted_run(services, request)
         new = await placed(
             services, request, assistant, new_run(request, assistant, run_id_of(cron)), cron.cron_id
         )
-        if services.ledger is not None:
-            await services.ledger.admit(identity_of(cron))
         with services.circuits.admitted(new.graph_id), acting(identity_of(cron)):
             enqueued = await services.storage.queue.enqueue(new, services.settings.queue_limits)
         if enqueued.run.thread_id != new.thread_id:

@@ -46,7 +46,7 @@ class Crons(Protocol):
 
     async def claim(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
         """Crons that are due, each given to one caller for `hold_seconds`; then to the next, until one has
-        advanced it."""
+        advanced it. Those that nobody was given yet come first, then those that were longest ago."""
 
     async def advance(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
         """The run of the time `due` is made: the next is at `following` (None: there is none). False when the

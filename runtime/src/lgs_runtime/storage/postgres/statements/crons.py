@@ -40,11 +40,12 @@ CRONS: Final = f"SELECT * {_CRONS} ORDER BY {{order}}, cron_id LIMIT $6 OFFSET $
 
 COUNT: Final = f"SELECT count(*) {_CRONS}"
 
+# First what nobody has held: what waits for a budget or a place in the queue must hold up no other.
 CLAIM: Final = """
 WITH picked AS (
     SELECT cron_id FROM lgs_cron
     WHERE enabled AND next_run_date <= now() AND held_until <= now()
-    ORDER BY next_run_date LIMIT $1 FOR UPDATE SKIP LOCKED
+    ORDER BY held_until, next_run_date LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 UPDATE lgs_cron c SET held_until = now() + make_interval(secs => $2::float8)
 FROM picked WHERE c.cron_id = picked.cron_id RETURNING c.*

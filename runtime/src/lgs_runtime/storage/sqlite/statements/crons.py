@@ -44,9 +44,10 @@ _DUE: Final = "enabled AND next_run_date <= :now AND held_until <= :now"
 
 ANY_DUE: Final = f"SELECT 1 FROM lgs_cron WHERE {_DUE} LIMIT 1"
 
+# First what nobody has held: what waits for a budget or a place in the queue must hold up no other.
 CLAIM: Final = f"""
 UPDATE lgs_cron SET held_until = :now + :hold
-WHERE cron_id IN (SELECT cron_id FROM lgs_cron WHERE {_DUE} ORDER BY next_run_date LIMIT :limit)
+WHERE cron_id IN (SELECT cron_id FROM lgs_cron WHERE {_DUE} ORDER BY held_until, next_run_date LIMIT :limit)
 RETURNING *
 """
 
