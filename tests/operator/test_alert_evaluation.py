@@ -347,6 +347,68 @@ def test_the_defaults_fire_when_runs_fail_wait_or_are_refused_and_not_while_all_
     ]
 
 
+IDLE: dict[str, dict[str, Any]] = {
+    "LGSRunsFail": {"finished": 1.0, "failed": 1.0},
+    "LGSQueueFull": {"arrived": 1.0, "rejected": 1.0},
+    "LGSLatencyOverTarget": {"latency": (0, 0, 1, 1)},
+}
+
+
+def counted(name: str, now: float, ends: float) -> ReplicaSample:
+    """It counts so many of each in a second until then."""
+    seconds = min(now, ends) - START
+    counts = {
+        each: histogram(*(one * seconds for one in by)) if isinstance(by, tuple) else by * seconds
+        for each, by in IDLE[name].items()
+    }
+    return replica(at=now, **counts)
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_what_is_about_runs_is_over_when_none_came_for_five_minutes(name: str) -> None:
+    """As in Prometheus: whoever called has gone after the failures."""
+    played = Played(DEFAULTS, scaling={"target": {"p95LatencySeconds": 5}})
+    ends = START + 1200
+    played.plays(1200, lambda now: counted(name, now, ends))
+    assert played.words == [f"{name} firing"]
+
+    played.plays(280, lambda now: counted(name, now, ends))
+    assert played.words == [f"{name} firing"], "there were some in the last five minutes"
+    played.plays(40, lambda now: counted(name, now, ends))
+
+    assert played.words == [f"{name} firing", f"{name} resolved"]
+    assert played.evaluation.states[name].value is None
+
+
+def test_that_no_run_came_is_not_known_where_a_replica_is_silent_or_an_operator_is_new() -> None:
+    played = Played(DEFAULTS)
+    ends = START + 1200
+    played.plays(1200, lambda now: counted("LGSRunsFail", now, ends))
+
+    for _ in range(60):
+        played.now += 10
+        answer = counted("LGSRunsFail", played.now, ends)
+        played.sees(observed(played.now, answer, failed=1))
+    assert played.words == ["LGSRunsFail firing"]
+
+    played.evaluation = replace(played.evaluation, window=Window())
+    played.plays(290, lambda now: counted("LGSRunsFail", now, ends))
+    assert played.words == ["LGSRunsFail firing"]
+    played.plays(30, lambda now: counted("LGSRunsFail", now, ends))
+    assert played.words == ["LGSRunsFail firing", "LGSRunsFail resolved"]
+
+
+def test_what_was_so_for_a_while_before_nothing_happened_is_pending_no_more() -> None:
+    played = Played({"rules": [rule("errorRate", threshold=0.5, **{"for": "20m"})]})
+    ends = START + 600
+    played.plays(600, lambda now: counted("LGSRunsFail", now, ends))
+    assert played.state.phase == "Pending"
+
+    played.plays(400, lambda now: counted("LGSRunsFail", now, ends))
+
+    assert (played.state.phase, played.told) == ("Inactive", [])
+
+
 def test_a_run_that_fails_alone_is_no_share_of_all() -> None:
     played = Played(DEFAULTS)
 

@@ -73,7 +73,8 @@ def evaluate(
         value = each.read(Seen(observation, window, history)) if known and observation is not None else None
         # what replicas answer may be any number, and their sum none
         measured = value if value is not None and isfinite(value) else None
-        states[each.name] = evaluated(each, state, measured, now)
+        is_over = measured is None and each.of_events and known and window.is_whole
+        states[each.name] = evaluated(each, state, measured, now, nothing_happened=is_over)
     return Evaluation(definitions, states, window, now, known, objectives, history)
 
 

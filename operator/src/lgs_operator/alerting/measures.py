@@ -38,11 +38,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Measure:
-    """`read` gives the value, `query` its PromQL. `usage`: it needs what the scaling law does not read."""
+    """`read` gives the value, `query` its PromQL. `usage`: it needs what the scaling law does not read.
+    `of_events`: it has no value where nothing happened in the last minutes, in which an alert is over, as
+    where a series ends."""
 
     read: Callable[[Seen], float | None]
     query: Callable[[Replicas], str]
     usage: bool = False
+    of_events: bool = False
 
 
 def _share(part: float, whole: float) -> float | None:
@@ -132,29 +135,39 @@ MEASURES: Final[Mapping[AlertMetric, Measure]] = {
         lambda seen: _share(seen.lately.cache_hits, seen.lately.cache_hits + seen.lately.cache_misses),
         _hit_query,
         usage=True,
+        of_events=True,
     ),
     "circuitsOpen": Measure(
         _circuits_open,
         lambda of: f"sum {_BY} (max by ({BY_SERVICE}, kind, circuit) ({of('lgs_circuit_state', _OPEN)}))",
     ),
-    "errorRate": Measure(lambda seen: _share(seen.lately.failed, seen.lately.finished), _error_query),
+    "errorRate": Measure(
+        lambda seen: _share(seen.lately.failed, seen.lately.finished), _error_query, of_events=True
+    ),
     "oldestWaitSeconds": Measure(
         lambda seen: _largest(each.oldest_seconds for each in seen.observation.samples),
         lambda of: f"max {_BY} ({of('lgs_queue_oldest_seconds')})",
     ),
     "p95LatencySeconds": Measure(
-        lambda seen: seen.lately.latency.quantile(0.95), _quantile(0.95, "lgs_run_latency_seconds")
+        lambda seen: seen.lately.latency.quantile(0.95),
+        _quantile(0.95, "lgs_run_latency_seconds"),
+        of_events=True,
     ),
     "p95WaitSeconds": Measure(
-        lambda seen: seen.lately.wait.quantile(0.95), _quantile(0.95, "lgs_run_wait_seconds")
+        lambda seen: seen.lately.wait.quantile(0.95),
+        _quantile(0.95, "lgs_run_wait_seconds"),
+        of_events=True,
     ),
     "p99LatencySeconds": Measure(
-        lambda seen: seen.lately.latency.quantile(0.99), _quantile(0.99, "lgs_run_latency_seconds")
+        lambda seen: seen.lately.latency.quantile(0.99),
+        _quantile(0.99, "lgs_run_latency_seconds"),
+        of_events=True,
     ),
     "queueDepth": Measure(_queue_depth, _depth_query),
     "rejectionRate": Measure(
         lambda seen: _share(seen.lately.rejected, seen.lately.arrived + seen.lately.rejected),
         _rejection_query,
+        of_events=True,
     ),
     "runsOpen": Measure(
         _runs_open,

@@ -1,7 +1,7 @@
 """The life of an alert: inactive, pending, firing, resolved. Pure; `now` is in seconds since the epoch.
 
 No data is neither: it neither makes an alert fire nor ends it, and the time without it does not count
-towards `for`.
+towards `for`. That nothing happened is known: whatever was so is over.
 """
 
 from __future__ import annotations
@@ -32,14 +32,21 @@ class AlertState:
     """Why the receiver did not take the last call."""
 
 
-def evaluated(definition: Definition, state: AlertState, value: float | None, now: float) -> AlertState:
+def evaluated(
+    definition: Definition,
+    state: AlertState,
+    value: float | None,
+    now: float,
+    *,
+    nothing_happened: bool = False,
+) -> AlertState:
     """The state a moment later, when this was measured."""
     elapsed = max(0.0, now - state.at)
     # a clock that was set back must not keep anything waiting
     state = replace(state, at=now, since=min(state.since, now))
-    if value is None:
+    if value is None and not nothing_happened:
         return replace(state, since=state.since + elapsed) if state.phase == "Pending" else state
-    if not definition.holds(value):
+    if value is None or not definition.holds(value):
         return _quiet(definition, state, value, now)
     if state.phase == "Firing":
         return state

@@ -85,6 +85,11 @@ class Window:
         return self.points[-1][0] - self.points[0][0] if self.points else 0.0
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all replicas have answered lately, and what they did in all of `SECONDS` is known."""
+        return self.complete and self.seconds >= SECONDS
+
+    @property
     def change(self) -> Counts:
         """What was counted in that time."""
         return self.points[-1][1].minus(self.points[0][1]) if self.points else Counts()
