@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lgs_operator.kube.pods import url_of
 from lgs_operator.pod_answers import LONGEST_REASON, NoAnswer, read_json, read_text
-from lgs_operator.scaling.scrape import scrape
+from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH, Usage, ask, scrape
 from support.drawn_manifests import examples
 
 
@@ -198,3 +198,44 @@ async def test_a_page_of_metrics_that_is_none_is_no_sample() -> None:
     async with pod(head(), b"lgs_slots{" * 1000) as url, aiohttp.ClientSession() as session:
         assert await scrape(session, url, 20.0) is None
         assert len(await read_text(session, url, seconds=20.0, most_bytes=65536)) == 10000
+
+
+async def asked_of(usage: Usage, with_usage: bytes | None) -> tuple[list[str], bool]:
+    """The paths at which a replica is asked whose page with cache and tokens is this one, or does not come;
+    and whether it gave a sample."""
+    asked: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        asked.append(line.split()[1].decode())
+        page = with_usage if asked[-1] == USAGE_PATH else b"lgs_slots 8.0\n"
+        if page is not None:
+            writer.write(head() + page)
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with aiohttp.ClientSession() as session:
+        seconds = 0.2 if with_usage is None else 20.0
+        sample = await ask(session, lambda path: url + path, seconds, "a", usage)
+    server.close()
+    return asked, sample is not None
+
+
+@pytest.mark.parametrize(
+    ("usage", "page", "asked", "known"),
+    [
+        ("no", None, [METRICS_PATH], True),
+        ("wanted", b"lgs_slots 8.0\n", [USAGE_PATH], True),
+        ("wanted", b"lgs_slots 8.0\n" + b"x" * 300_000, [USAGE_PATH, METRICS_PATH], True),
+        ("wanted", b"x 1\n", [USAGE_PATH, METRICS_PATH], True),
+        ("wanted", None, [USAGE_PATH], False),
+        ("needed", b"x 1\n", [USAGE_PATH], False),
+    ],
+    ids=["no", "given", "too long", "unreadable", "hangs", "needed"],
+)
+async def test_a_replica_is_asked_again_where_less_of_its_page_could_be_taken(
+    usage: Usage, page: bytes | None, asked: list[str], known: bool
+) -> None:
+    """One that hangs would hold up twice what all replicas of its namespace wait for."""
+    assert await asked_of(usage, page) == (asked, known)

@@ -18,6 +18,10 @@ class NoAnswer(Exception):
     """Nothing came in time, or nothing that can be taken; says why."""
 
 
+class TooLong(NoAnswer):
+    """Something came, of which less could be taken."""
+
+
 async def read_text(
     session: aiohttp.ClientSession,
     url: str,
@@ -40,7 +44,7 @@ async def read_text(
             async for piece in response.content.iter_any():
                 body += piece
                 if len(body) > most_bytes:
-                    raise NoAnswer(f"the answer is longer than {most_bytes} bytes")
+                    raise TooLong(f"the answer is longer than {most_bytes} bytes")
             return body.decode()
     except TimeoutError as late:
         raise NoAnswer(f"no whole answer within {seconds:g} s") from late

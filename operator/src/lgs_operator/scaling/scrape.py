@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import aiohttp
 import structlog
 
-from lgs_operator.pod_answers import NoAnswer, read_text
+from lgs_operator.pod_answers import NoAnswer, TooLong, read_text
 from lgs_operator.scaling.exposition import READ, USAGE, NotOurMetrics, parse
 from lgs_operator.scaling.samples import ReplicaSample
 
@@ -20,8 +20,8 @@ METRICS_PATH = f"/metrics?{urlencode([('name[]', name) for name in READ])}"
 USAGE_PATH = f"/metrics?{urlencode([('name[]', name) for name in (*READ, *USAGE)])}"
 """The same with what alerts may be about beside it."""
 Usage = Literal["no", "wanted", "needed"]
-"""Whether a replica is asked for what stands in `USAGE_PATH`. Where that is only wanted, one that does not
-give its page with it is asked for the one without: many series of an application must not hide its load."""
+"""Whether a replica is asked for what stands in `USAGE_PATH`. Where that is only wanted, one whose page
+with it is too long is asked for the one without: many series of an application must not hide its load."""
 MOST_BYTES = 256 * 1024
 """A page of ours has about 12 KiB; what is longer costs time that other services need."""
 
@@ -29,11 +29,18 @@ MOST_BYTES = 256 * 1024
 async def ask(
     session: aiohttp.ClientSession, url: Callable[[str], str], timeout: float, replica: str, usage: Usage
 ) -> ReplicaSample | None:
-    """The sample of a replica whose address with a path `url` gives; `timeout` seconds for each try."""
-    sample = await scrape(session, url(METRICS_PATH if usage == "no" else USAGE_PATH), timeout, replica)
-    if sample is None and usage == "wanted":
+    """The sample of a replica whose address with a path `url` gives; `timeout` seconds for each try. One that
+    hangs, or is not there, is tried once."""
+    if usage != "wanted":
+        return await scrape(session, url(METRICS_PATH if usage == "no" else USAGE_PATH), timeout, replica)
+    try:
+        return await _read(session, url(USAGE_PATH), timeout, replica)
+    except (TooLong, NotOurMetrics) as error:
+        _note(replica, error)
         return await scrape(session, url(METRICS_PATH), timeout, replica)
-    return sample
+    except NoAnswer as error:
+        _note(replica, error)
+        return None
 
 
 async def scrape(
@@ -44,8 +51,16 @@ async def scrape(
     """
     name = replica or url
     try:
-        page = await read_text(session, url, seconds=timeout, most_bytes=MOST_BYTES)
-        return parse(page, name, time.time())
+        return await _read(session, url, timeout, name)
     except (NoAnswer, NotOurMetrics) as error:
-        log.info("scrape_failed", replica=name, reason=str(error))
+        _note(name, error)
         return None
+
+
+async def _read(session: aiohttp.ClientSession, url: str, timeout: float, replica: str) -> ReplicaSample:
+    page = await read_text(session, url, seconds=timeout, most_bytes=MOST_BYTES)
+    return parse(page, replica, time.time())
+
+
+def _note(replica: str, error: Exception) -> None:
+    log.info("scrape_failed", replica=replica, reason=str(error))
