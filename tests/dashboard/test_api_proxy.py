@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lgs_operator.dashboard.api_proxy import path_of
 from lgs_operator.dashboard.server import page_app, serve_loopback
-from lgs_operator.dashboard.sources import Kept
+from lgs_operator.dashboard.sources import Api, Kept
 from lgs_operator.history.service import Histories
 
 
@@ -29,9 +29,11 @@ class Service(Kept):
         super().__init__(Histories(lambda: 0.0))
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.base: str | None = None
+        self.uid = "one"
 
-    async def api(self, namespace: str, name: str) -> str | None:
-        return self.base if (namespace, name) == ("shop", "support") else None
+    async def api(self, namespace: str, name: str) -> Api | None:
+        is_it = self.base is not None and (namespace, name) == ("shop", "support")
+        return Api(self.base or "", self.uid) if is_it else None
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path_qs, dict(request.headers), await request.read()))
@@ -101,6 +103,21 @@ async def test_what_is_asked_is_passed_on_with_the_token_and_without_what_would_
     assert (headers["X-Api-Key"], headers["Authorization"]) == ("key", "Bearer token")
     assert headers.keys().isdisjoint({"Cookie", "x-auth-scheme", "X-Forwarded-For", "X-User", "Origin"})
     assert headers["Via"] == "1.1 lgs-dashboard"
+
+
+async def test_a_token_goes_to_no_other_service_that_has_the_name_now(service: Service, address: str) -> None:
+    """Made anew, or of another cluster or folder whose page has taken this port."""
+    _, answered, _ = await ask("GET", f"{address}info")
+    sent = {"X-Api-Key": "key", "Lgs-Service": answered["Lgs-Service"]}
+    assert (await ask("GET", f"{address}threads/a", headers=sent))[0] == 200
+    assert "Lgs-Service" not in service.asked.pop()[2]
+    service.asked.clear()
+
+    service.uid = "other"
+    refused = [await ask(each, f"{address}threads/a", headers=sent) for each in ("GET", "POST", "DELETE")]
+
+    assert [(status, headers["Lgs-Service"]) for status, headers, _ in refused] == [(409, "other")] * 3
+    assert service.asked == []
 
 
 async def test_what_an_application_answers_is_no_page_of_this_origin(service: Service, address: str) -> None:
@@ -216,14 +233,23 @@ async def test_what_is_no_matter_of_sessions_is_not_asked_for(
     assert (status, service.asked) == (404, [])
 
 
-async def test_a_page_of_somebody_else_can_not_use_it(service: Service, address: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+async def test_a_page_of_somebody_else_can_not_use_it(service: Service, address: str, method: str) -> None:
+    """Nor one of another server of this machine, nor one whose name was made to lead here."""
     for headers in (
         {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://localhost:1"},
         {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
         {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "localhost.", "Origin": "http://localhost."},
+        {"Host": "evil.example:80", "Origin": "http://evil.example:80", "Sec-Fetch-Site": "same-origin"},
     ):
-        status, _, _ = await ask("DELETE", f"{address}threads/a", headers=headers)
-        assert status == 403
+        status, _, _ = await ask(method, f"{address}threads/a", headers=headers)
+        assert status == 403, headers
 
     assert service.asked == []
 

@@ -242,6 +242,29 @@ async def test_a_way_is_ended_whose_asker_has_gone_before_it_led_anywhere(
         os.kill(int(begun.read_text()), 0)
 
 
+async def test_a_service_that_is_made_again_has_a_way_of_its_own(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_operator.dashboard.cluster._SERVICES_SECONDS", 0.0)
+    cluster.leads_to({"service/support": 4321})
+    source, forwards = await cluster.source()
+    cluster.services[0]["metadata"]["uid"] = "a"
+    first = [await source.api("shop", "support") for _ in range(2)]
+    (way,) = forwards.processes
+
+    cluster.services, kept = [], cluster.services
+    assert await source.api("shop", "support") is None
+    kept[0]["metadata"]["uid"] = "b"
+    cluster.services = kept
+    cluster.leads_to({"service/support": 1234})
+    again = await source.api("shop", "support")
+
+    assert first == [("http://127.0.0.1:4321", "a")] * 2
+    assert again == ("http://127.0.0.1:1234", "b")
+    assert way.returncode is not None
+    assert len(cluster.asked()) == 2
+
+
 async def test_many_who_wait_for_what_fails_are_told_by_one_attempt(cluster: Cluster) -> None:
     cluster.leads_to({})
     _, forwards = await cluster.source()

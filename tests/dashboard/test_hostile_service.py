@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from lgs_operator.dashboard.server import page_app
-from lgs_operator.dashboard.sources import Kept
+from lgs_operator.dashboard.sources import Api, Kept
 from lgs_operator.history.service import Histories
 from support.browser import DESKTOP, Browser
 from support.loopback import in_thread
@@ -22,14 +22,16 @@ class Hostile(Kept):
 
     def __init__(self) -> None:
         super().__init__(Histories(lambda: 1_800_000_000.0))
-        self.base = ""
+        self.base, self.uid = "", "one"
         self.asked = 0
+        self.keys: set[tuple[str, str | None]] = set()
 
-    async def api(self, namespace: str, name: str) -> str | None:
-        return self.base
+    async def api(self, namespace: str, name: str) -> Api | None:
+        return Api(self.base, self.uid)
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked += 1
+        self.keys.add((self.uid, request.headers.get("X-Api-Key")))
         wanted = await request.json()
         if wanted.get("metadata", {}).get("graph_id", "").startswith("s"):
             await asyncio.sleep(600)
@@ -92,3 +94,23 @@ def test_a_tab_that_nobody_looks_at_keeps_no_connection(page: Browser) -> None:
     page.run("document.querySelector('#live').textContent = ''")
     page.run(look, False)
     page.wait_for("live", "#live")
+
+
+def test_a_token_is_not_sent_to_another_service_that_has_the_name_now(
+    page: Browser, service: Hostile
+) -> None:
+    """Another cluster's, whose page has taken the port while this one was open."""
+    page.wait_for("idle", "table")
+    page.run("document.querySelector('details.token').open = true")
+    page.type("input[type=password]", "secret")
+    page.click(".token button")
+    page.wait(lambda: ("one", "secret") in service.keys)
+
+    service.uid = "other"
+    page.type("input[type=search]", "a")
+    page.wait_for("another service has this name now", "[role=alert]")
+
+    assert page.run("return sessionStorage.length") == 0
+    page.type("input[type=search]", "b")
+    page.wait(lambda: ("other", None) in service.keys)
+    assert ("other", "secret") not in service.keys

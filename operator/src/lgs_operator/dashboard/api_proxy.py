@@ -3,6 +3,7 @@
 The browser asks one origin alone, so that its policy can forbid all others. What is passed on is named here:
 no cookie, no header by which a caller says who it is but the two of a token, and of the answer only JSON and
 events. So the page can do what the token can, and what an application answers is no page of this origin.
+A token goes to the very service for which it was given, and not to another one that has its name now.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ SERVED: Final = re.compile(r"(?:assistants|threads|runs|users)(?:/[A-Za-z0-9._~%
 """Of the API what concerns sessions; paths as they are written in the request."""
 SENT: Final = ("Accept", "Authorization", "Content-Type", "Last-Event-ID", "X-Api-Key")
 GIVEN: Final = ("Retry-After", "X-Pagination-Total", "X-Pagination-Next", "WWW-Authenticate")
+UID: Final = "Lgs-Service"
+"""Of an answer: who it is of. Of a request: who may have its token."""
 EVENTS: Final = "text/event-stream"
 KINDS: Final = ("application/json", "application/problem+json", EVENTS)
 MOST_BYTES: Final = 8 * 2**20
@@ -76,11 +79,13 @@ async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="the page asks for no such thing\n")
     try:
-        base = await source.api(request.match_info["namespace"], request.match_info["name"])
+        api = await source.api(request.match_info["namespace"], request.match_info["name"])
     except NotForwarded as error:
         raise web.HTTPBadGateway(text=f"{error}\n") from None
-    if base is None:
+    if api is None:
         raise web.HTTPNotFound(text="there is no such service, or it can't be reached\n")
+    if request.headers.get(UID, api.uid) != api.uid:
+        raise web.HTTPConflict(text="another service has this name now\n", headers={UID: api.uid})
     query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
     sent = {name: request.headers[name] for name in SENT if name in request.headers}
     # A service that takes requests of this machine for its developer's own is told that this is none.
@@ -90,23 +95,23 @@ async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
     silent = None if EVENTS in sent.get("Accept", "") else SILENT_SECONDS
     patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silent)
     body = await request.read() if request.body_exists else None
-    url = URL(f"{base}{path}{query}", encoded=True)
+    url = URL(f"{api.url}{path}{query}", encoded=True)
     try:
         async with request.app[_SESSION].request(
             request.method, url, headers=sent, data=body, allow_redirects=False, timeout=patience
         ) as answer:
-            return await _given(request, answer)
+            return await _given(request, answer, api.uid)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise web.HTTPBadGateway(text=f"the service does not answer: {type(error).__name__}\n") from None
 
 
-async def _given(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+async def _given(request: web.Request, answer: aiohttp.ClientResponse, uid: str) -> web.StreamResponse:
     if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPBadGateway(text="the service answers in a coding that it was not asked for\n")
     kind = answer.content_type if answer.content_type in KINDS else "application/octet-stream"
     stream = web.StreamResponse(
         status=answer.status if 200 <= answer.status < 300 or 400 <= answer.status < 600 else 502,
-        headers={**headers(OF_DATA), **_passed(answer), "Content-Type": kind},
+        headers={**headers(OF_DATA), **_passed(answer), "Content-Type": kind, UID: uid},
     )
     await stream.prepare(request)
     try:

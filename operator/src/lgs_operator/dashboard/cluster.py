@@ -15,7 +15,7 @@ import aiohttp
 
 from lgs_crds.status import status_before
 from lgs_operator.dashboard.forwards import Forwards, NotForwarded, Place
-from lgs_operator.dashboard.sources import Json, Unread
+from lgs_operator.dashboard.sources import Api, Json, Unread
 from lgs_operator.naming import RUNTIME_PORT
 
 HISTORY_PORT: Final = 8081
@@ -89,11 +89,14 @@ class ClusterSource:
         found, trouble = await self._of_operator(path)
         return found if found is not None else one_point(service, time.time(), trouble)
 
-    async def api(self, namespace: str, name: str) -> str | None:
+    async def api(self, namespace: str, name: str) -> Api | None:
         """See `Source`. Raises `NotForwarded`."""
-        if await self._service(namespace, name) is None:
+        service = await self._service(namespace, name)
+        if service is None:
             return None
-        return await self._forwards.url(Place(namespace, f"service/{name}", RUNTIME_PORT))
+        uid = service["metadata"].get("uid", "")
+        url = await self._forwards.url(Place(namespace, f"service/{name}", RUNTIME_PORT), uid)
+        return Api(url, uid)
 
     async def _service(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Only what is there is asked for, so that no name leads anywhere else."""

@@ -45,6 +45,7 @@ class Forwards:
     def __init__(self, command: tuple[str, ...] = ("kubectl",)) -> None:
         self._command = command
         self._begun: dict[Place, _Forward] = {}
+        self._uids: dict[Place, str] = {}
         self._locks: dict[Place, asyncio.Lock] = {}
         self._failed: dict[Place, tuple[float, str]] = {}
 
@@ -53,12 +54,16 @@ class Forwards:
         """Those that were begun last."""
         return tuple(each.process for each in self._begun.values())
 
-    async def url(self, place: Place) -> str:
-        """Where it is asked, `http://127.0.0.1:port`. Raises `NotForwarded`."""
+    async def url(self, place: Place, uid: str = "") -> str:
+        """Where it is asked, `http://127.0.0.1:port`. What is there under another `uid` now than when the way
+        was made has a way of its own. Raises `NotForwarded`."""
         async with self._locks.setdefault(place, asyncio.Lock()):
             found = self._begun.get(place)
+            if found is not None and self._uids.get(place) != uid:
+                await _ended(found.process)
             if found is not None and found.process.returncode is None:
                 return found.url
+            self._uids[place] = uid
             failed_at, why = self._failed.get(place, (-PAUSE_SECONDS, ""))
             if why and time.monotonic() - failed_at < PAUSE_SECONDS:
                 raise NotForwarded(why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lgs_operator.history.service import Histories
 
@@ -11,6 +11,14 @@ Json = dict[str, Any]
 
 class Unread(Exception):
     """What is shown can't be read now; says why."""
+
+
+class Api(NamedTuple):
+    """Where the API of a service is asked, `http://host:port`, and what tells the service from another one of
+    its name: that is made anew, of another cluster, of another folder."""
+
+    url: str
+    uid: str
 
 
 class Source(Protocol):
@@ -25,8 +33,8 @@ class Source(Protocol):
         """The last `seconds` of one, or what came since; None: there is no such service."""
         ...
 
-    async def api(self, namespace: str, name: str) -> str | None:
-        """Where the API of one is asked, `http://host:port`; None where it can't be."""
+    async def api(self, namespace: str, name: str) -> Api | None:
+        """That of one; None where it can't be asked."""
         ...
 
 
@@ -45,6 +53,6 @@ class Kept:
         found = self._histories.of(namespace, name)
         return None if found is None else found.as_json(self._histories.now(), seconds, since)
 
-    async def api(self, namespace: str, name: str) -> str | None:
+    async def api(self, namespace: str, name: str) -> Api | None:
         """See `Source`: of services alone nobody knows where they are."""
         return None

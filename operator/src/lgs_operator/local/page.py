@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from lgs_operator.dashboard.server import page_app, serve_loopback
-from lgs_operator.dashboard.sources import Json, Kept
+from lgs_operator.dashboard.sources import Api, Json, Kept
 from lgs_operator.history.decisions import Firing
 from lgs_operator.history.service import Histories, ServiceHistory
 from lgs_operator.local.service import LocalService
@@ -22,11 +24,11 @@ NAMESPACE = "local"
 
 class LocalPage:
     """Of one `lgs up`. The service has one history, whatever its manifest becomes;
-    `url` is where its API is."""
+    `url` is where its API is, `source` the folder of its graphs."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, source: Path) -> None:
         self._name = name
-        self._url = url
+        self._api = Api(url, str(uuid5(NAMESPACE_URL, source.resolve().as_uri())))
         self._histories = Histories(time.time)
         begun = self._histories.begin(NAMESPACE, name, "")
         assert begun is not None
@@ -58,9 +60,9 @@ class LocalPage:
         """See `Source`."""
         return await self._kept.history(namespace, name, seconds, since)
 
-    async def api(self, namespace: str, name: str) -> str | None:
+    async def api(self, namespace: str, name: str) -> Api | None:
         """See `Source`."""
-        return self._url if (namespace, name) == (NAMESPACE, self._name) else None
+        return self._api if (namespace, name) == (NAMESPACE, self._name) else None
 
     async def serve(self, stack: AsyncExitStack, port: int) -> str:
         """Gives the address. Where another program has the port it is a free one: two services may be up."""

@@ -99,7 +99,7 @@ class Supervisor:
             outer = os.environ if self._options.env is None else self._options.env
             alerts = LocalAlerts(caller, outer.get(SECRET))
             stack.push_async_callback(alerts.webhooks.close)
-            page = LocalPage(service.name, self._url)
+            page = LocalPage(service.name, self._url, service.source)
             self._page = await page.serve(stack, self._options.page_port)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(state))

@@ -1,6 +1,7 @@
 // The API of a service, asked with the token that the person gave: the page can do what the token can.
 
 const KEPT = "token";
+const SERVICE = "Lgs-Service";
 const MOST_EVENT = 8 * 2 ** 20;
 
 export class Refused extends Error {
@@ -26,28 +27,45 @@ export class Api {
   }
 
   set token(given) {
-    if (given.text) sessionStorage.setItem(this.key, JSON.stringify(given));
+    // Another service may have this name one day: of another cluster, or made anew.
+    if (given.text) sessionStorage.setItem(this.key, JSON.stringify({ ...given, of: given.of ?? this.service }));
     else sessionStorage.removeItem(this.key);
   }
 
   async ask(method, path, body, more = {}) {
-    const { kind, text } = this.token;
+    const { kind, text, of } = await this.given(more.signal);
     const headers = { Accept: more.accept ?? "application/json" };
     if (body !== undefined) headers["Content-Type"] = "application/json";
-    if (text) headers[kind] = kind === "Authorization" ? `Bearer ${text}` : text;
-    let answer;
+    if (text) Object.assign(headers, { [kind]: kind === "Authorization" ? `Bearer ${text}` : text, [SERVICE]: of });
+    const answer = await this.fetched(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: more.signal });
+    if (answer.status === 409 && text && this.service !== of) {
+      sessionStorage.removeItem(this.key);
+      throw new Refused(401, "another service has this name now, and the token was not given for it");
+    }
+    if (!answer.ok) throw new Refused(answer.status, await words(answer));
+    return answer;
+  }
+
+  async fetched(path, asked) {
     try {
-      answer = await fetch(this.base + path, {
-        method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: more.signal, redirect: "error",
-        // Nothing that the browser knows of its user goes along, and no answer makes it ask for a password.
-        credentials: "omit",
-      });
+      // Nothing that the browser knows of its user goes along, and no answer makes it ask for a password.
+      const answer = await fetch(this.base + path, { ...asked, redirect: "error", credentials: "omit" });
+      this.service = answer.headers.get(SERVICE) ?? this.service;
+      return answer;
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Refused(0, "the service can't be reached");
     }
-    if (!answer.ok) throw new Refused(answer.status, await words(answer));
-    return answer;
+  }
+
+  // The token, and the service that it is for: the one that is there when it is used first.
+  async given(signal) {
+    const token = this.token;
+    if (!token.text || token.of !== undefined) return token;
+    const answer = await this.fetched("info", { signal });
+    if (this.service === undefined) throw new Refused(answer.status, await words(answer));
+    this.token = token;
+    return { ...token, of: this.service };
   }
 
   async get(path, more) {
