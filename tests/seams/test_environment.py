@@ -83,7 +83,7 @@ SPEC: Mapping[str, Any] = {
     },
     "budgets": {
         "limits": [{"cost": 34.5, "per": "Day", "of": "User"}],
-        "prices": {"m-*": {"input": 3, "output": 15.5, "cachedInput": 0.5}},
+        "prices": {"*": {"input": 3, "output": 15.5, "cachedInput": 0.5}},
     },
     "observability": {
         "tracing": {
@@ -148,7 +148,7 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
     ),
     "LGS_BUDGETS": (
         lambda s: s.budgets,
-        Budgets((Limit(34.5, "cost", 86400, by_user=True),), {"m-*": Price(3, 15.5, 0.5)}),
+        Budgets((Limit(34.5, "cost", 86400, by_user=True),), {"*": Price(3, 15.5, 0.5)}),
     ),
     "OTEL_EXPORTER_OTLP_ENDPOINT": (
         lambda s: s.tracing and s.tracing.endpoint,

@@ -291,8 +291,8 @@ def _promises_ruled(spec: dict[str, Any]) -> None:
         unit = "tokens" if "tokens" in each else "cost"
         kinds.setdefault((unit, each["per"], each.get("of", "Service")), each)
     budgets["limits"] = list(kinds.values()) or [{"tokens": 1000, "per": "Hour"}]
-    if any("cost" in each for each in budgets["limits"]) and not budgets.get("prices"):
-        budgets["prices"] = {"*": {"input": 1, "output": 2}}
+    if any("cost" in each for each in budgets["limits"]):
+        budgets.setdefault("prices", {})["*"] = {"input": 1, "output": 2}
 
 
 def _pod_ruled(pod: dict[str, Any]) -> None:

@@ -82,12 +82,12 @@ def parsed(**section: Any) -> Budgets:
 def test_a_section_is_read_as_it_is_written() -> None:
     found = parsed(
         limits=[{"tokens": 1000, "per": "Hour"}, {"cost": 2.5, "per": "Day", "of": "User"}],
-        prices={"big": {"input": 3, "output": 15}},
+        prices={"big": {"input": 3, "output": 15}, "*": {"input": 5, "output": 20}},
     )
 
     assert found.limits == (Limit(1000, "tokens", 3600), Limit(2.5, "cost", 86400, by_user=True))
     assert [each.name for each in found.limits] == ["tokens-per-hour", "cost-per-day-by-user"]
-    assert found.prices == {"big": Price(3, 15, cached_input=3)}
+    assert found.prices == {"big": Price(3, 15, cached_input=3), "*": Price(5, 20, cached_input=5)}
     assert parse_budgets("") is None
 
 
@@ -113,7 +113,11 @@ def test_a_section_is_read_as_it_is_written() -> None:
             '{"limits": [{"tokens": 1, "per": "Day"}, {"tokens": 2, "per": "Day"}]}',
             "tokens-per-day: must be",
         ),
-        ('{"limits": [{"cost": 1, "per": "Day"}]}', "LGS_BUDGETS.prices: none: must be given"),
+        ('{"limits": [{"cost": 1, "per": "Day"}]}', "LGS_BUDGETS.prices: none for *: must be given"),
+        (
+            '{"limits": [{"cost": 1, "per": "Day"}], "prices": {"m": {"input": 1, "output": 1}}}',
+            "LGS_BUDGETS.prices: none for *: must be given",
+        ),
         (
             '{"limits": [{"cost": 1, "per": "Day"}], "prices": {"m": {"input": 1}}}',
             "LGS_BUDGETS.prices.m.output: null: must be given",
@@ -259,14 +263,11 @@ async def test_the_longest_wait_is_told_of_several_budgets() -> None:
     assert refused.value.retry_after_seconds > 86400
 
 
-async def test_cost_is_counted_by_the_prices_and_what_has_none_is_told() -> None:
+async def test_cost_is_counted_by_the_prices() -> None:
     kept = Kept()
     spends = ledger(kept, Limit(1, "cost", 3600), prices=PRICES)
     spends.note(None, "big", 200_000, 20_000, 0)
     await spends.admit(None)
-    spends.note(None, "small", 1e9, 0, 0)
-    await spends.admit(None)
-    assert spends.unpriced_tokens == 1e9
 
     spends.note(None, "big-2030", 50_000, 0, 0)
     with pytest.raises(BudgetUsedUp, match="cost-per-hour"):

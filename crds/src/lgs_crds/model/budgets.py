@@ -48,5 +48,6 @@ class Budgets(Part):
     prices: dict[str, Price] = Field(
         default_factory=dict,
         max_length=MOST_ENTRIES,
-        description="By the name of a model as the graph asks for it, or by how names begin, with * behind.",
+        description="By the name of a model as the graph asks for it, or by how names begin, with * behind. "
+        "Where a budget is of cost * must be there, for all others.",
     )

@@ -12,6 +12,8 @@ from lgs_crds.rules.rule import Rule
 _PATH: Final = "spec.budgets"
 ONE: Final = "must have exactly one of tokens, cost"
 PRICES: Final = "must be given, since a budget is of cost"
+ANY_OTHER: Final = "*"
+"""Stands for each model that has no price of its own."""
 
 
 def _limits(spec: Spec) -> list[Budget]:
@@ -37,9 +39,9 @@ def _twice(spec: Spec) -> Problem | None:
 
 
 def _no_prices(spec: Spec) -> Problem | None:
-    if spec.budgets is None or spec.budgets.prices or all(each.cost is None for each in _limits(spec)):
+    if spec.budgets is None or all(each.cost is None for each in _limits(spec)):
         return None
-    return Problem(f"{_PATH}.prices", PRICES, "none")
+    return None if ANY_OTHER in spec.budgets.prices else Problem(f"{_PATH}.prices", PRICES, "none for *")
 
 
 RULES: Final = (
@@ -52,8 +54,8 @@ RULES: Final = (
     Rule("budgets", None, None, _twice),
     Rule(
         "budgets",
-        "(has(self.prices) && size(self.prices) > 0) || !self.limits.exists(each, has(each.cost))",
-        f"'{_PATH}.prices: none: {PRICES}'",
+        "(has(self.prices) && '*' in self.prices) || !self.limits.exists(each, has(each.cost))",
+        f"'{_PATH}.prices: none for *: {PRICES}'",
         _no_prices,
     ),
 )

@@ -29,7 +29,4 @@ class BudgetSeries(Collector):
             if not limit.by_user and (used := self._ledger.used(limit)) is not None:
                 spent.add_metric([limit.name], used)
                 left.add_metric([limit.name], max(0.0, limit.most - used))
-        unpriced = CounterMetricFamily("lgs_budget_unpriced_tokens", "Tokens of models without a price.")
-        if self._ledger.budgets.by_cost:
-            unpriced.add_metric([], self._ledger.unpriced_tokens)
-        return [most, spent, left, refused, unpriced]
+        return [most, spent, left, refused]

@@ -32,7 +32,6 @@ MOST_USERS: Final = 10_000
 """Whose sums are kept in memory; of others they are read when their next run comes."""
 AT_A_TIME: Final = 500
 """Users whose sums are read again in a turn: those who asked longest ago wait for the next."""
-MOST_UNPRICED: Final = 100
 log = structlog.get_logger(__name__)
 Amounts = dict[Unit, float]
 
@@ -52,8 +51,6 @@ class Ledger:
         self.budgets = budgets
         self.refused: Counter[str] = Counter()
         """By the name of the budget."""
-        self.unpriced_tokens = 0.0
-        """Of models without a price, where a budget is of cost."""
         self._spending = spending
         self._clock = clock
         self._ahead = 0.0
@@ -67,7 +64,6 @@ class Ledger:
         self._unwritten: dict[str, Amounts] = {}
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._asked: dict[str, None] = {}
-        self._unpriced: set[str] = set()
         self._expired_at: float | None = None
         self._lock = asyncio.Lock()
         """Of the database: what is read in the midst of a write would be counted twice."""
@@ -172,22 +168,12 @@ class Ledger:
         """Adds up what threads have noted."""
         while self._noted:
             user, model, given, got, cached = self._noted.popleft()
-            amounts: Amounts = {"tokens": given + got, "cost": self._cost(model, given, got, cached)}
+            price = self.budgets.price(model)
+            cost = 0.0 if price is None else price.cost(given, got, cached)
+            amounts: Amounts = {"tokens": given + got, "cost": cost}
             for name in (SERVICE, name_of(user)):
                 if self._limits[name != SERVICE]:
                     _add(self._unwritten.setdefault(name, {"tokens": 0.0, "cost": 0.0}), amounts)
-
-    def _cost(self, model: str, given: float, got: float, cached: float) -> float:
-        if not self.budgets.by_cost:
-            return 0.0
-        price = self.budgets.price(model)
-        if price is None:
-            self.unpriced_tokens += given + got
-            if model not in self._unpriced and len(self._unpriced) < MOST_UNPRICED:
-                self._unpriced.add(model)
-                log.warning("budget.no_price", model=model, known=sorted(self.budgets.prices))
-            return 0.0
-        return price.cost(given, got, cached)
 
     def _account(self, name: str) -> _Account:
         self._accounts.move_to_end(name)

@@ -64,16 +64,12 @@ class Budgets:
     prices: Mapping[str, Price] = field(default_factory=dict)
 
     def price(self, model: str) -> Price | None:
-        """Of the model by its name, else by the longest beginning of it that has one."""
+        """Of the model by its name, else by the longest beginning of it that has one. None only where no
+        budget is of cost."""
         if (found := self.prices.get(model)) is not None:
             return found
         begins = [name for name in self.prices if name.endswith(ANY_OTHER) and model.startswith(name[:-1])]
         return self.prices[max(begins, key=len)] if begins else None
-
-    @property
-    def by_cost(self) -> bool:
-        """Whether prices are needed."""
-        return any(each.unit == "cost" for each in self.limits)
 
 
 def parse_budgets(text: str) -> Budgets | None:
@@ -98,8 +94,9 @@ def parse_budgets(text: str) -> Budgets | None:
         if name in names[:index]:
             raise ConfigError(f"{VARIABLE}.limits[{index}]: {name}: must be there once")
     budgets = Budgets(tuple(limits), prices)
-    if budgets.by_cost and not prices:
-        raise ConfigError(f"{VARIABLE}.prices: none: must be given where a budget is of cost")
+    if any(each.unit == "cost" for each in limits) and ANY_OTHER not in prices:
+        # a model that nobody thought of would cost nothing
+        raise ConfigError(f"{VARIABLE}.prices: none for {ANY_OTHER}: must be given where a budget is of cost")
     return budgets
 
 
