@@ -36,24 +36,41 @@ class Kept:
         self.now = now
         self.rows: dict[tuple[str, int, int], list[float]] = {}
         self.away = False
+        self.unanswered = False
+        self.numbers: dict[str, int] = {}
         self.calls: list[str] = []
+        self.given = 0
+        """Rows that were read."""
 
-    async def add(self, spent: Sequence[Spent], at: datetime | None = None) -> None:
+    async def add(self, writer: str, number: int, spent: Sequence[Spent], at: datetime | None = None) -> None:
         self._called("add")
+        if number <= self.numbers.get(writer, 0):
+            return
+        self.numbers[writer] = number
         for each in spent:
             row = self.rows.setdefault((each.who, each.seconds, int(self.now // each.seconds)), [0.0, 0.0])
             row[0] += each.tokens
             row[1] += each.cost
+        if self.unanswered:
+            raise StorageUnavailable("it was written, and nobody heard of it")
 
     async def of(
-        self, who: Collection[str], seconds: Collection[int], at: datetime | None = None
+        self,
+        who: Collection[str],
+        seconds: Collection[int],
+        at: datetime | None = None,
+        *,
+        since: float | None = None,
     ) -> tuple[datetime, Sequence[Spent]]:
         self._called("of")
         found = [
             Spent(name, size, *sums, bucket=bucket)
             for (name, size, bucket), sums in self.rows.items()
-            if name in who and size in seconds and bucket >= int(self.now // size) - BUCKETS
+            if name in who
+            and size in seconds
+            and bucket >= max(int(self.now // size) - BUCKETS, int((since or 0) // size))
         ]
+        self.given += len(found)
         return datetime.fromtimestamp(self.now, UTC), found
 
     async def expire(self, seconds: Collection[int], at: datetime | None = None) -> int:
@@ -304,6 +321,105 @@ async def test_what_cannot_be_written_now_is_written_later_and_counts_meanwhile(
     await spends.close()
 
     assert [sums[0] for sums in kept.rows.values()] == [100.0]
+
+
+async def test_what_was_written_and_never_answered_counts_once() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR)
+    kept.unanswered = True
+    for tokens in (30, 5, 5):
+        spends.note(None, "big", tokens, 0, 0)
+        with pytest.raises(StorageUnavailable):
+            await spends.turn()
+
+    kept.unanswered = False
+    await spends.turn()
+
+    assert [sums[0] for sums in kept.rows.values()] == [40.0]
+    assert spends.used(HOUR) == 40
+    again = ledger(kept, HOUR)
+    await again.admit(None)
+    again.note(None, "big", 2, 0, 0)
+    await again.turn()
+    assert again.used(HOUR) == 42, "another process has numbers of its own"
+
+
+async def test_what_was_being_written_when_the_replica_stopped_counts_once() -> None:
+    kept = Kept()
+    spends = ledger(kept, HOUR)
+    kept.unanswered = True
+    spends.note(None, "big", 30, 0, 0)
+    with pytest.raises(StorageUnavailable):
+        await spends.write()
+    kept.unanswered = False
+
+    await spends.close()
+
+    assert [sums[0] for sums in kept.rows.values()] == [30.0]
+
+
+async def test_of_users_who_are_known_only_what_came_since_is_read() -> None:
+    """Each has spent something in each minute of the hour."""
+    kept = Kept()
+    spends = ledger(kept, Limit(1000, "tokens", 3600, by_user=True))
+    users = [f"user-{number}" for number in range(50)]
+    for _ in range(BUCKETS):
+        kept.now += size_of(HOUR)
+        for user in users:
+            spends.note(user, "big", 1, 0, 0)
+        await spends.write()
+    for user in users:
+        await spends.admit(user)
+    await spends.turn()
+    kept.given = 0
+
+    other = ledger(kept, Limit(1000, "tokens", 3600, by_user=True))
+    other.note(users[0], "big", 939, 0, 0)
+    await other.write()
+    for user in users:
+        await spends.admit(user)
+    await spends.turn()
+
+    assert kept.given <= 3 * len(users)
+    other.note(users[0], "big", 1, 0, 0)
+    await other.write()
+    await spends.admit(users[0])
+    await spends.turn()
+    with pytest.raises(BudgetUsedUp):
+        await spends.admit(users[0])
+    kept.now += 2 * size_of(HOUR)
+    await spends.admit(users[0])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(("begin", "spend", "turn"))), max_size=120))
+async def test_no_run_begins_where_what_a_replica_spent_and_what_others_wrote_before_its_turn_is_all(
+    moves: list[tuple[int, str]],
+) -> None:
+    """So a budget is exceeded by what runs spend that had begun before, and by those that replicas take in
+    the second before their next turn, and by nothing else."""
+    kept = Kept()
+    replicas = [ledger(kept, HOUR) for _ in range(3)]
+    for each in replicas:
+        await each.admit(None)
+    written, unwritten, known = 0, [0, 0, 0], [0, 0, 0]
+    for which, move in moves:
+        each = replicas[which]
+        if move == "turn":
+            await each.turn()
+            written, unwritten[which] = written + unwritten[which], 0
+            known[which] = written
+        elif move == "spend":
+            each.note(None, "big", 20, 0, 0)
+            unwritten[which] += 20
+            known[which] += 20
+        else:
+            refused = False
+            try:
+                await each.admit(None)
+            except BudgetUsedUp:
+                refused = True
+            assert refused == (known[which] >= HOUR.most)
 
 
 async def test_who_closes_without_a_database_says_what_is_lost() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -19,15 +20,23 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = 60
 
 
+NUMBERS = itertools.count(1)
+
+
+async def add(spending: Spending, spent: Sequence[Spent], at: datetime | None = None) -> None:
+    """Once more by the same writer."""
+    await spending.add("writer", next(NUMBERS), spent, at)
+
+
 def bucket(at: datetime, seconds: int = MINUTE) -> int:
     return int(at.timestamp() // seconds)
 
 
 async def test_what_is_added_in_a_bucket_is_one_sum(storage: Storage) -> None:
     spending = storage.spending
-    await spending.add([Spent("", MINUTE, 10, 0.5), Spent("ada", MINUTE, 3, 0)], NOON)
-    await spending.add([Spent("", MINUTE, 5, 0.25), Spent("", 1440, 5, 0.25)], NOON + timedelta(seconds=59))
-    await spending.add([Spent("", MINUTE, 1, 0)], NOON + timedelta(seconds=60))
+    await add(spending, [Spent("", MINUTE, 10, 0.5), Spent("ada", MINUTE, 3, 0)], NOON)
+    await add(spending, [Spent("", MINUTE, 5, 0.25), Spent("", 1440, 5, 0.25)], NOON + timedelta(seconds=59))
+    await add(spending, [Spent("", MINUTE, 1, 0)], NOON + timedelta(seconds=60))
 
     at, found = await spending.of(["", "bob"], [MINUTE], NOON + timedelta(minutes=2))
 
@@ -44,7 +53,7 @@ async def test_what_is_older_than_a_period_is_not_given_and_goes(storage: Storag
     spending = storage.spending
     for minutes in (0, 1, 30, 61):
         at = NOON + timedelta(minutes=minutes)
-        await spending.add([Spent("", MINUTE, minutes + 1, 0), Spent("", 1440, 1, 0)], at)
+        await add(spending, [Spent("", MINUTE, minutes + 1, 0), Spent("", 1440, 1, 0)], at)
     now = NOON + timedelta(minutes=61)
 
     _, found = await spending.of([""], [MINUTE], now)
@@ -58,7 +67,7 @@ async def test_what_is_older_than_a_period_is_not_given_and_goes(storage: Storag
 
 async def test_without_a_moment_it_is_the_databases_clock(storage: Storage) -> None:
     before = await storage.now()
-    await storage.spending.add([Spent("", 86400, 1, 2)])
+    await add(storage.spending, [Spent("", 86400, 1, 2)])
 
     at, found = await storage.spending.of([""], [86400])
 
@@ -75,7 +84,7 @@ async def test_nobody_has_spent_anything_at_first(storage: Storage) -> None:
 
 @pytest.mark.parametrize("who", ["a\x00b", "\ud800", "ü" * 300, "'; DROP TABLE lgs_spent; --"])
 async def test_whoever_spends_may_have_any_name(storage: Storage, who: str) -> None:
-    await storage.spending.add([Spent(who, MINUTE, 1, 0)], NOON)
+    await add(storage.spending, [Spent(who, MINUTE, 1, 0)], NOON)
 
     _, found = await storage.spending.of([who], [MINUTE], NOON)
 
@@ -84,11 +93,46 @@ async def test_whoever_spends_may_have_any_name(storage: Storage, who: str) -> N
 
 async def test_sums_stay_numbers(storage: Storage) -> None:
     for _ in range(3):
-        await storage.spending.add([Spent("", MINUTE, 1e15, 1e15)], NOON)
+        await add(storage.spending, [Spent("", MINUTE, 1e15, 1e15)], NOON)
 
     _, (found,) = await storage.spending.of([""], [MINUTE], NOON)
 
     assert (found.tokens, found.cost) == (1e15, 1e15)
+
+
+async def test_what_a_writer_adds_again_by_the_same_number_is_there_once(
+    open_another: Callable[..., Awaitable[Storage]],
+) -> None:
+    """As after an answer that was lost, and where the first try still goes on when the second one comes."""
+    one, other = [(await open_another()).spending for _ in range(2)]
+    spent = [Spent("", MINUTE, 10, 0.5), Spent("ada", MINUTE, 3, 0)]
+
+    await asyncio.gather(*(each.add("a", 1, spent, NOON) for each in (one, other, one)))
+    await one.add("a", 1, spent, NOON + timedelta(minutes=1))
+    await other.add("b", 1, spent, NOON)
+    await one.add("a", 2, spent, NOON)
+
+    _, found = await other.of(["", "ada"], [MINUTE], NOON)
+    assert {each.who: each.tokens for each in found} == {"": 30, "ada": 9}
+
+    await one.expire([MINUTE], NOON + timedelta(days=2))
+    await one.add("a", 1, spent, NOON + timedelta(days=2))
+    _, (again,) = await one.of([""], [MINUTE], NOON + timedelta(days=2))
+    assert again.tokens == 10, "of who has not written for a day nothing is kept"
+
+
+async def test_only_what_came_since_is_read_where_that_is_asked_for(storage: Storage) -> None:
+    for minutes in range(5):
+        await add(storage.spending, [Spent("", MINUTE, minutes + 1, 0)], NOON + timedelta(minutes=minutes))
+    now = NOON + timedelta(minutes=62)
+
+    async def tokens(since: datetime) -> list[float]:
+        _, found = await storage.spending.of([""], [MINUTE], now, since=since.timestamp())
+        return sorted(each.tokens for each in found)
+
+    assert await tokens(NOON + timedelta(minutes=3, seconds=30)) == [4, 5]
+    assert await tokens(NOON) == [3, 4, 5]
+    assert await tokens(now) == []
 
 
 async def test_replicas_that_add_at_once_lose_nothing_and_wait_for_nobody_for_ever(
@@ -97,11 +141,14 @@ async def test_replicas_that_add_at_once_lose_nothing_and_wait_for_nobody_for_ev
     replicas = [await open_another() for _ in range(3)]
     users = [f"user-{number}" for number in range(20)]
 
-    async def adds(storage: Storage, turned: Sequence[str]) -> None:
-        for _ in range(10):
-            await storage.spending.add([Spent(each, MINUTE, 1, 0) for each in turned], NOON)
+    async def adds(storage: Storage, writer: str, turned: Sequence[str]) -> None:
+        for number in range(10):
+            spent = [Spent(each, MINUTE, 1, 0) for each in turned]
+            await storage.spending.add(writer, number, spent, NOON)
 
-    await asyncio.gather(*(adds(each, users if n % 2 else users[::-1]) for n, each in enumerate(replicas)))
+    await asyncio.gather(
+        *(adds(each, str(n), users if n % 2 else users[::-1]) for n, each in enumerate(replicas))
+    )
 
     _, found = await replicas[0].spending.of(users, [MINUTE], NOON)
     assert {each.tokens for each in found} == {30}
@@ -118,13 +165,18 @@ class Simulated:
     def seconds(self) -> float:
         return self.now.timestamp()
 
-    async def add(self, spent: Sequence[Spent], at: datetime | None = None) -> None:
-        await self._spending.add(spent, self.now)
+    async def add(self, writer: str, number: int, spent: Sequence[Spent], at: datetime | None = None) -> None:
+        await self._spending.add(writer, number, spent, self.now)
 
     async def of(
-        self, who: Collection[str], seconds: Collection[int], at: datetime | None = None
+        self,
+        who: Collection[str],
+        seconds: Collection[int],
+        at: datetime | None = None,
+        *,
+        since: float | None = None,
     ) -> tuple[datetime, Sequence[Spent]]:
-        return await self._spending.of(who, seconds, self.now)
+        return await self._spending.of(who, seconds, self.now, since=since)
 
     async def expire(self, seconds: Collection[int], at: datetime | None = None) -> int:
         return await self._spending.expire(seconds, self.now)

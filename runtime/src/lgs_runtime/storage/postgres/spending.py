@@ -17,19 +17,25 @@ class PostgresSpending:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, spent: Sequence[Spent], at: datetime | None = None) -> None:
+    async def add(self, writer: str, number: int, spent: Sequence[Spent], at: datetime | None = None) -> None:
         columns = (
             [escape(each.who) for each in spent],
             [each.seconds for each in spent],
             [each.tokens for each in spent],
             [each.cost for each in spent],
         )
-        await self._database.rows(ADD_SPENT, *columns, at)
+        await self._database.rows(ADD_SPENT, *columns, at, writer, number)
 
     async def of(
-        self, who: Collection[str], seconds: Collection[int], at: datetime | None = None
+        self,
+        who: Collection[str],
+        seconds: Collection[int],
+        at: datetime | None = None,
+        *,
+        since: float | None = None,
     ) -> tuple[datetime, Sequence[Spent]]:
-        found = await self._database.rows(SPENT, [escape(each) for each in who], list(seconds), at)
+        names = [escape(each) for each in who]
+        found = await self._database.rows(SPENT, names, list(seconds), at, since)
         moment: datetime = found[0]["at"]
         return moment, [
             Spent(unescape(row["who"]), row["seconds"], row["tokens"], row["cost"], row["bucket"])

@@ -12,7 +12,13 @@ from lgs_runtime.database.json_columns import escape, unescape
 from lgs_runtime.database.sqlite import Database
 from lgs_runtime.model import Spent
 from lgs_runtime.storage.sqlite import rows
-from lgs_runtime.storage.sqlite.statements.spending import ADD_SPENT, EXPIRE_SPENT, SPENT
+from lgs_runtime.storage.sqlite.statements.spending import (
+    ADD_SPENT,
+    EXPIRE_SPENDERS,
+    EXPIRE_SPENT,
+    NEW_NUMBER,
+    SPENT,
+)
 
 
 class SqliteSpending:
@@ -21,7 +27,7 @@ class SqliteSpending:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, spent: Sequence[Spent], at: datetime | None = None) -> None:
+    async def add(self, writer: str, number: int, spent: Sequence[Spent], at: datetime | None = None) -> None:
         now = _seconds(at)
         values = [
             {
@@ -35,16 +41,22 @@ class SqliteSpending:
         ]
 
         def added(connection: sqlite3.Connection) -> None:
-            connection.executemany(ADD_SPENT, values)
+            if connection.execute(NEW_NUMBER, {"writer": writer, "number": number, "now": now}).fetchall():
+                connection.executemany(ADD_SPENT, values)
 
         await self._database.write(added)
 
     async def of(
-        self, who: Collection[str], seconds: Collection[int], at: datetime | None = None
+        self,
+        who: Collection[str],
+        seconds: Collection[int],
+        at: datetime | None = None,
+        *,
+        since: float | None = None,
     ) -> tuple[datetime, Sequence[Spent]]:
         now = _seconds(at)
         names = json.dumps([escape(each) for each in who])
-        wanted = {"who": names, "seconds": json.dumps(list(seconds)), "now": now}
+        wanted = {"who": names, "seconds": json.dumps(list(seconds)), "now": now, "since": since or 0.0}
         found = await self._database.read(lambda connection: connection.execute(SPENT, wanted).fetchall())
         return rows.time(now), [
             Spent(unescape(row["who"]), row["seconds"], row["tokens"], row["cost"], row["bucket"])
@@ -55,6 +67,7 @@ class SqliteSpending:
         now = _seconds(at)
 
         def expired(connection: sqlite3.Connection) -> int:
+            connection.execute(EXPIRE_SPENDERS, {"now": now})
             return sum(
                 connection.execute(EXPIRE_SPENT, {"seconds": each, "now": now}).rowcount for each in seconds
             )

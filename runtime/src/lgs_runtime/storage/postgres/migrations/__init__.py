@@ -24,4 +24,5 @@ MIGRATIONS: Final = (
     replicas.DATABASE,
     replicas.CANARIES,
     spending.SPENT,
+    spending.SPENDERS,
 )

@@ -16,3 +16,12 @@ CREATE TABLE lgs_spent (
 );
 CREATE INDEX lgs_spent_bucket ON lgs_spent (seconds, bucket);
 """
+
+SPENDERS: Final = """
+-- The number of what each process that writes to lgs_spent added last, so that nothing is added twice.
+CREATE TABLE lgs_spender (
+    writer     text PRIMARY KEY,
+    number     bigint NOT NULL,
+    written_at timestamptz NOT NULL
+);
+"""

@@ -26,4 +26,5 @@ MIGRATIONS: Final = (
     replicas.DATABASE,
     replicas.CANARIES,
     spending.SPENT,
+    spending.SPENDERS,
 )

@@ -16,3 +16,12 @@ CREATE TABLE lgs_spent (
 ) WITHOUT ROWID;
 CREATE INDEX lgs_spent_bucket ON lgs_spent (seconds, bucket)
 """
+
+SPENDERS: Final = """
+-- The number of what each process that writes to lgs_spent added last, so that nothing is added twice.
+CREATE TABLE lgs_spender (
+    writer     TEXT PRIMARY KEY,
+    number     INTEGER NOT NULL,
+    written_at REAL NOT NULL
+) WITHOUT ROWID
+"""
