@@ -210,7 +210,7 @@ class _Opening:
         """What is spent of budgets, written a last time at the end; None where there are none."""
         if self._settings.budgets is None:
             return None
-        ledger = Ledger(self._settings.budgets, storage.spending)
+        ledger = Ledger(self._settings.budgets, storage.spending, database_id=storage.database_id)
         metrics.models.note = ledger.note
         metrics.show(BudgetSeries(ledger))
         self._stack.push_async_callback(ledger.close)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgs_runtime.budgets.exposition import BudgetSeries
-from lgs_runtime.budgets.ledger import MOST_USERS, SERVICE, Ledger, name_of
+from lgs_runtime.budgets.ledger import MOST_USERS, SERVICE, Ledger
 from lgs_runtime.budgets.limits import MOST, Budgets, Limit, Price, parse_budgets
 from lgs_runtime.budgets.window import BUCKETS, free_at, number_of, size_of, used
 from lgs_runtime.errors import BudgetUsedUp, ConfigError, StorageUnavailable
@@ -86,8 +86,15 @@ class Kept:
         self.calls.append(name)
 
 
-def ledger(kept: Kept, *limits: Limit, prices: dict[str, Price] | None = None, behind: float = 0) -> Ledger:
-    return Ledger(Budgets(limits, prices or {}), kept, lambda: kept.now - behind)
+def ledger(
+    kept: Kept,
+    *limits: Limit,
+    prices: dict[str, Price] | None = None,
+    behind: float = 0,
+    database_id: str = "a",
+) -> Ledger:
+    budgets = Budgets(limits, prices or {})
+    return Ledger(budgets, kept, lambda: kept.now - behind, database_id=database_id)
 
 
 def parsed(**section: Any) -> Budgets:
@@ -266,7 +273,7 @@ async def test_one_user_is_refused_and_others_are_not() -> None:
 
     await spends.admit("bob")
     await spends.turn()
-    assert {who for who, _, _ in kept.rows} == {name_of("ada")}, "nobody's name is written"
+    assert {who for who, _, _ in kept.rows} == {spends.name_of("ada")}, "nobody's name is written"
 
 
 async def test_the_longest_wait_is_told_of_several_budgets() -> None:
@@ -389,6 +396,14 @@ async def test_of_users_who_are_known_only_what_came_since_is_read() -> None:
         await spends.admit(users[0])
     kept.now += 2 * size_of(HOUR)
     await spends.admit(users[0])
+
+
+async def test_a_user_has_another_name_in_another_database() -> None:
+    kept = Kept()
+    one, other = (ledger(kept, HOUR, database_id=each) for each in ("a", "b"))
+
+    assert one.name_of("ada") == ledger(kept, HOUR, database_id="a").name_of("ada")
+    assert len({one.name_of("ada"), other.name_of("ada"), one.name_of("bob")}) == 3
 
 
 @settings(max_examples=50, deadline=None)

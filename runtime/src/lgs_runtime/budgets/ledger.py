@@ -9,7 +9,7 @@ its last second is lost if it is killed.
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import hmac
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
@@ -65,11 +65,19 @@ class Ledger:
     """Of one replica. Calls may be noted from any thread; all else is for the event loop. `clock` gives
     seconds since the epoch; the database's is what counts, and each reading tells how far off this one is."""
 
-    def __init__(self, budgets: Budgets, spending: Spending, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        budgets: Budgets,
+        spending: Spending,
+        clock: Callable[[], float] = time.time,
+        *,
+        database_id: str = "",
+    ) -> None:
         self.budgets = budgets
         self.refused: Counter[str] = Counter()
         """By the name of the budget."""
         self._spending = spending
+        self._database_id = database_id
         self._clock = clock
         self._ahead = 0.0
         self._limits = {
@@ -186,9 +194,15 @@ class Ledger:
             return None
         return used(limit, account.buckets[size_of(limit)], self._not_written(SERVICE), self._now())
 
+    def name_of(self, user: str | None) -> str:
+        """By which a user's sums are kept: it tells nobody who it is, has a length of its own, and is another
+        one in each database."""
+        named = (user or "").encode("utf-8", "surrogatepass")
+        return hmac.new(self._database_id.encode(), named, "sha256").hexdigest()[:32]
+
     def _spenders(self, user: str | None) -> list[str]:
         """By which names what this user's run spends is counted."""
-        of_users = [name_of(user)] if self._limits[True] else []
+        of_users = [self.name_of(user)] if self._limits[True] else []
         return [SERVICE, *of_users] if self._limits[False] else of_users
 
     def _not_written(self, name: str) -> Amounts:
@@ -241,11 +255,6 @@ class Ledger:
             self._accounts.move_to_end(SERVICE)
         while len(self._accounts) > MOST_USERS:
             self._accounts.popitem(last=False)
-
-
-def name_of(user: str | None) -> str:
-    """By which a user's sums are kept: it tells nobody who it is, and has a length of its own."""
-    return hashlib.sha256((user or "").encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _add(sums: Amounts, amounts: Mapping[Unit, float]) -> None:
