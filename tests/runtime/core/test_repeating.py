@@ -139,6 +139,7 @@ async def test_each_duty_is_done_by_its_owner_as_often_as_the_settings_say(
         "expiry": ("Expiry.sweep_once", 240.0, True),
         "pruning": ("Pruner.prune_once", 60.0, False),
         "cache": ("Preloader.turn", 1.0, False),
+        "budgets": (owner(replica.services.storage.spending.expire), 600.0, True),
     }
     assert {duty.name for duty in table if not duty.spread} == {"cache"}, "replicas take turns apart"
 

@@ -21,7 +21,9 @@ from lgs_runtime.background.reaper import Reaper
 from lgs_runtime.background.unserved import UnservedRuns
 from lgs_runtime.background.webhook_receivers import open_client
 from lgs_runtime.background.webhooks import ANSWER_SECONDS, WebhookSender
+from lgs_runtime.budgets.ledger import EXPIRE_SECONDS
 from lgs_runtime.budgets.ledger import TURN_SECONDS as TURN_OF_BUDGETS
+from lgs_runtime.budgets.window import SIZES
 from lgs_runtime.cache.preloading import TURN_SECONDS, Preloader
 from lgs_runtime.model_usage import NO_GRAPH
 from lgs_runtime.periodic import repeatedly, running
@@ -90,8 +92,10 @@ def _of_the_cache(services: Services) -> Duty:
 
 
 def _of_budgets(services: Services) -> tuple[Duty, ...]:
-    ledger = services.ledger
-    return () if ledger is None else (Duty("budgets", TURN_OF_BUDGETS, ledger.turn),)
+    if (ledger := services.ledger) is not None:
+        return (Duty("budgets", TURN_OF_BUDGETS, ledger.turn),)
+    # what was spent of budgets that the manifest has no more goes when its hour or day is over
+    return (Duty("budgets", EXPIRE_SECONDS, partial(services.storage.spending.expire, SIZES)),)
 
 
 def _of_runs(services: Services) -> tuple[Duty, ...]:
