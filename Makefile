@@ -65,7 +65,7 @@ load: setup ## ten thousand conversations at once on this machine, and a panel (
 	@tools/setup/system.sh services
 	PYTHONPATH=.:tests $(BIN)/python -m bench.load $(LOAD_ARGS)
 
-centre: setup ## the customer-service centre under load and faults, and its panel (CENTRE_ARGS="--customers 10000"; "capacity --docs")
+centre: setup ## the customer-service centre under load and faults, and its panel (CENTRE_ARGS="--customers 10000"; "capacity --docs"; "judged --docs")
 	@tools/setup/system.sh services
 	PYTHONPATH=.:tests $(BIN)/python -m bench.centre $(CENTRE_ARGS)
 

@@ -1,9 +1,9 @@
-"""`make centre`: the customer-service centre under load and faults, and its panel; or `capacity`.
+"""`make centre`: the customer-service centre under load and faults, and its panel; `capacity`; `judged`.
 
 `python -m bench.centre [options]` plays `examples/customer_service` under `lgs up` on a PostgreSQL and a
 Redis of its own: steady, a spike, a replica killed and one restarted, a model that is slow, fails, and is
 well again, Redis away. The exit code is 1 when a target was missed. `python -m bench.centre capacity`
-measures what a turn costs and works out from it what a larger service needs.
+measures what a turn costs and works out from it what a larger service needs; `judged` how well it answers.
 """
 
 from __future__ import annotations
@@ -80,6 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["capacity"]:
         return capacity.main(given[1:])
+    if given[:1] == ["judged"]:
+        from bench.centre import judged  # noqa: PLC0415 - imports the example itself
+
+        return judged.main(given[1:])
     options = arguments(given)
     stop_on_signals()
     machine = facts(PACKAGES)

@@ -252,6 +252,8 @@ class _Opening:
             sharing = RedisSharing.connect(self._settings.redis_uri, self._settings.service, all_of_them)
             self._stack.push_async_callback(sharing.close)
             await self._stack.enter_async_context(running(sharing.run(), "circuits"))
+            # What is open is known before the first run is claimed: those that wait would be tried, and fail.
+            await sharing.first_exchange()
 
     def streams(self, cipher: Cipher | None, metrics: Metrics) -> StreamBroker:
         """The way of events to who follows runs, sealed."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import httpx
 from langchain_core.messages import AnyMessage
+from langgraph.errors import GraphRecursionError
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import interrupt
@@ -75,10 +76,38 @@ async def calls(state: Asked) -> Asked:
         raise BadQuestion("no")
     if kind == "refused":
         raise httpx.HTTPStatusError("no", request=REQUEST, response=httpx.Response(400, request=REQUEST))
+    if kind == "goes in a circle":
+        await circle().ainvoke({}, {"recursion_limit": 2})
+    if kind == "raises what the limit does":
+        raise GraphRecursionError("mine")
+    if kind in FAILURES:
+        raise FAILURES[kind]("well")
     await outside.call()
     return {"steps": ["called"]}
 
 
+def circle() -> Any:
+    """A graph without an end."""
+    builder = StateGraph(Asked).add_node("turns", lambda _: {})
+    return builder.add_edge(START, "turns").add_edge("turns", "turns").compile()
+
+
+class Odd(Exception):
+    """What can't be asked for the status of an answer."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.status_code = [404]
+
+
+class Deaf(Exception):
+    """What raises as it is asked."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise (AttributeError if name.startswith("__") else RuntimeError)(name)
+
+
+FAILURES = {"odd": Odd, "deaf": Deaf, "cancelled": asyncio.CancelledError}
 REQUEST = httpx.Request("POST", "http://model")
 dependent = StateGraph(Asked).add_node(calls).add_edge(START, "calls").compile()
 beside = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,13 +11,18 @@ from typing import Any
 
 import httpx
 import pytest
-from api_dependency import POLICY, guarded, outside
+from api_dependency import FAILURES, POLICY, guarded, outside
 from api_replicas import Replica, open_replica, settings_of
+from redis import Redis
 
 from lgs_runtime.background.cron_scheduler import CronScheduler
+from lgs_runtime.breaker.redis_sharing import RedisSharing
 from lgs_runtime.breaker.state_machine import Phase, Result, changed
+from lgs_runtime.graphs.circuits import GraphCircuits
 from lgs_runtime.settings import Settings
 from support.clock import Clock
+from support.redis import RedisServer
+from support.servers import running
 from support.waiting import until
 
 AWAY = partial(ConnectionError, "the model is away")
@@ -227,6 +233,8 @@ async def test_what_a_user_got_wrong_is_no_failure_of_the_graph(breaking: Replic
         ("dependent", {"input": {"kind": "asks"}}, "success"),  # It waits for a person.
         ("dependent", {"input": "text"}, "error"),
         ("dependent", {"input": {}, "config": {"recursion_limit": 1}}, "error"),
+        ("dependent", {"input": {"kind": "goes in a circle"}}, "error"),
+        ("dependent", {"input": {"kind": "raises what the limit does"}}, "error"),
         ("strict", {"input": {"number": "many"}}, "error"),
         # An edge from the start has the input read, as if a node did it.
         ("strict_at_once", {"input": {"number": "many"}}, "error"),
@@ -240,6 +248,22 @@ async def test_what_a_user_got_wrong_is_no_failure_of_the_graph(breaking: Replic
     for circuit in breaking.services.circuits.all():
         assert circuit.phase is Phase.CLOSED, circuit.name
         assert sum(bucket.counts.failures for bucket in circuit.state.window) == 0, circuit.name
+
+
+@pytest.mark.parametrize("how", sorted(FAILURES))
+async def test_what_a_node_raises_is_a_failure_with_its_own_words_though_it_can_not_be_asked(
+    breaking: Replica, how: str
+) -> None:
+    """And a cancellation that nobody asked for."""
+    client = breaking.client
+    for _ in range(POLICY.minimum_calls):
+        thread = (await client.threads.create())["thread_id"]
+        run = await client.runs.create(thread, "dependent", input={"kind": how})
+        await client.runs.join(thread, run["run_id"])
+
+    said = str((await client.threads.get(thread))["error"])
+    assert FAILURES[how].__name__ in said
+    assert phase_of(breaking) is Phase.OPEN
 
 
 async def test_a_run_that_is_cancelled_or_handed_back_is_no_failure(alone: Settings) -> None:
@@ -357,3 +381,68 @@ async def test_replicas_with_a_redis_open_and_close_together(
 
         await until(lambda: phase_of(one) is Phase.CLOSED)
         assert await run_to_its_end(one, "dependent") == "success"
+
+
+@pytest.fixture
+def late_exchanges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis whose answer comes after all that a start does meanwhile."""
+    exchange = RedisSharing.exchange
+
+    async def late(sharing: RedisSharing) -> None:
+        await asyncio.sleep(0.3)
+        await exchange(sharing)
+
+    monkeypatch.setattr(RedisSharing, "exchange", late)
+
+
+@pytest.mark.usefixtures("late_exchanges")
+async def test_runs_that_wait_outlive_a_restart_and_a_redis_that_goes_while_the_circuit_is_open(
+    postgres_uri: str, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.opening.GraphCircuits", partial(GraphCircuits, clock=clock))
+    with running(RedisServer()) as redis:
+        settings = settings_of(tmp_path, {"database_uri": postgres_uri, "redis_uri": redis.uri})
+        service = replace(guarded(settings), concurrency=3)
+
+        async with open_replica(service) as replica:
+            outside.free.clear()
+            threads = [(await replica.client.threads.create())["thread_id"] for _ in range(9)]
+            for thread in threads:
+                await replica.client.runs.create(thread, "dependent", input={})
+            await until(lambda: outside.under_way == 3)
+            await fails_elsewhere(replica)
+            outside.free.set()
+            await until(lambda: agreed(redis, service) == "open" and not replica.services.worker.running())
+
+        async with (
+            open_replica(replace(service, replica_id="b")) as one,
+            open_replica(replace(service, replica_id="c")) as two,
+        ):
+            assert (phase_of(one), phase_of(two)) == (Phase.OPEN, Phase.OPEN)
+            assert await one.client.runs.wait(None, "beside", input={}) == {"steps": ["stood"]}
+            depth = await one.services.storage.queue.depth()
+            assert (outside.calls, depth.unserved) == (3, {"dependent": 6})
+
+            redis.stop()
+            outside.free.clear()
+            clock.now += 31
+            await until(lambda: outside.under_way == 2 * POLICY.probes)
+            outside.free.set()
+            await until(lambda: succeeded(one, threads))
+            assert (outside.calls, outside.most) == (9, 2 * POLICY.probes)
+
+            redis.start()
+            await until(lambda: agreed(redis, service) == "closed")
+            assert (phase_of(one), phase_of(two)) == (Phase.CLOSED, Phase.CLOSED)
+
+
+def agreed(redis: RedisServer, service: Settings) -> str | None:
+    """What Redis has of the circuit."""
+    with Redis.from_url(redis.uri, decode_responses=True) as client:
+        return client.hget(f"lgs:{{{service.service}}}:circuit:graph:dependent", "phase")
+
+
+async def succeeded(replica: Replica, threads: list[str]) -> bool:
+    """Whether the one run of each thread has, so far."""
+    runs = [run for thread in threads for run in await replica.client.runs.list(thread)]
+    return [run["status"] for run in runs] == ["success"] * len(threads)

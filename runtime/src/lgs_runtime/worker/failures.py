@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from langgraph.constants import START
 from langgraph.errors import GraphBubbleUp, GraphRecursionError, InvalidUpdateError
@@ -93,7 +93,13 @@ def _is_failure(raised: BaseException, ignored: Sequence[str]) -> bool:
     return names.isdisjoint(ignored) and _status_of(raised) not in REFUSED
 
 
-def _status_of(raised: BaseException) -> Any:
-    """The HTTP status of an answer that clients of servers raise: openai, anthropic, httpx, requests."""
-    answer = getattr(raised, "response", None)
-    return getattr(raised, "status_code", None) or getattr(answer, "status_code", None)
+def _status_of(raised: BaseException) -> int | None:
+    """The HTTP status of an answer that clients of servers raise: openai, anthropic, httpx, requests. None of
+    what has another kind of one, or can't be asked."""
+    try:
+        answer = getattr(raised, "response", None)
+        found = getattr(raised, "status_code", None) or getattr(answer, "status_code", None)
+    # What an exception's own methods raise can be anything.
+    except Exception:  # noqa: BLE001
+        return None
+    return found if isinstance(found, int) else None

@@ -4,20 +4,18 @@ the sets stand a few hundredths below what was measured when they were written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from support.customer_service import Centre, example, last, rows, threshold
+from support.judged import answers, on_the_page, share, understood
 
 
 async def test_messages_are_understood(centre: Centre) -> None:
-    asked = rows("utterances.jsonl")
+    right = await understood()
 
-    right = [await example.intent_agent.ask(row["text"]) == row["intent"] for row in asked]
-
-    assert len(asked) >= 60
-    assert share(right) >= threshold("utterances.jsonl", "right"), share(right)
+    assert len(rows("utterances.jsonl")) >= 60
+    assert right >= threshold("utterances.jsonl", "right"), right
+    assert on_the_page("messages: understood") == f"{right:.2f}"
 
 
 async def test_complaints_are_told_from_questions_without_any_model(centre: Centre) -> None:
@@ -36,21 +34,14 @@ async def test_complaints_are_told_from_questions_without_any_model(centre: Cent
 
 
 async def test_a_question_finds_its_passage_and_the_answer_says_what_stands_there(centre: Centre) -> None:
-    asked = rows("questions.jsonl")
-    found, first, said, to_the_point = [], [], [], []
+    found, first, said, nothing_beside = answered = await answers(centre)
 
-    for number, row in enumerate(asked):
-        values = await centre.say(row["ask"], thread=str(number))
-        names = [passage["id"] for passage in values["passages"]]
-        found.append(bool({*names[:3]} & {*row["finds"]}))
-        first.append(bool({*names[:1]} & {*row["finds"]}))
-        said.append(any(each in last(values) for each in row["says"].split("|")))
-        to_the_point.append(not [name for name in passages_of(last(values)) if name not in row["finds"]])
-
-    assert share(found) >= threshold("questions.jsonl", "found_among_3"), share(found)
-    assert share(first) >= threshold("questions.jsonl", "found_first"), share(first)
-    assert share(said) >= threshold("questions.jsonl", "said"), share(said)
-    assert share(to_the_point) >= threshold("questions.jsonl", "nothing_beside"), share(to_the_point)
+    assert found >= threshold("questions.jsonl", "found_among_3"), answered
+    assert first >= threshold("questions.jsonl", "found_first"), answered
+    assert said >= threshold("questions.jsonl", "said"), answered
+    assert nothing_beside >= threshold("questions.jsonl", "nothing_beside"), answered
+    assert on_the_page("questions: the passage is among") == f"{found:.2f}"
+    assert on_the_page("their answers: no sentence") == f"{nothing_beside:.2f}"
 
 
 @pytest.mark.parametrize(
@@ -138,18 +129,4 @@ async def test_what_the_handbook_does_not_say_is_not_answered(centre: Centre) ->
         refused.append(values["passages"] == [] and values["draft"] is None)
 
     assert share(refused) >= threshold("unknown.jsonl", "refused"), share(refused)
-
-
-def passages_of(answer: str) -> list[str]:
-    """The passages of which an answer has a sentence."""
-    shipped = example.handbook.shipped()
-    return [
-        name
-        for name, passage in shipped.items()
-        if any(sentence in answer for sentence in example.ranking.sentences(passage["text"]))
-    ]
-
-
-def share(right: Sequence[bool]) -> float:
-    """Of 1."""
-    return sum(right) / len(right)
+    assert on_the_page("questions that the handbook does not answer") == f"{share(refused):.2f}"
