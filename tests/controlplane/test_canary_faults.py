@@ -134,6 +134,28 @@ async def canary_is_ready(story: Story) -> bool:
     return bool(found.get("status", {}).get("readyReplicas"))
 
 
+async def test_a_canary_stays_one_though_somebody_deletes_the_deployment_beside_it(
+    story: Story, canary: Canary, operators: Operators
+) -> None:
+    operator = await operators.start()
+    async with FakeKubelet(story.cluster, story.namespace):
+        await canary.begins()
+        await until(lambda: canary.state_is(2, "Progressing"), "it is not told")
+        before = await story.get(DEPLOYMENT)
+        story.plane.run("delete", "deployment", "support", "-n", story.namespace)
+
+        async def is_made_anew() -> bool:
+            found = await story.get(DEPLOYMENT)
+            return bool(found) and found["metadata"]["uid"] != before["metadata"]["uid"]
+
+        await until(is_made_anew, "it is not made anew")
+        await canary.looked_again(operator)
+
+        template, old = (each["spec"]["template"] for each in (await story.get(DEPLOYMENT), before))
+        assert template["metadata"]["labels"] == old["metadata"]["labels"], "the canary is the whole"
+        assert await canary.is_revision(2), await canary.status()
+
+
 async def test_a_canary_stays_one_though_somebody_deletes_all_revisions_that_are_kept(
     story: Story, canary: Canary, operators: Operators
 ) -> None:

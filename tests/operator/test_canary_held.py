@@ -99,6 +99,28 @@ def test_a_canary_goes_on_beside_replicas_whose_revision_somebody_deleted() -> N
         )
 
 
+@pytest.mark.parametrize(("number", "goes_on"), [(1, True), (3, False)])
+@pytest.mark.parametrize("told", [1, None])
+def test_a_canary_is_not_the_whole_for_a_deployment_beside_it_that_somebody_deleted(
+    number: int, goes_on: bool, told: int | None
+) -> None:
+    before = status(at(1, 10), told, r0="Ready", r1="Ready", r2="Progressing")
+    lost = replace(known(kept(number), kept(2), before=before), current=None, is_there=False)
+
+    stands = beside(inputs(), lost, frozenset(), NOW)
+
+    assert (stands is not None) == goes_on, "of a revision that is not kept none can be made"
+    if stands is not None:
+        assert (stands.number, stands.lacking) == (1, ())
+        assert stands.canary is not None and stands.canary.percent == 10
+
+
+def test_a_service_without_a_deployment_yet_has_no_canary() -> None:
+    new = replace(known(before=Status()), current=None, is_there=False)
+
+    assert beside(inputs(), new, frozenset(), NOW) is None
+
+
 def test_it_goes_on_beside_a_revision_that_does_not_go_with_the_manifest_any_more() -> None:
     unfit = kept(1, pod={"env": [{"name": "LGS_ROLE", "value": "api"}]})
 

@@ -194,9 +194,10 @@ class Reconciler:
     ) -> tuple[Plan, Diagnosis | None]:
         """What to write, and what new pods wait for; until that is there they are not made."""
         service, wanted = inputs.service, everything(inputs)
-        if canary is not None:
-            wanted += canary.objects(int(live[Key(DEPLOYMENT, *key)]["spec"].get("replicas", 1)))
         first, uid = first_replicas(service), service.metadata.uid or ""
+        if canary is not None:
+            whole = live.get(Key(DEPLOYMENT, *key), {"spec": {"replicas": first}})
+            wanted += canary.objects(int(whole["spec"].get("replicas", 1)))
         admitted = self._writer.admitted(key)
         todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold, admitted=admitted)
         begun = begins_pods(todo, live) & replicas_of(key)
@@ -211,11 +212,12 @@ class Reconciler:
     ) -> Pinned | None:
         """What to run in place of a release that has failed, or beside one that is a canary; None where that
         is to run whole."""
-        inputs, current = release.inputs, current_revision(live.get(Key(DEPLOYMENT, *key)))
+        inputs, whole = release.inputs, live.get(Key(DEPLOYMENT, *key))
         if release.missing:
             return None
         document = _without_status(self._state.services[key])
-        known = Known(document, current, history_of(live), status_before(before))
+        current, told = current_revision(whole), status_before(before)
+        known = Known(document, current, history_of(live), told, is_there=whole is not None)
         try:
             back = taken_back(inputs, known)
         except ManifestError as error:

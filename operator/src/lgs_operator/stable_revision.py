@@ -8,6 +8,7 @@ its replicas that are there stay as they are: no release becomes the whole for t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,12 +30,13 @@ STRATEGY = "spec.rollout.strategy"
 @dataclass(frozen=True)
 class Known:
     """What is known of a service: its manifest, the revision that its replicas run, those that are kept, and
-    its status as it was reported last."""
+    its status as it was reported last. `is_there`: the Deployment of those replicas."""
 
     document: Mapping[str, Any]
     current: int | None
     history: Sequence[Manifest]
     before: Status
+    is_there: bool = True
 
 
 def taken_back(inputs: Inputs, known: Known) -> Pinned | None:
@@ -54,14 +56,31 @@ def taken_back(inputs: Inputs, known: Known) -> Pinned | None:
 def beside(inputs: Inputs, known: Known, kept: frozenset[Key], now: datetime) -> Pinned | None:
     """What to run while the release of `inputs` is a canary beside it; None where that is to run whole.
     `kept` is what stays of other revisions."""
-    if inputs.revision is None or known.current is None:
+    lost = _lost(known)
+    current = known.current if lost is None else lost.number
+    if inputs.revision is None or current is None:
         return None
-    found = canary_of(inputs.service, inputs.revision.number, known.current, known.before, now)
+    found = canary_of(inputs.service, inputs.revision.number, current, known.before, now)
     if found is None:
         return None
-    stable = _running(inputs.service, known.current, known)
+    stable = lost or _running(inputs.service, current, known)
     copy = Key(CONFIG_MAP, inputs.namespace, inputs.source_copy or "")
     return replace(stable, canary=Canary(inputs, found.percent, kept | {copy}))
+
+
+def _lost(known: Known) -> Pinned | None:
+    """What the replicas ran whose Deployment somebody deleted; None where it is there, or can't be made. Once
+    that was reported, the status names no revision that is run."""
+    before = known.before
+    number, released = before.revision, before.canary.revision if before.canary else None
+    if number is None and released is not None:
+        worked = (each.revision for each in before.revisions if each.state == "Ready")
+        number = max((each for each in worked if each != released), default=None)
+    if known.current is not None or known.is_there or number is None:
+        return None
+    with suppress(ManifestError):
+        return at_number(known.document, number, known.history)
+    return None
 
 
 def without_canary(pin: Pinned, service: str, taken: str) -> Pinned:
