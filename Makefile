@@ -4,7 +4,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test compat bench simulate load centre scale chaos demo e2e cluster cluster-down images lock dashboard
 
-BIN := .venv/bin
+# LGS_PYTHON=3.13: all on that Python, in an environment beside the usual one.
+export LGS_VENV := .venv$(if $(LGS_PYTHON),-$(LGS_PYTHON))
+BIN := $(LGS_VENV)/bin
 KUBERNETES_HOME := $(or $(LGS_KUBERNETES_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lgs-cluster)
 PYTEST_ARGS ?=
 # One more than there are cores, six at most: a third of what the tests take is waiting.
@@ -20,8 +22,8 @@ COMPAT_SOURCES ?=
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.ready ## .venv with the pinned packages and the three distributions
-.venv/.ready: requirements.lock crds/pyproject.toml operator/pyproject.toml runtime/pyproject.toml
+setup: $(LGS_VENV)/.ready ## .venv with the pinned packages and the three distributions (LGS_PYTHON=3.13: .venv-3.13)
+$(LGS_VENV)/.ready: requirements.lock crds/pyproject.toml operator/pyproject.toml runtime/pyproject.toml
 	@tools/setup/venv.sh
 
 check: setup ## lint, format, types, import rules, generated CRD, rules and dashboard

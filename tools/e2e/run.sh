@@ -27,4 +27,4 @@ export KUBECONFIG
 # shellcheck disable=SC2086
 tools/cluster/load.sh $images
 if [ -z "${LGS_TEST_KUBECONFIG:-}" ] && ! docker version >/dev/null 2>&1; then export DOCKER_HOST=$PRIVATE_DOCKER; fi
-.venv/bin/pytest tests/e2e -v -x -p no:cacheprovider --durations=15 "$@"
+"${LGS_VENV:-.venv}/bin/pytest" tests/e2e -v -x -p no:cacheprovider --durations=15 "$@"

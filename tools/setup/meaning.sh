@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/../env.sh"
 MODEL=0.1.2
 
-PYTHON=$REPO/.venv/bin/python
+PYTHON=$REPO/${LGS_VENV:-.venv}/bin/python
 FOLDER=$TOOLCHAIN/meaning-$MODEL-$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 one_at_a_time "$TOOLCHAIN/meaning.lock"
 if [ ! -e "$FOLDER/.ready" ]; then

@@ -5,7 +5,7 @@
 set -euo pipefail
 . "$(dirname "$0")/../env.sh"
 cd "$REPO"
-PYTHON=${1:-.venv/bin/python}
+PYTHON=${1:-${LGS_VENV:-.venv}/bin/python}
 UV=$(command -v uv || echo "$TOOLCHAIN/uv/bin/uv")
 "$UV" --version >/dev/null 2>&1 || UV=$TOOLCHAIN/uv/bin/uv
 HOME_OF_IT=$(mktemp -d "${TMPDIR:-/tmp}/lgs-oldest.XXXXXX")
