@@ -349,6 +349,26 @@ def test_a_list_or_a_mapping_where_a_text_belongs_is_told_by_its_place(value: An
         )
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (f"replicas: 0x{'f' * 5000}", "spec.replicas: a number too long to be shown: must be at most 1000"),
+        (r'topology: "\ud800"', r"spec.topology: \ud800: "),
+        (r'"\ud800": 1', r'{"image": "a", "\ud800": 1}'),
+    ],
+)
+def test_what_can_not_be_printed_is_told_all_the_same(tmp_path: Path, written: str, shown: str) -> None:
+    file = tmp_path / "service.yaml"
+    head = "apiVersion: lgs.dev/v1alpha1\nkind: LangGraphService\nmetadata: {name: support}"
+    file.write_text(f"{head}\nspec:\n  image: a\n  {written}\n")
+
+    with pytest.raises(ManifestError) as refused:
+        load(file)
+
+    assert shown in str(refused.value)
+    assert str(refused.value).encode()
+
+
 def test_a_file_of_aliases_in_aliases_is_refused_before_it_is_written_out(tmp_path: Path) -> None:
     file = tmp_path / "service.yaml"
     lists = ["      a0: &a0 [lol, lol]", *(f"      a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 50))]

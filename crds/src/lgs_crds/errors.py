@@ -33,9 +33,9 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line is not None else ""
-        if self.value is ABSENT:
-            return f"{where}{self.path}: {self.rule}"
-        return f"{where}{self.path}: {_shown(self.value)}: {self.rule}"
+        value = "" if self.value is ABSENT else f"{_shown(self.value)}: "
+        # Half of a surrogate pair, which YAML and JSON can say, can't be printed.
+        return f"{where}{self.path}: {value}{self.rule}".encode(errors="backslashreplace").decode()
 
 
 class ManifestError(ValueError):
@@ -47,5 +47,9 @@ class ManifestError(ValueError):
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    except ValueError:
+        # Python writes no number of more than some thousand digits, however it was read.
+        return "a number too long to be shown"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
