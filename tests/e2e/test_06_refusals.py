@@ -1,22 +1,115 @@
 """6. What can't work says so, and recovers when it is mended.
 
 An invalid manifest is refused with the field, the value and the rule; a valid one that can't work has the
-reason in its conditions and events.
+reason in its conditions and events. Beside it all is a tenant whose manifest can hardly be read, and who gets
+nothing by services that is not theirs.
 """
 
 from __future__ import annotations
 
 import base64
 import copy
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from e2e.harness.kubectl import CommandFailed, condition
+from e2e.harness.kubectl import CommandFailed, Kubectl, condition, run
 from e2e.harness.report import Report
-from e2e.story import NAME, Story
+from e2e.story import NAME, RELEASE, Story
 
 OTHER = "other"
+TENANT = Kubectl("tenant")
+MAY: dict[str, list[str]] = {"lgs.dev": ["langgraphservices"], "apps": ["deployments"], "": ["services"]}
+"""What the tenant may write in their own namespace; Secrets they may not even read."""
+LEVELS = 9_993
+"""Of lists in each other: what the API server takes, and more than the parser of the image's Python reads."""
+
+
+def restarts(story: Story) -> dict[str, int]:
+    """How often each operator has begun anew."""
+    pods = story.system.pods(f"app.kubernetes.io/instance={RELEASE}")
+    return {
+        pod["metadata"]["name"]: each["restartCount"]
+        for pod in pods
+        for each in pod["status"]["containerStatuses"]
+    }
+
+
+@pytest.fixture(scope="module")
+def restarts_before(story: Story) -> dict[str, int]:
+    return restarts(story)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tenant(restarts_before: dict[str, int]) -> Iterator[Kubectl]:
+    """A tenant in a namespace of their own, and a service of theirs that can hardly be read, during the whole
+    chapter."""
+    rules = [{"apiGroups": [group], "resources": names, "verbs": ["*"]} for group, names in MAY.items()]
+    api, whose = "rbac.authorization.k8s.io", {"name": "tenant", "namespace": TENANT.namespace}
+    role = {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": whose, "rules": rules}
+    bound = {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": whose}
+    bound |= {
+        "roleRef": {"apiGroup": api, "kind": "Role", "name": "tenant"},
+        "subjects": [{"apiGroup": api, "kind": "User", "name": "tenant"}],
+    }
+    run("kubectl", "create", "namespace", TENANT.namespace)
+    for each in (role, bound):
+        TENANT.apply(each)
+    inputs = [{"input": {"levels": "LEVELS"}}]
+    deep = service("deep", cache={"warmup": {"inputs": inputs}})
+    deep["metadata"]["namespace"] = TENANT.namespace
+    where = f"/apis/lgs.dev/v1alpha1/namespaces/{TENANT.namespace}/langgraphservices"
+    written = json.dumps(deep).replace('"LEVELS"', "[" * LEVELS + "]" * LEVELS)
+    TENANT("create", "--as", "tenant", "--raw", where, "-f", "-", text=written)
+    yield TENANT
+    run("kubectl", "delete", "namespace", TENANT.namespace, "--wait=false")
+
+
+def service(name: str, **spec: Any) -> dict[str, Any]:
+    """One of the tenant's."""
+    head = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService", "metadata": {"name": name}}
+    return head | {"spec": {"image": "localhost/theirs:1"} | spec}
+
+
+def test_a_manifest_that_can_hardly_be_read_is_told_and_ends_no_operator(
+    story: Story, tenant: Kubectl, restarts_before: dict[str, int]
+) -> None:
+    """All that follows in this chapter is done beside it."""
+
+    def told() -> bool:
+        message = "jsonpath={.status.conditions[?(@.type=='Reconciled')].message}"
+        return "must have at most 100 levels" in tenant("get", "lgs", "deep", "-o", message)
+
+    tenant.until("the condition of what is too deep", told, 60)
+    assert restarts(story) == restarts_before
+
+
+def test_a_tenant_gets_no_secret_by_a_service_and_a_stolen_operators_account_no_token(
+    story: Story, tenant: Kubectl
+) -> None:
+    tenant("create", "secret", "generic", "hidden", "--from-literal=uri=postgres://x/y")
+    named = service("named", persistence={"postgres": {"uriSecret": {"name": "hidden"}}})
+    token = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/service-account-token",
+        "metadata": {
+            "name": "token",
+            "labels": {"lgs.dev/service": "x"},
+            "annotations": {"kubernetes.io/service-account.name": "default"},
+        },
+    }
+    account = f"system:serviceaccount:{story.system.namespace}:{RELEASE}"
+
+    for user, manifest, words in (
+        ("tenant", named, "you may not get the secret hidden"),
+        (account, token, "only Secrets of the type Opaque"),
+    ):
+        with pytest.raises(CommandFailed) as refused:
+            tenant("create", "--as", user, "-f", "-", text=json.dumps(manifest))
+        assert words in refused.value.output
 
 
 def embedded(story: Story, **spec: Any) -> dict[str, Any]:
