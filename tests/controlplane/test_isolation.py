@@ -152,11 +152,14 @@ async def test_nonsense_is_refused_where_it_is_written(
 
 
 async def test_a_manifest_of_thousands_of_levels_ends_no_watch(tenants: Tenants) -> None:
-    """The API server takes it, and nothing that follows the services may fail to read it."""
+    """The API server takes 10,000 of an object, and lists and watches it with three more; nothing that
+    follows the services may fail to read it. Python's own parser ends at 1,500 in 3.12.1, 10,000 in 3.13."""
     inputs = [{"input": {"levels": "LEVELS"}}]
-    manifest = json.dumps(service("deep", cache={"warmup": {"inputs": inputs}}))
-    written = manifest.replace('"LEVELS"', "[" * 3000 + "]" * 3000)
-    tenants.plane.run("create", "-n", tenants.namespace, "-f", "-", stdin=written)
+    deep = service("deep", cache={"warmup": {"inputs": inputs}})
+    deep["metadata"]["namespace"] = tenants.namespace
+    manifest = json.dumps(deep)
+    written = manifest.replace('"LEVELS"', "[" * 9_993 + "]" * 9_993)
+    tenants.plane.send(SERVICE_OF_OURS.path(tenants.namespace), written.encode())
 
     def said() -> str:
         message = "jsonpath={.status.conditions[?(@.type=='Reconciled')].message}"
