@@ -367,6 +367,34 @@ def test_nor_has_it_others_pods_volumes_and_callers_by_what_looks_like_a_service
     assert "denied request: the operator" in policed.creates(policed.account, head | {"spec": said})
 
 
+def test_nor_has_kubernetes_make_a_claim_of_anothers_volume_for_it(policed: Policed) -> None:
+    marks = labels("support", "runtime")
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+
+    def workload(kind: str, said: dict[str, Any], *volumes: dict[str, Any]) -> dict[str, Any]:
+        pod = {
+            "automountServiceAccountToken": False,
+            "securityContext": pod_security(10001),
+            "containers": [secured()],
+            "volumes": list(volumes),
+        }
+        template = {"metadata": {"labels": marks}, "spec": pod}
+        spec = {"selector": {"matchLabels": marks}, "template": template} | said
+        metadata = {"name": "support", "labels": marks}
+        return {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+    def ephemeral(spec: dict[str, Any]) -> dict[str, Any]:
+        return {"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": spec}}}
+
+    def of_a_set(spec: dict[str, Any]) -> dict[str, Any]:
+        return {"serviceName": "x", "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": spec}]}
+
+    theirs = claim | {"volumeName": "theirs"}
+    for spec, words in ((claim, "created"), (theirs, "the operator's claims name no volume")):
+        assert words in policed.creates(policed.account, workload("Deployment", {}, ephemeral(spec)))
+        assert words in policed.creates(policed.account, workload("StatefulSet", of_a_set(spec)))
+
+
 @pytest.mark.parametrize(
     "evil",
     [

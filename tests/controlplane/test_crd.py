@@ -76,6 +76,11 @@ def test_a_small_manifest_is_taken_and_its_defaults_are_filled_in(
          "spec.pod.volumes: tmp, data, source, api-keys: name of each entry belongs to the runtime"),
         ({"pod": {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}},
          'unknown field "spec.pod.volumes[0].hostPath"'),
+        ({"pod": {"lifecycle": {"stopSignal": "SIGUSR1"}}}, 'unknown field "spec.pod.lifecycle.stopSignal"'),
+        ({"pod": {"lifecycle": {"preStop": {"sleep": {"seconds": 3601}}}}},
+         "spec.pod.lifecycle.preStop.sleep.seconds"),
+        ({"pod": {"volumes": [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {
+             "volumeName": "theirs"}}}}]}}, 'volumeClaimTemplate.spec.volumeName"'),
         ({"pod": {"volumeMounts": [{"name": "models", "mountPath": "/models"}]}},
          "spec.pod.volumeMounts: name of each entry must be one of spec.pod.volumes"),
         ({"pod": {"volumes": [MODELS], "volumeMounts": [{"name": "models", "mountPath": "/var/lib"}]}},

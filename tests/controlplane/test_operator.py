@@ -230,6 +230,7 @@ async def test_what_the_api_server_refuses_is_told_and_mended(story: Story, oper
 
     said = await story.has_condition("Ready", "False", "Refused")
     assert "Deployment support was refused" in said["message"]
+    assert "spec.pod.resources.requests: Invalid value" in said["message"]
     assert "cpu" in said["message"]
 
     story.apply(service(pod={"resources": {"requests": {"cpu": "1"}}}))

@@ -224,6 +224,14 @@ def test_nothing_that_is_not_said_changes_what_the_pods_were_before() -> None:
             {"annotations": {f"{rules.APP_ARMOR}runtime": "unconfined"}},
             f"spec.pod.annotations.{rules.APP_ARMOR}runtime: unconfined: must be runtime/default or begin",
         ),
+        (
+            {"lifecycle": {"preStop": {"sleep": {"seconds": 2**40}}}},
+            "spec.pod.lifecycle.preStop.sleep.seconds: 1099511627776: must be at least 0 and at most 3600",
+        ),
+        (
+            {"containers": [PROXY | {"lifecycle": {"postStart": {"sleep": {"seconds": -1}}}}]},
+            "spec.pod.containers[0].lifecycle.postStart.sleep.seconds: -1: must be at least 0",
+        ),
     ],
 )
 def test_what_would_break_the_runtime_is_refused_with_its_path(pod: dict[str, Any], words: str) -> None:
@@ -289,21 +297,24 @@ def test_what_volumes_and_containers_read_is_looked_for_before_the_pods_are_made
             volumes=[
                 {"name": "ca", "configMap": {"name": "ca"}},
                 {"name": "key", "secret": {"secretName": "key", "optional": True}},
+                {"name": "id", "secret": {"secretName": "id", "items": [{"key": "crt", "path": "a"}, {}]}},
             ],
             containers=[PROXY | {"env": env, "envFrom": [{"configMapRef": {"name": "proxy"}}]}],
         )
     )
 
-    found = {(each.kind.name, each.name, each.field): each for each in references(service.spec)}
+    found = {(each.kind.name, each.name, each.field, each.key): each for each in references(service.spec)}
 
     assert set(found) == {
-        ("ConfigMap", "ca", "spec.pod.volumes[0].configMap"),
-        ("Secret", "key", "spec.pod.volumes[1].secret"),
-        ("Secret", "proxy", "spec.pod.containers[0].env[0]"),
-        ("ConfigMap", "proxy", "spec.pod.containers[0].envFrom[0]"),
+        ("ConfigMap", "ca", "spec.pod.volumes[0].configMap", None),
+        ("Secret", "key", "spec.pod.volumes[1].secret", None),
+        ("Secret", "id", "spec.pod.volumes[2].secret", None),
+        ("Secret", "id", "spec.pod.volumes[2].secret", "crt"),
+        ("Secret", "proxy", "spec.pod.containers[0].env[0]", "token"),
+        ("ConfigMap", "proxy", "spec.pod.containers[0].envFrom[0]", None),
     }
-    volumes = [each for each in found.values() if "volumes" in each.field]
-    assert [(each.live, each.optional) for each in volumes] == [(True, False), (True, True)]
+    volumes = {each.name: (each.live, each.optional) for each in found.values() if "volumes" in each.field}
+    assert volumes == {"ca": (True, False), "key": (True, True), "id": (True, False)}
 
 
 def test_a_container_that_ends_again_and_again_is_named() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from controlplane.controlplane_server import binaries, control_plane
+from lgs_crds.rules.pod import LONGEST_SLEEP
 
 OUT: Final = Path(__file__).resolve().parents[2] / "crds" / "src" / "lgs_crds" / "fragments.json"
 KINDS: Final = {
@@ -80,6 +81,10 @@ HOOKS: Final = tuple(
 DROPPED: Final = {
     "Container": ("resizePolicy", "restartPolicyRules", "volumeDevices"),
     "Container.ports": ("hostIP", "hostPort"),
+    # Taken only beside `os.name`, which no manifest has, or dropped without a word.
+    **dict.fromkeys(("Lifecycle", "Container.lifecycle"), ("stopSignal",)),
+    # A volume that another one may have been meant to get.
+    "Volume.ephemeral.volumeClaimTemplate.spec": ("volumeName",),
     **{f"{of}.{each}": ("host",) for of in (*PROBES, *HOOKS) for each in ("httpGet", "tcpSocket")},
 }
 LABEL: Final = {"pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "minLength": 1, "maxLength": 63}
@@ -103,6 +108,7 @@ NARROWED: Final = {
     "Container.envFrom": {"maxItems": 32},
     "Container.ports": {"maxItems": 32},
     "Container.volumeMounts": {"maxItems": 32},
+    **{f"{hook}.sleep.seconds": {"minimum": 0, "maximum": LONGEST_SLEEP} for hook in HOOKS},
     **{
         f"{kind}.{field}.name": OBJECT_NAME
         for kind, fields in (

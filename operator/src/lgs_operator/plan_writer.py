@@ -10,6 +10,7 @@ import structlog
 from lgs_crds import LangGraphService
 from lgs_operator.contests import Contests, contested
 from lgs_operator.context import Context
+from lgs_operator.desired.manifest_paths import in_the_manifest
 from lgs_operator.desired.volume import not_let_go, unchangeable
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import (
@@ -200,4 +201,4 @@ def _given_to(manifest: Manifest) -> frozenset[Kind]:
 def _refused(key: Key, there: Manifest | None, wanted: Manifest, said: str) -> str:
     """Why the API server did not take it: what it can't say of a claim in its own words is said in ours."""
     fixed = not_let_go(wanted, said) or unchangeable(there, wanted, said) if key.kind == CLAIM else None
-    return f"{key.kind.name} {key.name} {fixed or f'was refused: {said}'}"
+    return f"{key.kind.name} {key.name} {fixed or f'was refused: {in_the_manifest(said, wanted)}'}"

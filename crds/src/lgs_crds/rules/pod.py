@@ -39,6 +39,8 @@ NEEDED: Final = "which the runtime needs as it is"
 APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
 """Before a container's name: an annotation by which Kubernetes sets its profile where no field says one."""
 CONFINED: Final = re.compile(r"|runtime/default|localhost/.*", re.DOTALL)
+LONGEST_SLEEP: Final = 3600
+"""Seconds that a hook may sleep: what preStop sleeps is added to the time that a node waits for the pod."""
 _POD: Final = "spec.pod"
 
 
@@ -142,6 +144,21 @@ def _app_armor(spec: Spec) -> Problem | None:
     return None
 
 
+def _sleeps(spec: Spec) -> Problem | None:
+    """A pod that would not stop for longer than a node can wait for it."""
+    hooks = [(f"{_POD}.lifecycle", spec.pod.lifecycle)]
+    hooks += [(f"{path}.lifecycle", each.get("lifecycle")) for path, each in _beside(spec)]
+    for path, given in hooks:
+        for name in ("postStart", "preStop"):
+            seconds: Any = given
+            for part in (name, "sleep", "seconds"):
+                seconds = seconds.get(part) if isinstance(seconds, dict) else None
+            if isinstance(seconds, int) and not 0 <= seconds <= LONGEST_SLEEP:
+                rule = f"must be at least 0 and at most {LONGEST_SLEEP}"
+                return Problem(f"{path}.{name}.sleep.seconds", rule, seconds)
+    return None
+
+
 def _listed(texts: Sequence[str]) -> str:
     return ", ".join(f"'{each}'" for each in texts)
 
@@ -210,4 +227,5 @@ RULES: Final = (
         _priority,
     ),
     Rule("pod", None, None, _app_armor),
+    Rule("pod", None, None, _sleeps),
 )

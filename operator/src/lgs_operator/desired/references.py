@@ -6,6 +6,7 @@ A missing one that is not optional would keep the pods from starting; a changed 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from lgs_crds import Spec
@@ -72,8 +73,13 @@ def _volume_reference(volume: dict[str, Any], field: str) -> Iterator[Reference]
     for source, kind, name in (("secret", SECRET, "secretName"), ("configMap", CONFIG_MAP, "name")):
         each = volume.get(source)
         if isinstance(each, dict) and each.get(name):
-            optional = bool(each.get("optional"))
-            yield Reference(kind, str(each[name]), f"{field}.{source}", optional=optional, live=True)
+            found = Reference(
+                kind, str(each[name]), f"{field}.{source}", optional=bool(each.get("optional")), live=True
+            )
+            yield found
+            keys = (item.get("key") for item in _entries(each, "items"))
+            # Without it the pod waits for its volume for ever.
+            yield from (replace(found, key=key) for key in keys if isinstance(key, str))
 
 
 def _env_reference(value_from: Any, field: str) -> Iterator[Reference]:
