@@ -11,7 +11,7 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, STATEFUL_SET
+from lgs_operator.kube.kinds import DEPLOYMENT, POD, SERVICE, STATEFUL_SET
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
@@ -120,6 +120,38 @@ async def test_the_default_of_a_limit_range_is_blamed_for_what_it_kills(
         said = await story.has_condition("Ready", "False", "OOMKilled")
         assert "its limit of 64Mi, which is the default of a LimitRange" in said["message"]
         assert "spec.pod.resources.limits.memory is not set" in said["message"]
+
+
+async def test_what_keeps_a_node_from_the_containers_of_a_pod_is_told_by_its_events(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(service(persistence={"postgres": {"managed": {}}}))
+    name = "support-postgres-0"
+    pod = await story.appears(POD, name)
+    metadata = pod["metadata"]
+    about = {"kind": "Pod", "name": name, "namespace": story.namespace, "uid": metadata["uid"]}
+    told = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "held-up"},
+        "involvedObject": {"apiVersion": "v1"} | about,
+        "type": "Warning",
+        "reason": "FailedAttachVolume",
+        "message": "Multi-Attach error for volume pvc-1",
+        "lastTimestamp": metadata["creationTimestamp"],
+    }
+    story.apply(told)
+    long_ago = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    waiting = {"name": "postgres", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
+    waiting |= {"state": {"waiting": {"reason": "ContainerCreating"}}}
+    patch = {"status": {"conditions": [long_ago], "containerStatuses": [waiting]}}
+    where = ("pod", name, "-n", story.namespace, "--subresource=status")
+    story.plane.run("patch", *where, "-p", json.dumps(patch))
+
+    said = await story.has_condition("PersistenceReady", "False", "FailedAttachVolume")
+    assert "pod support-postgres-0 is held up at its node: Multi-Attach error" in said["message"]
+    await story.event("FailedAttachVolume")
 
 
 async def test_a_rollout_that_stands_still_is_told_with_its_cause_and_an_event(

@@ -69,6 +69,8 @@ Image = Literal[
 ]
 Start = Literal["CreateContainerConfigError", "CreateContainerError", "RunContainerError"]
 Node = Literal["SchedulingGated", "Unschedulable"]
+Preparation = Literal["FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume", "FailedMount"]
+"""A node that took a pod does not come to its containers."""
 Pod = Literal["CrashLoopBackOff", "OOMKilled"]
 Service = Literal[
     "CircuitOpen", "DatabaseUnreachable", "InternalError", "NotReady", "ProgressDeadlineExceeded"
@@ -128,6 +130,7 @@ Reason = (
     | Image
     | Start
     | Node
+    | Preparation
     | Pod
     | Service
     | Release

@@ -38,6 +38,7 @@ from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, Component, claim_name
 from lgs_operator.pod_answers import NoAnswer, read_json
 from lgs_operator.status.backup import BackupView, last_backup, noted_of
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.node_words import held_up, told_by
 from lgs_operator.status.observed import ObservedService, Reports
 from lgs_operator.status.restore import RestoreView, restore_of
 
@@ -76,7 +77,7 @@ class Inspector:
         pods = tuple(each for each in replicas if not is_canary(each))
         canary_pods = tuple(each for each in replicas if is_canary(each))
         postgres = live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres")))
-        postgres_pods = self._state.pods(key, "postgres")
+        postgres_pods, redis_pods = (self._state.pods(key, each) for each in ("postgres", "redis"))
         return ObservedService(
             service=service,
             deployment=live.get(Key(DEPLOYMENT, key.namespace, key.name)),
@@ -91,9 +92,10 @@ class Inspector:
             postgres_pods=postgres_pods,
             postgres_refused=None if postgres_pods else await self._refused(postgres),
             redis=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "redis"))),
-            redis_pods=self._state.pods(key, "redis"),
+            redis_pods=redis_pods,
             missing=missing,
             refused=refused,
+            told=await self._told(pods, api_pods, canary_pods, postgres_pods, redis_pods),
             reports=await self._reports((*api_pods, *pods, *canary_pods)),
             backup=self._backup(key, service),
             restore=restore,
@@ -149,14 +151,29 @@ class Inspector:
             return None
         metadata = stateful_set["metadata"]
         fields = f"involvedObject.uid={metadata['uid']},reason=FailedCreate"
-        try:
-            events, _ = await self._cluster.list(EVENT, metadata["namespace"], fields=fields)
-        except KubeError as error:
-            # An explanation is worth no failure: an older chart's role may not read Events.
-            log.info("events.unread", namespace=metadata["namespace"], error=str(error))
-            return None
+        events = await self._events(metadata["namespace"], fields)
         newest = max(events, key=lambda event: event.get("lastTimestamp") or "", default=None)
         return None if newest is None else str(newest.get("message", ""))
+
+    async def _told(self, *groups: tuple[Manifest, ...]) -> dict[str, Diagnosis]:
+        """What keeps nodes from the containers of pods: of each group of its newest that waits for that."""
+        told = dict[str, Diagnosis]()
+        for pod in (held_up(pods, datetime.now(UTC)) for pods in groups):
+            if pod is None:
+                continue
+            metadata = pod["metadata"]
+            events = await self._events(metadata["namespace"], f"involvedObject.uid={metadata['uid']}")
+            if (found := told_by(events, metadata["name"])) is not None:
+                told[metadata["name"]] = found
+        return told
+
+    async def _events(self, namespace: str, fields: str) -> list[Manifest]:
+        try:
+            return (await self._cluster.list(EVENT, namespace, fields=fields))[0]
+        except KubeError as error:
+            # An explanation is worth no failure: an older chart's role may not read Events.
+            log.info("events.unread", namespace=namespace, error=str(error))
+            return []
 
     async def _reports(self, pods: tuple[Manifest, ...]) -> Reports:
         """What running pods that take no work say is wrong, if they answer."""

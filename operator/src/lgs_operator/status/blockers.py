@@ -35,7 +35,7 @@ def of_postgres(view: ObservedService) -> Diagnosis | None:
     if view.postgres_refused and not view.postgres_pods:
         found = refused_server(view.postgres_refused, budget.field)
         return Diagnosis(found.reason, f"the managed database: {found.message}")
-    return _managed(view.postgres, view.postgres_pods, "the managed database", budget)
+    return _managed(view, view.postgres, view.postgres_pods, "the managed database", budget)
 
 
 def of_redis(view: ObservedService) -> Diagnosis | None:
@@ -44,15 +44,15 @@ def of_redis(view: ObservedService) -> Diagnosis | None:
     if redis is None or redis.managed is None:
         return None
     budget = Budget("spec.cache.redis.managed.resources", redis.managed.resources)
-    return _managed(view.redis, view.redis_pods, "the managed Redis", budget)
+    return _managed(view, view.redis, view.redis_pods, "the managed Redis", budget)
 
 
 def _managed(
-    server: Manifest | None, pods: tuple[Manifest, ...], what: str, budget: Budget
+    view: ObservedService, server: Manifest | None, pods: tuple[Manifest, ...], what: str, budget: Budget
 ) -> Diagnosis | None:
     if server is not None and server.get("status", {}).get("readyReplicas"):
         return None
-    found = refused_pods(server, budget.field) or diagnose(pods, budget)
+    found = refused_pods(server, budget.field) or diagnose(pods, budget, view.told)
     if found is not None:
         return Diagnosis(found.reason, f"{what}: {found.message}{_left_behind(server, pods)}")
     if server is not None and not pods:
@@ -112,7 +112,7 @@ def of_pods(view: ObservedService) -> Diagnosis | None:
         return lacking
     # pods that are refused are newer than any that is there
     budget = _budget(view)
-    found = refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget)
+    found = refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget, view.told)
     ended = ended_at_database(view.service, view.database, found)
     if ended is None:
         return found
@@ -127,7 +127,7 @@ def of_canary(view: ObservedService) -> Diagnosis | None:
     if view.canary is None or beside.ready >= beside.desired:
         return None
     budget, late = _budget(beside), seconds_past(beside.deployment)
-    found = refused_pods(beside.deployment, budget.field) or diagnose(beside.pods, budget)
+    found = refused_pods(beside.deployment, budget.field) or diagnose(beside.pods, budget, view.told)
     if found is None and late is not None:
         words = "its pods run and don't get ready; `kubectl describe pod` tells more"
         found = of_reports(beside) or Diagnosis("NotReady", words)

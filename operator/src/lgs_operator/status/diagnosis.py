@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from lgs_crds import reasons
@@ -39,10 +40,15 @@ class Budget:
     given: Mapping[str, Any] | None = None
 
 
-def diagnose(pods: Iterable[Manifest], budget: Budget) -> Diagnosis | None:
+Told = Mapping[str, Diagnosis]
+"""What the Events of pods say of their nodes, by the pod's name."""
+NOTHING_TOLD: Final[Told] = MappingProxyType({})
+
+
+def diagnose(pods: Iterable[Manifest], budget: Budget, told: Told = NOTHING_TOLD) -> Diagnosis | None:
     """What keeps the newest troubled pod from running, or None."""
     newest_first = sorted(pods, key=created_at, reverse=True)
-    found = (diagnose_pod(pod, budget) for pod in newest_first)
+    found = (diagnose_pod(pod, budget) or told.get(pod["metadata"]["name"]) for pod in newest_first)
     return next((each for each in found if each is not None), None)
 
 

@@ -12,7 +12,7 @@ from lgs_operator.kube.pods import is_ready
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import Component
 from lgs_operator.status.backup import BackupView
-from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.diagnosis import Diagnosis, Told
 from lgs_operator.status.monitoring import MonitoringView
 from lgs_operator.status.restore import RestoreView
 
@@ -52,6 +52,8 @@ class ObservedService:
     missing: tuple[MissingReference, ...] = ()
     refused: str | None = None
     reports: Reports = field(default_factory=dict)
+    told: Told = field(default_factory=dict)
+    """What keeps nodes from the containers of pods."""
     unmet: Diagnosis | None = None
     """What of the manifest could not be had while the service goes on."""
     database: DatabaseStatus | None = None

@@ -1,0 +1,97 @@
+"""A stranger sees why a pod stays in `ContainerCreating`: its node's words are in the conditions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.node_words import held_up, told_by
+from lgs_operator.status.observed import ObservedService
+from lgs_operator.status.service import persistence_ready, ready
+from support.desired import service
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ATTACHED = "Multi-Attach error for volume pvc-1: already attached to another node"
+
+
+def pod(
+    name: str = "support-1", *, since: str = "11:59:00", reason: str | None = "ContainerCreating", **more: Any
+) -> dict[str, Any]:
+    """One that a node took then, and whose containers wait for this reason; None: they run."""
+    state = {"running": {}} if reason is None else {"waiting": {"reason": reason}}
+    taken = {"type": "PodScheduled", "status": "True", "lastTransitionTime": f"2026-01-01T{since}Z"}
+    status = {"phase": "Pending", "conditions": [taken], "containerStatuses": [{"state": state}]}
+    metadata = {"name": name, "creationTimestamp": f"2026-01-01T{since}Z"}
+    return {"metadata": metadata, "status": status} | more
+
+
+def event(at: str, reason: str, message: str = "why", kind: str = "Warning") -> dict[str, Any]:
+    return {"type": kind, "reason": reason, "message": message, "lastTimestamp": f"2026-01-01T{at}Z"}
+
+
+def test_the_newest_pod_whose_node_takes_long_is_looked_at() -> None:
+    before, after = pod("a", since="11:58:00"), pod("b", reason="PodInitializing")
+
+    assert held_up([before, after, pod("c", since="11:59:55")], NOW) == after
+    assert held_up([pod(reason=None), pod(reason="ImagePullBackOff")], NOW) is None
+    assert held_up([{"metadata": {"name": "x"}}, {"metadata": {"name": "y"}, "status": {}}], NOW) is None
+    going = pod()
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T11:59:30Z"
+    assert held_up([going], NOW) is None
+    started = pod()
+    started["status"]["initContainerStatuses"] = [{"state": {"running": {}}}]
+    assert held_up([started], NOW) is None, "one that goes before runs"
+
+
+@pytest.mark.parametrize(
+    ("events", "reason", "words"),
+    [
+        ([], None, ""),
+        ([event("11:59:01", "Scheduled", kind="Normal")], None, ""),
+        ([event("11:59:02", "FailedAttachVolume", ATTACHED)], "FailedAttachVolume", ATTACHED),
+        (
+            [
+                event("11:59:02", "FailedMount", "driver x is not found"),
+                event("11:59:40", "FailedMount", "Unable to attach or mount volumes: timed out"),
+            ],
+            "FailedMount",
+            "driver x is not found",
+        ),
+        ([event("11:59:40", "FailedMount", "Unable to attach or mount volumes: x")], "FailedMount", ": x"),
+        (
+            [event("11:59:02", "FailedMount"), event("11:59:03", "Pulling", kind="Normal")],
+            None,
+            "it goes on since",
+        ),
+        ([{"reason": "FailedMount", "eventTime": None}], "FailedMount", "it does not say why"),
+        ([event("11:59:02", "Evil")], None, ""),
+    ],
+)  # fmt: skip
+def test_the_last_failure_of_a_node_is_told_unless_it_has_come_further(
+    events: list[dict[str, Any]], reason: str | None, words: str
+) -> None:
+    found = told_by(events, "support-1")
+
+    assert (found and found.reason) == reason
+    if found is not None:
+        assert found.message.startswith("pod support-1 is held up at its node: ")
+        assert words in found.message
+
+
+def test_it_is_told_of_the_replicas_and_of_the_managed_database() -> None:
+    managed = service(persistence={"postgres": {"managed": {}}})
+    told = {"support-postgres-0": Diagnosis("FailedAttachVolume", ATTACHED)}
+    server = {"kind": "StatefulSet", "metadata": {"name": "support-postgres"}, "status": {}}
+    deployment = {"metadata": {"name": "support"}, "spec": {"replicas": 1}, "status": {}}
+    postgres = (pod("support-postgres-0"),)
+
+    seen = ObservedService(managed, deployment, postgres=server, postgres_pods=postgres, told=told)
+
+    assert persistence_ready(seen).reason == "FailedAttachVolume"
+    assert ATTACHED in persistence_ready(seen).message
+    own = ObservedService(service(), deployment, (pod(),), told={"support-1": told["support-postgres-0"]})
+    assert ready(own).reason == "FailedAttachVolume"
+    assert ready(ObservedService(service(), deployment, (pod(),), told=told)).reason == "Starting"
