@@ -66,6 +66,7 @@ def test_every_reason_of_the_list_is_given_by_the_operator() -> None:
         "FailedCreatePodSandBox",
         "FailedMapVolume",
         "FailedMount",
+        "PostStartHookError",
         "ImageInspectError",
         "ImagePullBackOff",
         "InvalidImageName",

@@ -18,6 +18,8 @@ from lgs_operator.desired.service_account import service_account
 from lgs_operator.naming import REVISION_LABEL, RUNTIME_PORT, TRACK_LABEL
 from lgs_operator.settings import Images
 from lgs_operator.status.diagnosis import Budget, diagnose_pod
+from lgs_operator.status.observed import ObservedService
+from lgs_operator.status.service import ready
 
 PROXY = {"name": "proxy", "image": "example.com/proxy:1"}
 MODELS = {"name": "models", "persistentVolumeClaim": {"claimName": "models"}}
@@ -329,6 +331,26 @@ def test_a_container_that_ends_again_and_again_is_named() -> None:
 
     assert found is not None
     assert found.message == "container proxy of pod support-1 ended with exit code 1: no config"
+
+
+def test_a_container_that_keeps_the_pod_from_work_is_told_where_the_runtime_would_take_it() -> None:
+    def status(name: str, ready: bool) -> dict[str, Any]:
+        return {"name": name, "ready": ready, "started": True, "state": {"running": {}}}
+
+    pod = {
+        "metadata": {"name": "support-1"},
+        "spec": {"containers": [{"name": "runtime"}, PROXY]},
+        "status": {"containerStatuses": [status("runtime", True), status("proxy", False)]},
+    }
+    service, whole = inputs().service, {"spec": {"replicas": 1}, "status": {}, "metadata": {}}
+
+    def said(**checks: str) -> tuple[str | None, str | None]:
+        told = ready(ObservedService(service, whole, (pod,), reports={"support-1": checks}))
+        return told.reason, told.message
+
+    proxy = "pod support-1: its container proxy runs and is not ready: its readinessProbe fails"
+    assert said(queue="ok") == ("NotReady", proxy)
+    assert said(queue="starting") == ("NotReady", "pod support-1: queue: starting")
 
 
 @pytest.mark.parametrize("kind", ["containers", "initContainers"])

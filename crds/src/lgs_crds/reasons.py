@@ -67,7 +67,9 @@ Image = Literal[
     "InvalidImageName",
     "RegistryUnavailable",
 ]
-Start = Literal["CreateContainerConfigError", "CreateContainerError", "RunContainerError"]
+Start = Literal[
+    "CreateContainerConfigError", "CreateContainerError", "PostStartHookError", "RunContainerError"
+]
 Node = Literal["SchedulingGated", "Unschedulable"]
 Preparation = Literal["FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume", "FailedMount"]
 """A node that took a pod does not come to its containers."""

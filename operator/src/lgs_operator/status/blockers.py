@@ -12,7 +12,7 @@ from lgs_operator.status.database import (
     ended_at_database,
     of_database,
 )
-from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose
+from lgs_operator.status.diagnosis import Budget, Diagnosis, diagnose, not_ready_beside
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.rollout import refused_pods, refused_server, seconds_past
 
@@ -103,6 +103,17 @@ def of_reports(view: ObservedService) -> Diagnosis | None:
         if failing:
             words = ", ".join(f"{name}: {said}" for name, said in sorted(failing.items()))
             return Diagnosis("NotReady", f"pod {pod}: {words}")
+    return _of_others(view)
+
+
+def _of_others(view: ObservedService) -> Diagnosis | None:
+    """The container beside the runtime's that keeps a pod from work whose runtime would take it."""
+    for pod in view.all_pods:
+        name = pod["metadata"]["name"]
+        waiting = not_ready_beside(pod) if name in view.reports else None
+        if waiting is not None:
+            words = f"pod {name}: its container {waiting} runs and is not ready: its readinessProbe fails"
+            return Diagnosis("NotReady", words)
     return None
 
 

@@ -101,6 +101,13 @@ def _beside(pod: Manifest, container: Mapping[str, Any]) -> str | None:
     return name if name != CONTAINER and CONTAINER in there else None
 
 
+def not_ready_beside(pod: Manifest) -> str | None:
+    """The name of a container beside the runtime's that runs and is not ready; None where each is."""
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    running = (each for each in statuses if "running" in each.get("state", {}) and not each.get("ready"))
+    return next(filter(None, (_beside(pod, each) for each in running)), None)
+
+
 def _last_words(message: str) -> str:
     """The last line first, which says why and is all that a table of Events shows; then what stood before it,
     from the beginning of a line."""
