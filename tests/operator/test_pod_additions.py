@@ -331,6 +331,20 @@ def test_a_container_that_ends_again_and_again_is_named() -> None:
 
     assert found is not None
     assert found.message == "container proxy of pod support-1 ended with exit code 1: no config"
+    del ended["terminated"]["message"]
+    silent = diagnose_pod(pod, Budget())
+    assert silent is not None
+    assert silent.message.endswith("; `kubectl logs support-1 -c proxy --previous` has what it printed")
+
+
+def test_a_volume_that_is_not_made_is_told_with_where_to_look() -> None:
+    why = "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+    told = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
+
+    found = diagnose_pod({"metadata": {"name": "db-0"}, "status": {"conditions": [told]}}, Budget())
+
+    assert found is not None
+    assert found.message.startswith(f"pod db-0 has no node: {why}: `kubectl describe pvc`")
 
 
 def test_a_container_that_keeps_the_pod_from_work_is_told_where_the_runtime_would_take_it() -> None:

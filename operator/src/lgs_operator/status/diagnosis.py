@@ -21,6 +21,7 @@ _START: Final[Mapping[str, Reason]] = {each: each for each in get_args(reasons.S
 _NODE: Final[Mapping[str, Reason]] = {each: each for each in get_args(reasons.Node)}
 _LIMIT_RANGER: Final = "kubernetes.io/limit-ranger"
 _LIMIT_FOR: Final = " limit for container "
+_UNBOUND: Final = "unbound immediate PersistentVolumeClaims"
 _LONGEST_QUOTE = 600
 
 
@@ -61,6 +62,8 @@ def diagnose_pod(pod: Manifest, budget: Budget) -> Diagnosis | None:
     for condition in status.get("conditions", []):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             why = condition.get("message") or "no node takes it"
+            if _UNBOUND in why:
+                why = f"{why}: `kubectl describe pvc` tells why the claim of its volume has none"
             reason = _NODE.get(condition.get("reason", ""), "Unschedulable")
             return Diagnosis(reason, f"pod {name} has no node: {why}")
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
@@ -89,8 +92,12 @@ def _diagnose_container(pod: Manifest, container: Mapping[str, Any], budget: Bud
             _killed(pod, container.get("name", ""), budget) if other is None else _killed_beside(pod, other)
         )
         return Diagnosis("OOMKilled", killed)
+    beside = _beside(pod, container)
+    which = f"container {beside} of pod {name}" if beside else f"pod {name}"
     words = _last_words(ended.get("message") or "") or "it left no message"
-    which = f"container {beside} of pod {name}" if (beside := _beside(pod, container)) else f"pod {name}"
+    if beside and not ended.get("message"):
+        # The manifest's own containers leave one only where the manifest says so.
+        words += f"; `kubectl logs {name} -c {beside} --previous` has what it printed"
     return Diagnosis("CrashLoopBackOff", f"{which} ended with exit code {ended['exitCode']}: {words}")
 
 
