@@ -10,9 +10,11 @@ import pytest
 from lgs_operator.alerting.definitions import needs_usage
 from lgs_operator.monitoring.selecting import Replicas
 from lgs_operator.monitoring.service_alerts import service_alerts
-from lgs_operator.scaling import ReplicaSample
+from lgs_operator.scaling import Observation, ReplicaSample
 from lgs_operator.scaling.exposition import parse
-from lgs_operator.status.budgets import budget_events, used_up, within_budget
+from lgs_operator.status.budgets import BUDGETS, used_up
+from lgs_operator.status.circuits import CIRCUITS
+from lgs_operator.status.refusals import Seen
 from support import prometheus
 from support.alerts import spec
 from support.desired import service
@@ -84,7 +86,7 @@ def test_the_condition_names_what_is_used_up() -> None:
     made = service(budgets=budgets(HOUR))
 
     used, left, unknown = (
-        within_budget(made, each) for each in (frozenset({"tokens-per-hour"}), frozenset(), None)
+        BUDGETS.condition(made, each) for each in (frozenset({"tokens-per-hour"}), frozenset(), None)
     )
 
     assert used is not None and left is not None and unknown is not None
@@ -96,7 +98,7 @@ def test_the_condition_names_what_is_used_up() -> None:
 
 @pytest.mark.parametrize("made", [service(), service(budgets=budgets(BY_USER))], ids=["none", "by user"])
 def test_without_a_budget_of_the_whole_service_nothing_is_said(made: Any) -> None:
-    assert within_budget(made, frozenset()) is None
+    assert BUDGETS.condition(made, frozenset()) is None
     assert not [
         each for each in service_alerts(Replicas("team", "support"), made.spec) if "UsedUp" in each.name
     ]
@@ -142,16 +144,49 @@ def test_each_change_is_an_event() -> None:
     before, now = frozenset({"tokens-per-hour"}), frozenset({"cost-per-day"})
 
     told = [
-        (kind, reason, words.split(" ")[1].rstrip(":")) for kind, reason, words in budget_events(before, now)
+        (kind, reason, words.split(" ")[1].rstrip(":")) for kind, reason, words in BUDGETS.events(before, now)
     ]
 
     assert told == [
         ("Warning", "BudgetUsedUp", "cost-per-day"),
         ("Normal", "BudgetRenewed", "tokens-per-hour"),
     ]
-    assert list(budget_events(now, now)) == []
+    assert list(BUDGETS.events(now, now)) == []
 
 
 def test_replicas_are_asked_for_budgets_where_there_are_some() -> None:
     assert needs_usage(spec({}, budgets=budgets(HOUR)))
     assert not needs_usage(spec({}))
+
+
+def test_what_nobody_says_this_time_is_as_it_was() -> None:
+    """A replica was slow to answer: that says nothing of a budget, and of a circuit as little."""
+    made = service(budgets=budgets(HOUR), circuitBreaker={})
+    silent = Observation(at=0.0, samples=(), ready=1, failed=1)
+    for kind, name in ((BUDGETS, "tokens-per-hour"), (CIRCUITS, "agent")):
+        for names in (frozenset({name}), frozenset[str]()):
+            stated = kind.condition(made, names)
+            for before in (names, None):
+                assert kind.seen(made, silent, before, stated) == Seen(before, stated)
+        assert kind.seen(made, silent, None, None) == Seen(None, kind.condition(made, None))
+        assert kind.seen(service(), silent, None, None) == Seen(kind.read(service(), silent, None), None)
+
+
+def test_what_another_operator_told_of_is_no_new_event_and_what_is_new_is_one() -> None:
+    made = service(budgets=budgets(HOUR))
+    used = Observation(at=0.0, samples=(sample("0.0"),), ready=1)
+    names = frozenset({"tokens-per-hour"})
+
+    first = BUDGETS.seen(made, used, None, BUDGETS.condition(made, frozenset()))
+    assert [event[1] for event in first.events] == ["BudgetUsedUp"]
+    assert BUDGETS.seen(made, used, None, BUDGETS.condition(made, names)) == Seen(names, first.condition)
+    assert BUDGETS.seen(made, used, names, first.condition) == Seen(names, first.condition)
+
+
+def test_of_a_budget_that_the_manifest_has_no_more_nothing_is_said() -> None:
+    names = frozenset({"tokens-per-hour"})
+    stated = BUDGETS.condition(service(budgets=budgets(HOUR)), names)
+    nothing = Observation(at=0.0, samples=(parse("lgs_slots 8.0\n", "support-1", 0.0),), ready=1)
+
+    for before in (names, None):
+        assert BUDGETS.seen(service(), nothing, before, stated).condition is None

@@ -6,7 +6,7 @@ from typing import Any
 
 from lgs_crds import LangGraphService, parse
 from lgs_operator.scaling import ReplicaSample
-from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
+from lgs_operator.status.circuits import CIRCUITS, open_graphs
 
 NONE: frozenset[str] = frozenset()
 
@@ -36,31 +36,31 @@ def test_a_replica_that_is_silent_closes_nothing() -> None:
 def test_the_condition_is_there_where_there_are_circuits() -> None:
     guarded = service(circuitBreaker={})
 
-    assert circuits_closed(service(), NONE) is None
-    assert circuits_closed(service(), None) is None
+    assert CIRCUITS.condition(service(), NONE) is None
+    assert CIRCUITS.condition(service(), None) is None
     for found, status, reason in (
-        (circuits_closed(guarded, NONE), "True", "AllClosed"),
-        (circuits_closed(guarded, None), "Unknown", "NoReplica"),
-        (circuits_closed(guarded, frozenset({"b", "a"})), "False", "CircuitOpen"),
+        (CIRCUITS.condition(guarded, NONE), "True", "AllClosed"),
+        (CIRCUITS.condition(guarded, None), "Unknown", "NoReplica"),
+        (CIRCUITS.condition(guarded, frozenset({"b", "a"})), "False", "CircuitOpen"),
     ):
         assert found is not None
         assert (found.status, found.reason) == (status, reason)
-    told = circuits_closed(guarded, frozenset({"b", "a"}))
+    told = CIRCUITS.condition(guarded, frozenset({"b", "a"}))
     assert told is not None and "of: a, b;" in told.message
 
 
 def test_many_graphs_fit_into_a_message() -> None:
-    told = circuits_closed(service(), frozenset(f"g{number:03}" for number in range(500)))
+    told = CIRCUITS.condition(service(), frozenset(f"g{number:03}" for number in range(500)))
 
     assert told is not None
     assert "g009 and 490 more" in told.message
 
 
 def test_each_graph_that_changes_is_an_event_and_nothing_else() -> None:
-    events = list(circuit_events(frozenset({"a", "b"}), frozenset({"b", "c"})))
+    events = list(CIRCUITS.events(frozenset({"a", "b"}), frozenset({"b", "c"})))
 
     assert [(kind, reason, words.split(":")[0]) for kind, reason, words in events] == [
         ("Warning", "CircuitOpened", "graph c"),
         ("Normal", "CircuitClosed", "graph a"),
     ]
-    assert list(circuit_events(frozenset({"a"}), frozenset({"a"}))) == []
+    assert list(CIRCUITS.events(frozenset({"a"}), frozenset({"a"}))) == []

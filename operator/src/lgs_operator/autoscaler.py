@@ -13,12 +13,12 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from lgs_crds import LangGraphService
-from lgs_crds.status import Condition
+from lgs_crds.status import Condition, ConditionType
 from lgs_operator.alert_watch import AlertWatch
 from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.alerting.definitions import needs_usage
@@ -38,9 +38,10 @@ from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaS
 from lgs_operator.scaling.release import Measured, measured
 from lgs_operator.scaling.scrape import Usage
 from lgs_operator.status.alerts import AlertsView, firing_of
-from lgs_operator.status.budgets import budget_events, used_up, within_budget
-from lgs_operator.status.circuits import circuit_events, circuits_closed, open_graphs
+from lgs_operator.status.budgets import BUDGETS
+from lgs_operator.status.circuits import CIRCUITS
 from lgs_operator.status.health import any_failed
+from lgs_operator.status.refusals import Names, Refusals
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.revisions import current_revision
 from lgs_operator.status.scaling import (
@@ -72,10 +73,8 @@ class _Track:
     """What is known of the revision that is measured."""
     refused: str | None = None
     """Why the API server did not take the last decision."""
-    opened: frozenset[str] | None = None
-    """Graphs whose circuits were not closed when they were read last. None: they were not read yet."""
-    used_up: frozenset[str] | None = None
-    """Budgets of which nothing was left then. None: as above."""
+    refusals: dict[ConditionType, Names] = field(default_factory=dict)
+    """By kind, what no new runs were taken of when a replica said so last."""
 
 
 class Autoscaler:
@@ -170,7 +169,7 @@ class Autoscaler:
             # nobody can be asked: hold, and keep the law's memory as it is
             alerts = await self._watch_alerts(key, service, None)
             self._note(key, service, Observation(self._now(), (), 0, len(pods)), None, alerts)
-            unknown = circuits_closed(service, None), within_budget(service, None)
+            unknown = tuple(each.condition(service, None) for each in (CIRCUITS, BUDGETS))
             await self._report(key, service, None, unknown, alerts)
             return
         if await self._is_still_calm(key, live, pods, api_pods):
@@ -187,8 +186,8 @@ class Autoscaler:
         track.refused = None
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
-        circuits = await self._inspect_circuits(key, service, track, observation)
-        budget = await self._inspect_budgets(key, service, track, observation)
+        circuits = await self._inspect(key, service, track, CIRCUITS, observation)
+        budget = await self._inspect(key, service, track, BUDGETS, observation)
         everybody = with_canary(observation, beside, canary_pods)
         alerts = await self._watch_alerts(key, service, everybody)
         self._note(key, service, everybody, decision, alerts)
@@ -262,40 +261,23 @@ class Autoscaler:
             return policy
         return replace(policy, min_replicas=max(1, policy.min_replicas))
 
-    async def _inspect_circuits(
-        self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
+    async def _inspect(
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        track: _Track,
+        refusals: Refusals,
+        observation: Observation,
     ) -> Condition | None:
-        """The condition of the circuits, after an Event for each that has changed since they were read
+        """The condition of what is refused, after an Event for each that has changed since it was known
         last."""
-        stated = next((each for each in self._before(key).conditions if each.type == "CircuitsClosed"), None)
-        if not observation.samples:
-            return stated
-        before = track.opened
-        silent = observation.failed + observation.silent
-        track.opened = open_graphs(observation.samples, silent=silent, before=before)
-        if before is None:
-            # What was open already has an Event of the operator before this one.
-            before = track.opened if stated is not None and stated.reason == "CircuitOpen" else frozenset()
-        for kind, reason, words in circuit_events(before, track.opened):
+        stated = next((each for each in self._before(key).conditions if each.type == refusals.type), None)
+        seen = refusals.seen(service, observation, track.refusals.get(refusals.type), stated)
+        if seen.names is not None:
+            track.refusals[refusals.type] = seen.names
+        for kind, reason, words in seen.events:
             await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
-        return circuits_closed(service, track.opened)
-
-    async def _inspect_budgets(
-        self, key: ServiceKey, service: LangGraphService, track: _Track, observation: Observation
-    ) -> Condition | None:
-        """The condition of the budgets, after an Event for each that has changed since then."""
-        before, found = track.used_up, used_up(service, observation.samples)
-        if found is not None:
-            if before is None:
-                # What was used up already has an Event of the operator before this one.
-                stated = next(
-                    (each for each in self._before(key).conditions if each.type == "WithinBudget"), None
-                )
-                before = found if stated is not None and stated.reason == "BudgetUsedUp" else frozenset()
-            track.used_up = found
-            for kind, reason, words in budget_events(before, found):
-                await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
-        return within_budget(service, found)
+        return seen.condition
 
     def _measure(
         self, key: ServiceKey, track: _Track, current: int | None, samples: Sequence[ReplicaSample]
