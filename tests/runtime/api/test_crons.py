@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -185,13 +186,18 @@ async def test_crons_are_found_by_what_they_are(client: LangGraphClient) -> None
         await client.crons.delete(cron["cron_id"])
 
 
-async def test_a_cron_whose_thread_is_gone_goes_too(replica: Replica, client: LangGraphClient) -> None:
+async def test_a_cron_that_is_stored_as_its_thread_goes_is_deleted_when_it_is_due(
+    replica: Replica, client: LangGraphClient
+) -> None:
+    crons = replica.services.storage.crons
     thread = (await client.threads.create())["thread_id"]
     cron: Any = await client.crons.create_for_thread(thread, "steps", schedule=YEARLY)
+    stored = await crons.get(cron["cron_id"])
     await client.threads.delete(thread)
+    assert await client.crons.count(thread_id=thread) == 0
 
     past = await replica.services.storage.now() - timedelta(minutes=5)
-    await replica.services.storage.crons.update(cron["cron_id"], {"next_run_date": past})
+    await crons.create(replace(stored, next_run_date=past))
 
     async with asyncio.timeout(60):
         while await client.crons.count(thread_id=thread):

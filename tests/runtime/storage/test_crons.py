@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from lgs_runtime.errors import NotFound
-from lgs_runtime.model import Cron, Scope
+from lgs_runtime.model import Cron, Scope, Ttl
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.queries import CronQuery
 from support.service import Service, new_id
@@ -119,6 +119,29 @@ async def test_the_crons_of_an_assistant_are_deleted_with_it_and_no_others(servi
     await storage.assistants.delete(service.assistant_id)
 
     assert [cron.cron_id for cron in await storage.crons.search(CronQuery())] == [other.cron_id]
+
+
+@pytest.mark.parametrize("way", ["deleted", "expired", "with its assistant"])
+async def test_the_crons_of_a_thread_go_with_it_and_no_others(service: Service, way: str) -> None:
+    storage = service.storage
+    made_by = {"assistant_id": service.assistant_id}
+    thread_id = (await storage.threads.create(new_id(), made_by, ttl=Ttl(-1.0))).thread_id
+    for _ in range(2):
+        await due_cron(storage, thread_id=thread_id)
+    others = [await due_cron(storage), await due_cron(storage, thread_id=new_id())]
+
+    if way == "deleted":
+        with pytest.raises(NotFound):
+            await storage.threads.delete(thread_id, Scope(({"owner": "nobody"},)))
+        assert await storage.crons.count(CronQuery()) == 4
+        await storage.threads.delete(thread_id)
+    elif way == "expired":
+        assert await storage.threads.expire(10) == [thread_id]
+    else:
+        await storage.assistants.delete(service.assistant_id, delete_threads=True)
+
+    left = {cron.cron_id for cron in await storage.crons.search(CronQuery())}
+    assert left == {cron.cron_id for cron in others}
 
 
 async def test_crons_are_found_changed_and_deleted(storage: Storage) -> None:

@@ -21,6 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from pydantic import BaseModel
 
 from lgs_runtime.checkpoint import FastPostgresSaver
+from lgs_runtime.database.postgres import Database
 from support.postgres import PostgresServer
 from support.savers import fast_saver
 
@@ -109,6 +110,41 @@ async def test_a_read_sees_what_was_submitted_before_it(database_uri: str) -> No
         assert large.done() and small.done()
         found = [each.checkpoint["channel_values"]["a"] async for each in saver.alist(config())]
         assert found == [[1], [heavy]]
+
+
+async def test_a_long_listing_has_each_checkpoint_once_and_holds_few_at_a_time(
+    database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, rows = 0, Database.rows
+
+    async def counted(database: Database, statement: str, *values: Any) -> Any:
+        nonlocal most
+        found = await rows(database, statement, *values)
+        most = max(most, len(found))
+        return found
+
+    monkeypatch.setattr(Database, "rows", counted)
+    checkpoints: list[Any] = [empty_checkpoint() for _ in range(130)]
+    ids = [checkpoint["id"] for checkpoint in reversed(checkpoints)]
+    async with fast_saver(database_uri) as saver:
+        for namespace in ("", "inner"):
+            for checkpoint in checkpoints:
+                await saver.aput(config(namespace=namespace), checkpoint, {"step": 0}, {})
+
+        async def listed(at: Any = None, **options: Any) -> list[tuple[str, str]]:
+            at = at or {"configurable": {"thread_id": "t1"}}
+            found = [each.config["configurable"] async for each in saver.alist(at, **options)]
+            return [(each["checkpoint_id"], each["checkpoint_ns"]) for each in found]
+
+        everything = await listed()
+        assert len(everything) == len(set(everything)) == 260
+        assert [checkpoint_id for checkpoint_id, _ in everything[::2]] == ids
+        assert await listed(limit=201, filter={"step": 0}) == everything[:201]
+        assert await listed(config(namespace="inner")) == [(each, "inner") for each in ids]
+        before = {"configurable": {"thread_id": "t1", "checkpoint_id": ids[9]}}
+        assert await listed(before=before, limit=150) == everything[20:170]
+        assert await listed(limit=0) == []
+    assert most <= 100
 
 
 async def test_other_threads_use_the_methods_that_block(database_uri: str) -> None:

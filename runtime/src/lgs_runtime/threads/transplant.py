@@ -27,8 +27,8 @@ from lgs_runtime.streams.json_encoding import to_json
 INTERRUPT: Final = "__interrupt__"
 RESUME: Final = "__resume__"
 NESTED: Final = "|"
-MOST_ANSWERS: Final = 64
-"""How many questions one task is thought to ask in a row."""
+LEAST_ANSWERS: Final = 64
+"""So many questions in a row are looked for in a task, and more where it has had more answers."""
 
 Question = Mapping[str, Any]
 
@@ -99,13 +99,14 @@ class Transplant:
     ) -> tuple[Mapping[str, Interrupt[Any]], int]:
         """The questions of the task itself, and how many it had had answered before them."""
         flat = {question["id"]: question for asked in self.questions.values() for question in asked}
-        for answers in range(MOST_ANSWERS):
+        most = max(LEAST_ANSWERS, len(_given(own)) + 1)
+        for answers in range(most):
             old_id = _interrupt_id(pair.old_ns, answers)
             if old_id in flat:
                 again = _interrupt(own, flat[old_id])
                 again.id = _interrupt_id(pair.new_ns, answers)
                 return {old_id: again}, answers
-        return {}, MOST_ANSWERS
+        return {}, most
 
     async def _inside(self, pair: _TaskPair, copy: RunnableConfig) -> Mapping[str, Interrupt[Any]]:
         """The checkpoint that the subgraph of a task had at the time, copied, and what waited there."""
@@ -137,9 +138,14 @@ class Transplant:
         return found
 
 
+def _given(own: Sequence[tuple[str, Any]]) -> list[Any]:
+    """The answers that a task has had."""
+    found = [value for channel, value in own if channel == RESUME]
+    return [answer for value in found for answer in (value if isinstance(value, list) else [value])]
+
+
 def _answered(own: Sequence[tuple[str, Any]], answers: int) -> list[tuple[str, Any]]:
-    given = [value for channel, value in own if channel == RESUME]
-    kept = [answer for value in given for answer in (value if isinstance(value, list) else [value])][:answers]
+    kept = _given(own)[:answers]
     return [(RESUME, kept)] if kept else []
 
 

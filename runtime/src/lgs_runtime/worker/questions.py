@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import count
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
@@ -23,8 +24,9 @@ from lgs_runtime.worker.command_marks import ids_at
 from lgs_runtime.worker.missing_nodes import INTERRUPT
 
 INTERRUPT_ID: Final = re.compile("[0-9a-f]{32}")
-MOST_CALLS: Final = 100
-"""So many graphs that one node calls are looked into for who asks."""
+MOST_WITHOUT_STATE: Final = 10
+"""So many graphs without state (`checkpointer=False`) may a node call one after the other before one of which
+it is known what it asks."""
 
 
 class UnknownInterruptError(Exception):
@@ -129,13 +131,16 @@ async def _asked_in_a_call(
     question: Interrupt, checkpointer: BaseCheckpointSaver[Any], thread_id: str, place: str, *, first: int
 ) -> bool:
     """Whether the question was asked in a graph that a node calls and LangGraph does not find: the first at
-    the node's own place, each later one at its number inside of it. `first`: the number to begin with."""
-    for number in range(first, MOST_CALLS):
+    the node's own place, each later one at its number inside of it. `first`: the number to begin with. The
+    node will call all of them again: to look into them is the less."""
+    without_state = 0
+    for number in count(first):
         namespace = f"{place}|{number}" if number else place
         inside = await checkpointer.aget_tuple(checkpoint_config(thread_id, namespace))
-        if inside is None:
+        without_state = without_state + 1 if inside is None else 0
+        if without_state > MOST_WITHOUT_STATE:
             break
-        if _askers(question, inside):
+        if inside is not None and _askers(question, inside):
             return True
     return False
 

@@ -10,22 +10,27 @@ from langgraph.checkpoint.base import get_checkpoint_id
 from lgs_runtime.checkpoint.postgres import statements
 from lgs_runtime.database.json_columns import dump
 
+Place = tuple[str, str, str]
+"""Of a checkpoint in a listing: its id, thread and namespace."""
+
 
 def list_query(
     config: RunnableConfig | None,
     wanted: dict[str, Any] | None,
     before: RunnableConfig | None,
-    limit: int | None,
+    limit: int,
+    after: Place | None = None,
 ) -> tuple[str, list[Any]]:
     """Checkpoints of a thread (and namespace and id, where `config` names them) whose metadata contains
-    `wanted`, older than `before`, newest first. Only conditions that are asked for are in the text, so that
-    each form has a plan of its own."""
+    `wanted`, older than `before`, newest first, from the one that comes after the place `after`. Only
+    conditions that are asked for are in the text, so that each form has a plan of its own."""
     conditions: list[str] = []
     values: list[Any] = []
 
-    def add(condition: str, value: Any) -> None:
-        values.append(value)
-        conditions.append(condition.format(f"${len(values)}"))
+    def add(condition: str, *given: Any) -> None:
+        values.extend(given)
+        numbers = range(len(values) - len(given) + 1, len(values) + 1)
+        conditions.append(condition.format(*(f"${number}" for number in numbers)))
 
     if config is not None:
         configurable = config["configurable"]
@@ -38,6 +43,8 @@ def list_query(
         add("metadata @> ({}::text)::jsonb", dump(wanted))
     if before is not None:
         add("checkpoint_id < {}", get_checkpoint_id(before))
+    if after is not None:
+        # The first condition says no more than the second; the index knows that one.
+        add("checkpoint_id <= {0} AND (checkpoint_id, thread_id, checkpoint_ns) < ({0}, {1}, {2})", *after)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    bound = f"LIMIT {int(limit)}" if limit is not None else ""
-    return statements.LIST.format(where=where, limit=bound), values
+    return statements.LIST.format(where=where, limit=int(limit)), values

@@ -7,6 +7,7 @@ committed. A read sees every write that was submitted to its thread before it, i
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Final
@@ -26,7 +27,7 @@ from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver, refuse_address
 from lgs_runtime.checkpoint.postgres import row_encoding as encoding
 from lgs_runtime.checkpoint.postgres import threads
 from lgs_runtime.checkpoint.postgres.deltas import delta_history
-from lgs_runtime.checkpoint.postgres.queries import list_query
+from lgs_runtime.checkpoint.postgres.queries import Place, list_query
 from lgs_runtime.checkpoint.postgres.tables import Tables
 from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.database.group_commit import GroupCommitter
@@ -39,6 +40,8 @@ COMMITS_AT_ONCE: Final = 3
 READS_AT_ONCE: Final = 2
 POOLED_CONNECTIONS: Final = 3
 """Of a replica's ten to a pooler."""
+PAGE: Final = 100
+"""So many checkpoints of a listing are in memory at a time."""
 READ_PATIENCE_SECONDS: Final = 0.2
 """Long enough to meet the connections that a restart has cut, and to open new ones."""
 
@@ -120,9 +123,18 @@ class FastPostgresSaver(GroupedSaver):
         Raises `StorageUnavailable`."""
         if config is not None:
             await self._writes.settled(str(config["configurable"]["thread_id"]))
-        statement, values = list_query(config, filter, before, limit)
-        for row in await self._database.rows(statement, *values):
-            yield encoding.checkpoint_tuple(self.serde, row)
+        left = math.inf if limit is None else limit
+        after: Place | None = None
+        while left > 0:
+            most = int(min(left, PAGE))
+            statement, values = list_query(config, filter, before, most, after)
+            rows = await self._database.rows(statement, *values)
+            for row in rows:
+                yield encoding.checkpoint_tuple(self.serde, row)
+            if len(rows) < most:
+                break
+            left -= most
+            after = (rows[-1]["checkpoint_id"], rows[-1]["thread_id"], rows[-1]["checkpoint_ns"])
 
     async def _read(self, address: Address) -> CheckpointTuple | None:
         # Reads don't wait for each other: each has a key of its own.

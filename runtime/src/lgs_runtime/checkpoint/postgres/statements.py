@@ -167,7 +167,10 @@ JOIN LATERAL (
 """
 LIST: Final = f"""
 SELECT {_CONTENT}
-FROM (SELECT * FROM checkpoints {{where}} ORDER BY checkpoint_id DESC {{limit}}) AS c
+FROM (
+    SELECT * FROM checkpoints {{where}}
+    ORDER BY checkpoint_id DESC, thread_id DESC, checkpoint_ns DESC LIMIT {{limit}}
+) AS c
 {_PARTS}
-ORDER BY c.checkpoint_id DESC
+ORDER BY c.checkpoint_id DESC, c.thread_id DESC, c.checkpoint_ns DESC
 """

@@ -33,6 +33,7 @@ from lgs_runtime.storage.sqlite.statements.threads import (
     COPY_VERSIONS,
     COUNT_THREADS,
     CREATE_THREAD,
+    DELETE_CRONS_OF_THREAD,
     DELETE_RUNS_OF_THREAD,
     DELETE_THREAD,
     DELETE_VERSIONS_OF_THREAD,
@@ -193,7 +194,7 @@ def delete_thread(
     note_deleted(connection, thread_id, asker)
     if one_row(connection, DELETE_THREAD, named) is None:
         return None
-    for statement in (DELETE_VERSIONS_OF_THREAD, FORGET_THREAD_OVER_VERSION_LIMIT):
+    for statement in (DELETE_VERSIONS_OF_THREAD, FORGET_THREAD_OVER_VERSION_LIMIT, DELETE_CRONS_OF_THREAD):
         connection.execute(statement, named)
     runs = all_rows(connection, DELETE_RUNS_OF_THREAD, named)
     stopped = [Signal("cancel", row["run_id"]) for row in runs if row["status"] == "running"]

@@ -25,4 +25,5 @@ MIGRATIONS: Final = (
     replicas.CANARIES,
     spending.SPENT,
     spending.SPENDERS,
+    crons.OF_THREADS,
 )

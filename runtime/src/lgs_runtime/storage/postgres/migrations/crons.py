@@ -23,3 +23,8 @@ CREATE TABLE lgs_cron (
 );
 CREATE INDEX lgs_cron_due ON lgs_cron (next_run_date) WHERE enabled;
 """
+
+OF_THREADS: Final = """
+-- The crons of a thread are deleted with it.
+CREATE INDEX lgs_cron_of_thread ON lgs_cron (thread_id) WHERE thread_id IS NOT NULL;
+"""

@@ -61,6 +61,8 @@ WITH versions AS (
     DELETE FROM lgs_version WHERE thread_id = $1
 ), crowd AS (
     DELETE FROM lgs_crowded_thread WHERE thread_id = $1
+), crons AS (
+    DELETE FROM lgs_cron WHERE thread_id = $1
 )
 DELETE FROM lgs_thread WHERE thread_id = $1
 """
@@ -132,6 +134,8 @@ WITH gone AS (
     DELETE FROM lgs_version v USING gone WHERE v.thread_id = gone.thread_id
 ), crowd AS (
     DELETE FROM lgs_crowded_thread c USING gone WHERE c.thread_id = gone.thread_id
+), crons AS (
+    DELETE FROM lgs_cron c USING gone WHERE c.thread_id = gone.thread_id
 )
 SELECT thread_id FROM gone
 """

@@ -27,4 +27,5 @@ MIGRATIONS: Final = (
     replicas.CANARIES,
     spending.SPENT,
     spending.SPENDERS,
+    crons.OF_THREADS,
 )

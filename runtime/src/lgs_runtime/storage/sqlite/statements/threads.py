@@ -47,6 +47,8 @@ DELETE FROM lgs_thread WHERE thread_id = :thread_id AND {within()} RETURNING thr
 
 DELETE_VERSIONS_OF_THREAD: Final = "DELETE FROM lgs_version WHERE thread_id = :thread_id"
 
+DELETE_CRONS_OF_THREAD: Final = "DELETE FROM lgs_cron WHERE thread_id = :thread_id"
+
 FORGET_THREAD_OVER_VERSION_LIMIT: Final = "DELETE FROM lgs_crowded_thread WHERE thread_id = :thread_id"
 
 COPY_VERSIONS: Final = """
