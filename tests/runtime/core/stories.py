@@ -200,7 +200,7 @@ async def _ignores(state: State) -> State:
 
 
 tidying = _tidying()
-stubborn = _single(_ignores)
+stubborn = _single(_ignores).add_node("after", step("after")).add_edge("node", "after")
 tidying_alone = _single(_tidies)
 
 

@@ -155,6 +155,23 @@ async def test_a_run_that_took_too_long_is_cancelled_once_whoever_stops_it_then(
     assert [name for name in ran(folder) if name != "beside"] == ["works", "cancelled", "tidied"]
 
 
+async def test_nothing_is_run_after_a_node_that_swallows_its_cancellation(
+    new_replica: NewReplica, tmp_path: Path
+) -> None:
+    replica = await new_replica("a")
+    run, tidies = await _began(replica, "stubborn", tmp_path)
+
+    await _interrupt(replica, run)
+    await until(lambda: "cancelled" in ran(tmp_path))
+    tidies.unlink()
+    ended = await replica.ended(run)
+
+    assert (ended.status, ran(tmp_path)) == ("interrupted", ["works", "cancelled", "tidied"])
+    config = {"configurable": {"thread_id": run.thread_id}}
+    latest = await replica.services.checkpointer.aget_tuple(config)
+    assert latest.checkpoint["channel_values"]["done"] == ["ignored"]
+
+
 async def test_a_node_that_goes_on_after_its_time_to_clean_up_is_left_and_reaches_the_thread_no_more(
     new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

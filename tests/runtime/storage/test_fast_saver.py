@@ -18,6 +18,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from lgs_runtime.checkpoint import FastPostgresSaver
@@ -145,6 +146,38 @@ async def test_a_long_listing_has_each_checkpoint_once_and_holds_few_at_a_time(
         assert await listed(before=before, limit=150) == everything[20:170]
         assert await listed(limit=0) == []
     assert most <= 100
+
+
+class Said(TypedDict, total=False):
+    """What was answered."""
+
+    said: Annotated[list[str], operator.add]
+
+
+async def fail(state: Said) -> Said:
+    raise ValueError("no")
+
+
+async def recover(state: Said) -> Said:
+    return {"said": [interrupt("first"), interrupt("second")]}
+
+
+async def beside(state: Said) -> Said:
+    return {"said": [interrupt("beside")]}
+
+
+async def test_what_an_error_handler_was_answered_is_kept_until_its_step_is_over(database_uri: str) -> None:
+    builder = StateGraph(Said).add_node(fail, error_handler=recover).add_node(beside)
+    async with fast_saver(database_uri) as saver:
+        graph: Any = builder.add_edge(START, "fail").add_edge(START, "beside").compile(saver)
+        given: Any = {}
+        for question in ("first", "second", "beside"):
+            waiting = (await graph.ainvoke(given, config()))["__interrupt__"]
+            given = Command(resume={one.id: one.value for one in waiting if one.value == question})
+        ended = await graph.ainvoke(given, config())
+
+    assert "__interrupt__" not in ended
+    assert sorted(ended["said"]) == ["beside", "first", "second"]
 
 
 async def test_other_threads_use_the_methods_that_block(database_uri: str) -> None:

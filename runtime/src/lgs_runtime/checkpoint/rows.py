@@ -48,7 +48,10 @@ def write_rows(
     task_id: str,
     task_path: str,
 ) -> Rows:
-    """What a task wrote, beside the checkpoint that it ran from."""
+    """What a task wrote, beside the checkpoint that it ran from. A special write (errors, questions, answers)
+    takes the place of one that is there, whatever is written with it, as in LangGraph's saver in memory: a
+    task that ends writes its answers with its results, and an error handler that is called again needs them
+    all."""
     configurable = config["configurable"]
     address = (
         str(configurable["thread_id"]),
@@ -57,11 +60,14 @@ def write_rows(
         task_id,
         task_path,
     )
-    rows, size, special = [], 0, True
+    new: list[Row] = []
+    replaced: list[Row] = []
+    size = 0
     for place, (channel, value) in enumerate(writes):
         index = WRITES_IDX_MAP.get(channel)
-        special = special and index is not None
         kind, data = serde.dumps_typed(value)
-        rows.append((*address, place if index is None else index, channel, kind, data))
         size += len(data)
-    return Rows(replaced_writes=rows, size=size) if special else Rows(new_writes=rows, size=size)
+        (new if index is None else replaced).append(
+            (*address, place if index is None else index, channel, kind, data)
+        )
+    return Rows(new_writes=new, replaced_writes=replaced, size=size)

@@ -109,6 +109,8 @@ class Attempt:
         if self.work is None or self.work.done() or self.cancelled:
             return
         self.cancelled = True
+        # A node may swallow the cancellation: nothing is run after it.
+        self.control.request_drain("the run is stopped")
         self.work.cancel()
         self._patience = asyncio.get_running_loop().call_later(CLEANUP_SECONDS, self._leave)
 

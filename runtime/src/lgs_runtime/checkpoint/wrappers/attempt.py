@@ -184,12 +184,11 @@ class _Memory:
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> None:
         """A task wrote beside a checkpoint: the savers' rule is that a new write leaves one that is there as
-        it is, and that special ones take its place."""
+        it is, and that a special one takes its place."""
         known = self._writes.setdefault(config["configurable"]["checkpoint_id"], {})
-        special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
         for place, (channel, value) in enumerate(writes):
             key = (task_path, task_id, WRITES_IDX_MAP.get(channel, place))
-            if special or key not in known:
+            if channel in WRITES_IDX_MAP or key not in known:
                 known[key] = (task_id, channel, value)
 
     def latest(self, checkpoint_id: str | None) -> CheckpointTuple | None:
