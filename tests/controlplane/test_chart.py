@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controlplane.chart import CHART, environment, helm, objects, rendered
+from controlplane.chart import CHART, documents, environment, helm, objects, rendered
 from controlplane.controlplane_server import ControlPlane
 from lgs_operator.monitoring.generate import DASHBOARD, RULES
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS
@@ -111,7 +111,7 @@ def is_let_out(block: dict[str, Any], address: str) -> bool:
 def test_names_that_look_like_numbers_stay_names() -> None:
     chart = rendered("serviceAccount.name=0x7", namespace="456")
 
-    everything = [each for each in yaml.safe_load_all(chart) if each]
+    everything = documents(chart)
     namespaces = [each["metadata"]["namespace"] for each in everything if "namespace" in each["metadata"]]
     (binding,) = [
         each
