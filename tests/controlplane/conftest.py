@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,9 +50,9 @@ async def cluster(plane: ControlPlane) -> AsyncIterator[KubeClient]:
 @pytest.fixture
 def namespace(plane: ControlPlane) -> Iterator[str]:
     name = f"story-{next(_numbers)}"
-    plane.run("create", "namespace", name)
+    plane.send("/api/v1/namespaces", json.dumps({"metadata": {"name": name}}).encode())
     yield name
-    plane.run("delete", "namespace", name, "--wait=false")
+    plane.remove(f"/api/v1/namespaces/{name}")
 
 
 @pytest_asyncio.fixture

@@ -111,8 +111,15 @@ class ControlPlane:
 
     def send(self, path: str, body: bytes) -> None:
         """Has an object made of this very text, of which kubectl would make another."""
+        self._ask("POST", path, body)
+
+    def remove(self, path: str) -> None:
+        """Has an object deleted; returns at once."""
+        self._ask("DELETE", path, None)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> None:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, body, headers, method="POST")
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
         trusted = ssl.create_default_context(cafile=self.ca)
         with urllib.request.urlopen(request, context=trusted) as answer:
             answer.read()

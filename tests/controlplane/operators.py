@@ -1,10 +1,8 @@
-"""The operator as its users run it: a process of its own, against the API server of the tests."""
+"""The operator as its users run it: processes of their own, against the API server of the tests."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import aiohttp
 
 from controlplane.controlplane_server import ControlPlane
+from controlplane.operator_process import Forked, OperatorProcess
+from controlplane.operator_process import by_command as started_by_command
 from lgs_operator.naming import CLASS_LABEL
 from support.ports import free_port
 from support.waiting import until
@@ -21,7 +21,7 @@ from support.waiting import until
 class Running:
     """One operator process. `log` is the file of its output."""
 
-    process: asyncio.subprocess.Process
+    process: OperatorProcess
     port: int
     history_port: int
     log: Path
@@ -87,9 +87,15 @@ class Operators:
         self._cluster_wide = False
 
     async def start(
-        self, *, kubeconfig: Path | None = None, leads: bool = True, env: dict[str, str] | None = None
+        self,
+        *,
+        kubeconfig: Path | None = None,
+        leads: bool = True,
+        env: dict[str, str] | None = None,
+        by_command: bool = False,
     ) -> Running:
-        """A new operator; returns when it leads, or at once. `env` are settings that differ."""
+        """A new operator; returns when it leads, or at once. `env` are settings that differ. Without
+        `by_command` its imports are those of a process that is copied."""
         port, history_port = free_port(), free_port()
         number = len(self._all)
         log = self._folder / f"operator-{number}.log"
@@ -111,10 +117,7 @@ class Operators:
             }
             | (env or {})
         )
-        with log.open("wb") as out:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "lgs_operator.main", stdout=out, stderr=out, env=settings
-            )
+        process = await started_by_command(settings, log) if by_command else Forked(settings, log)
         running = Running(process, port, history_port, log)
         self._all.append(running)
         if leads:

@@ -8,7 +8,7 @@ from typing import Any
 from controlplane.controlplane_server import ControlPlane
 from controlplane.manifests import condition
 from lgs_operator.kube.client import KubeClient
-from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE_OF_OURS, Kind
+from lgs_operator.kube.kinds import DEPLOYMENT, EVENT, SERVICE_OF_OURS, Kind
 from support.waiting import until
 
 OURS = "involvedObject.kind=LangGraphService"
@@ -46,10 +46,10 @@ class Story:
     async def event(self, reason: str) -> str:
         """The messages of the Events of this reason, as soon as there is one: they may be written later than
         the condition."""
-        where = ("get", "events", "-n", self.namespace, "--field-selector", f"reason={reason},{OURS}")
 
         async def told() -> str:
-            return self.plane.run(*where, "-o", "jsonpath={.items[*].message}").strip()
+            found, _ = await self.cluster.list(EVENT, self.namespace, fields=f"reason={reason},{OURS}")
+            return " ".join(each["message"] for each in found).strip()
 
         return await until(told, f"no Event {reason}")
 

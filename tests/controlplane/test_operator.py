@@ -33,7 +33,7 @@ DELETED = {"postgres": {"managed": {"storage": "1Gi", "deletionPolicy": "Delete"
 async def test_a_manifest_becomes_its_objects_and_deletion_leaves_nothing(
     story: Story, operators: Operators
 ) -> None:
-    await operators.start()
+    await operators.start(by_command=True)
     managed_redis = {"redis": {"managed": {}}}
 
     story.apply(CODE)
@@ -276,7 +276,7 @@ async def test_a_broken_image_and_a_crash_are_told_in_words_and_recover(
 
 
 async def test_another_operator_goes_on_where_the_leader_stopped(story: Story, operators: Operators) -> None:
-    first = await operators.start(env=DIES)
+    first = await operators.start(env=DIES, by_command=True)
     second = await operators.start(env=DIES, leads=False)
     story.apply(service())
     await story.appears(DEPLOYMENT)

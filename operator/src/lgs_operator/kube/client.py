@@ -95,9 +95,11 @@ class KubeClient:
         if kubeconfig is None and in_cluster():
             kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            with _of_kubeconfig(kubeconfig):
+            # the library reads KUBECONFIG but once, when it is imported
+            named = kubeconfig or os.environ.get("KUBECONFIG") or None
+            with _of_kubeconfig(named):
                 await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
-                    config_file=kubeconfig, client_configuration=configuration
+                    config_file=named, client_configuration=configuration
                 )
         return cls(kubernetes_client.ApiClient(configuration), idle_seconds)
 
