@@ -50,6 +50,18 @@ class NotFound(RuntimeFault):
         self.name = name
 
 
+class GraphElsewhere(NotFound):
+    """This replica does not have the graph and another one does, as in a rollout (503 with `Retry-After`)."""
+
+    def __init__(self, graph_id: str, retry_after_seconds: int = 2) -> None:
+        super().__init__("graph", graph_id)
+        self.args = (
+            f"graph {graph_id!r}: another replica has it and this one does not, as in a rollout: "
+            f"try again in {retry_after_seconds} s",
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
 _Value = TypeVar("_Value")
 
 

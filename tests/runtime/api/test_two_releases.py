@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -41,6 +42,46 @@ async def test_a_run_asked_of_the_old_release_is_executed_by_the_new_one(alone: 
 
     assert ended["status"] == "success"
     assert own == {"steps": ["first", "second"]}
+
+
+async def test_what_a_replica_lacks_for_is_to_be_asked_again_while_another_one_has_it(
+    alone: Settings,
+) -> None:
+    async with open_replica(release(alone, "old", "steps")) as old:
+        async with open_replica(release(alone, "new", "steps", "chat")) as new:
+            made = await new.client.threads.create()
+            await new.client.runs.wait(made["thread_id"], "chat", input={"messages": []})
+            state, own = f"/threads/{made['thread_id']}/state", f"/assistants/{await chat(new)}"
+            paths = (
+                state,
+                f"{state[:-5]}history",
+                *(f"{own}/{each}" for each in ("schemas", "graph", "subgraphs")),
+            )
+            during = [await asked(old, path) for path in paths]
+            written = await asked(old, state, values={"messages": []})
+            called = await asked(old, "/mcp", **TOOL_CALL)
+        after = [await asked(old, path) for path in paths]
+
+    for each in (*during, written, called):
+        assert (each.status_code, each.headers.get("retry-after")) == (503, "2")
+        assert "graph 'chat': another replica has it" in each.text
+    assert {(each.status_code, each.headers.get("retry-after")) for each in after} == {(404, None)}
+
+
+TOOL_CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "chat", "arguments": {}}}
+
+
+async def chat(replica: Replica) -> str:
+    """The id of its own assistant of that graph."""
+    (found,) = await replica.client.assistants.search(graph_id="chat")
+    return str(found["assistant_id"])
+
+
+async def asked(replica: Replica, path: str, **body: Any) -> httpx.Response:
+    """What it answers, at once, as no client does that tries again."""
+    headers = {"accept": "application/json, text/event-stream"}
+    async with httpx.AsyncClient(base_url=replica.url, headers=headers) as http:
+        return await (http.post(path, json=body) if body else http.get(path))
 
 
 async def test_a_run_of_a_graph_that_no_replica_has_waits_visibly_and_is_executed_by_one_that_comes(

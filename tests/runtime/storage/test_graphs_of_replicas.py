@@ -35,6 +35,19 @@ async def test_a_replica_claims_only_runs_whose_graph_it_has(fleet: Service) -> 
     assert [run.run_id for run in await fleet.storage.queue.claim("new", 10)] == [other.run.run_id]
 
 
+async def test_a_graph_is_taken_while_a_replica_that_lives_says_so(
+    fleet: Service, lease_runs_out: RunsOut
+) -> None:
+    queue = fleet.storage.queue
+
+    assert [await queue.takes(graph) for graph in ("a", "b", "c")] == [True, True, False]
+    await queue.take_only("new", ["a"])
+    assert [await queue.takes(graph) for graph in ("a", "b")] == [True, False]
+    await queue.take_only("new", ["b"])
+    lease_runs_out("new")
+    assert [await queue.takes(graph) for graph in ("a", "b")] == [True, False]
+
+
 async def test_a_replica_that_does_not_tell_claims_any_run_and_a_run_of_no_graph_goes_to_any(
     fleet: Service,
 ) -> None:

@@ -77,6 +77,7 @@ TABLE: Final[Mapping[str, Mapping[str, Rule]]] = {
         "reap": Rule(opens=_TO_EXECUTE),
         "end_unserved": Rule(opens=_TO_EXECUTE),
         "cancel": Rule(_OF_THREAD, _TO_EXECUTE),
+        "takes": PLAIN,
         "depth": PLAIN,
     },
     "runs": {

@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_sdk.runtime import AccessContext
 
 from lgs_runtime.checkpoint.configs import NAMES_OF_A_CHECKPOINT, OF_THE_REQUEST
-from lgs_runtime.errors import NotFound
+from lgs_runtime.errors import GraphElsewhere, NotFound
 from lgs_runtime.graphs.failures import graph_failed
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Json, Page, Run, Thread
@@ -30,6 +30,12 @@ MOST_PAGES: Final = 10
 log = structlog.get_logger(__name__)
 
 
+async def check_here(services: Services, graph_id: str) -> None:
+    """Raises `GraphElsewhere` for a graph that this replica lacks while another one has it."""
+    if graph_id not in services.graphs.ids and await services.storage.queue.takes(graph_id):
+        raise GraphElsewhere(graph_id)
+
+
 @asynccontextmanager
 async def open_for(
     services: Services,
@@ -38,6 +44,7 @@ async def open_for(
     config: RunnableConfig,
 ) -> AsyncIterator[Graph]:
     """A graph of the thread. Raises `NotFound`, and `ProviderFailed` when its factory fails."""
+    await check_here(services, graph_id)
     if not services.graphs.varies(graph_id):
         async with services.graphs.open(graph_id, config) as graph:
             yield graph
@@ -56,6 +63,7 @@ async def open_configured(
     access: AccessContext = "threads.read",
 ) -> AsyncIterator[tuple[Graph, RunnableConfig]]:
     """The same, and `config` over the configuration that the graph was opened by."""
+    await check_here(services, graph_id)
     failures: list[Exception] = []
     async with AsyncExitStack() as stack:
         for known in await _configurations(services, thread, graph_id):

@@ -20,6 +20,7 @@ from lgs_runtime.errors import (
     Conflict,
     Forbidden,
     GraphCircuitOpen,
+    GraphElsewhere,
     InvalidRequest,
     LeaseLost,
     NotFound,
@@ -46,6 +47,7 @@ STATUS: Mapping[type[RuntimeFault], HTTPStatus] = {
     ProviderFailed: HTTPStatus.BAD_GATEWAY,
     StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     GraphCircuitOpen: HTTPStatus.SERVICE_UNAVAILABLE,
+    GraphElsewhere: HTTPStatus.SERVICE_UNAVAILABLE,
     LeaseLost: HTTPStatus.CONFLICT,
 }
 
@@ -81,7 +83,7 @@ def status_of(fault: RuntimeFault) -> int:
 
 def headers_of(fault: RuntimeFault) -> dict[str, str]:
     """`Retry-After` where trying again is what the client should do."""
-    if isinstance(fault, QueueFull | GraphCircuitOpen):
+    if isinstance(fault, QueueFull | GraphCircuitOpen | GraphElsewhere):
         return {"Retry-After": str(max(1, fault.retry_after_seconds))}
     if isinstance(fault, RefusedByHandler):
         return dict(fault.headers)

@@ -57,6 +57,7 @@ from lgs_runtime.runs.following import events, result, result_of
 from lgs_runtime.services import Services
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.json_encoding import encode
+from lgs_runtime.threads.thread_graph import check_here
 
 routes = rpc_router("A2A")
 cards = router("A2A")
@@ -160,6 +161,7 @@ async def _send(services: Services, request: Request, name: str, call: Call) -> 
     if waits:
         asked["command"] = {"resume": agents.answer_of(message)}
     else:
+        await check_here(services, assistant.graph_id)
         schemas = await services.graphs.schemas(assistant.graph_id)
         # A field that can't be described (an application's type, a TypedDict before Python 3.12) leaves the
         # input without a schema; the state is described channel by channel.

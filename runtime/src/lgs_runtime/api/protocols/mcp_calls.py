@@ -37,6 +37,7 @@ from lgs_runtime.storage.scope import made_within
 from lgs_runtime.streams.events import StreamEvent
 from lgs_runtime.streams.json_encoding import encode
 from lgs_runtime.threads.removal import remove_thread
+from lgs_runtime.threads.thread_graph import check_here
 
 WAITS: Final = Ttl(3600.0, "delete")
 """How long a question waits for its answer."""
@@ -74,6 +75,7 @@ async def _begun(
     arguments = call.params.get("arguments")
     if arguments is not None and not isinstance(arguments, Mapping):
         raise RpcError(INVALID_PARAMS, f"arguments: {arguments!r}: must be an object")
+    await check_here(services, assistant.graph_id)
     schemas = await services.graphs.schemas(assistant.graph_id)
     given = arguments or {}
     graph_input = given if takes_object(schemas["input_schema"]) else given.get(INPUT)

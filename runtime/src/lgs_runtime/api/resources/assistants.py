@@ -32,6 +32,7 @@ from lgs_runtime.services import Services
 from lgs_runtime.storage.queries import AssistantQuery
 from lgs_runtime.storage.scope import check_kept, made_within, widened
 from lgs_runtime.threads.removal import UNFINISHED, cancel_all
+from lgs_runtime.threads.thread_graph import check_here
 
 routes = router("Assistants")
 
@@ -178,6 +179,7 @@ async def set_latest(
 async def get_schemas(parts: Parts, caller: Asking, assistant_id: str) -> Response:
     """JSON schemas of the graph's input, output, state, config and context."""
     assistant = await _readable(parts, caller, assistant_id)
+    await check_here(parts, assistant.graph_id)
     with graph_called(assistant.graph_id):
         return JsonResponse(await parts.graphs.schemas(assistant.graph_id, _config(assistant, caller)))
 
@@ -222,6 +224,7 @@ async def _subgraphs(
 @asynccontextmanager
 async def _opened(parts: Services, assistant: Assistant, config: RunnableConfig) -> AsyncIterator[Graph]:
     """An assistant's graph, to be described."""
+    await check_here(parts, assistant.graph_id)
     with graph_called(assistant.graph_id):
         async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
             yield graph

@@ -109,5 +109,8 @@ class Queue(Protocol):
         are left alone. Returns the runs as they are afterwards (a deleted one as it was). Raises
         `NotFound`."""
 
+    async def takes(self, graph_id: str) -> bool:
+        """Whether a replica whose lease lives says that it takes runs of this graph."""
+
     async def depth(self) -> QueueDepth:
         """The whole service's queue at this moment. Cheap: it reads waiting runs only."""

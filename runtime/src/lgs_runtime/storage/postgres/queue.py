@@ -53,6 +53,7 @@ from lgs_runtime.storage.postgres.statements.queue import (
     LOST_THREADS,
     OWN_RUNS,
     TAKE_ONLY,
+    TAKEN_BY_ANY,
     UNSERVED,
 )
 
@@ -239,6 +240,9 @@ class PostgresQueue:
             return await apply_transitions.afterwards(change, held)
 
         return await self._change(work) if run_ids else []
+
+    async def takes(self, graph_id: str) -> bool:
+        return bool(await self._database.rows(TAKEN_BY_ANY, graph_id))
 
     async def depth(self) -> QueueDepth:
         """One statement over the waiting runs."""

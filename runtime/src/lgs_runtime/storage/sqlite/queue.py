@@ -42,6 +42,7 @@ from lgs_runtime.storage.sqlite.statements.queue import (
     LOST,
     OF_REPLICA,
     TAKE_ONLY,
+    TAKEN_BY_ANY,
     UNSERVED,
 )
 
@@ -124,6 +125,10 @@ class SqliteQueue:
         if not run_ids:
             return []
         return await self._changes.run(lambda change: _cancel(change, thread_id, run_ids, action, scope))
+
+    async def takes(self, graph_id: str) -> bool:
+        named = {**_clocks(), "graph_id": graph_id}
+        return await self._database.read(lambda c: c.execute(TAKEN_BY_ANY, named).fetchone()) is not None
 
     async def depth(self) -> QueueDepth:
         """One statement over the waiting runs."""

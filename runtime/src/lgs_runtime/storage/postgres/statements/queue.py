@@ -164,6 +164,8 @@ SET cancel_requested = CASE WHEN cancel_requested = 'rollback' THEN 'rollback' E
 WHERE run_id = ANY($1::text[]) AND status IN ('pending', 'running')
 """
 
+TAKEN_BY_ANY: Final = "SELECT FROM lgs_replica WHERE expires_at > now() AND $1 = ANY(graphs) LIMIT 1"
+
 DEPTH: Final = f"""
 WITH fleet AS MATERIALIZED (
     SELECT CASE WHEN count(*) = 0 OR bool_or(p.graphs IS NULL) THEN NULL

@@ -70,6 +70,11 @@ ORDER BY r.seq LIMIT 100
 """
 """Waiting runs of graphs that no replica takes, as `DEPTH` has it."""
 
+TAKEN_BY_ANY: Final = f"""
+SELECT 1 FROM lgs_replica p
+WHERE {HOLDS} AND :graph_id IN (SELECT value FROM json_each(coalesce(p.graphs, '[]'))) LIMIT 1
+"""
+
 TAKE_ONLY: Final = "UPDATE lgs_replica SET graphs = :graphs WHERE replica = :replica"
 
 HELD_BY: Final = "SELECT * FROM lgs_run WHERE claimed_by = :replica AND status = 'running'"
