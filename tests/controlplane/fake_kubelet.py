@@ -145,6 +145,10 @@ class FakeKubelet:
         """This image can't be had."""
         self._missing.add(image)
 
+    def has(self, image: str) -> None:
+        """This image can be had again."""
+        self._missing.discard(image)
+
     def imports_fail(self, text: str) -> None:
         """Containers that find this text in the ConfigMap that they mount end again and again. Each pod reads
         it when it starts, as Python does."""

@@ -33,6 +33,28 @@ def test_the_operator_gets_the_times_of_the_values() -> None:
         rendered("leaseSeconds=0")
 
 
+def test_images_are_had_by_tag_or_by_a_whole_digest() -> None:
+    digest = "sha256:" + "0a" * 32
+    by_tag, by_digest = (
+        rendered("image.tag=v7"),
+        rendered(f"image.digest={digest}", f"images.runtime=r@{digest}"),
+    )
+
+    assert [operator_image(each) for each in (by_tag, by_digest)] == [
+        "ghcr.io/langgraphservice/operator:v7",
+        f"ghcr.io/langgraphservice/operator@{digest}",
+    ]
+    assert from_environment(environment(by_digest)).images.runtime == f"r@{digest}"
+    for name in ("image.digest=", "images.runtime=r@"):
+        with pytest.raises(AssertionError, match="pattern"):
+            rendered(f"{name}{digest[:-1]}")
+
+
+def operator_image(text: str) -> str:
+    (operator,) = objects(text, "Deployment")
+    return str(operator["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
 @pytest.mark.parametrize(
     ("values", "namespaces"), [((), "team"), (("namespaces={a,b}",), "a,b"), (("clusterWide=true",), "")]
 )

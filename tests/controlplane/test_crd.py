@@ -92,6 +92,8 @@ def test_a_small_manifest_is_taken_and_its_defaults_are_filled_in(
          "spec.pod.volumeMounts: mountPath of each entry must not be in /app, which the runtime needs"),
         ({"pod": {"securityContext": {"runAsUser": 0}}}, "spec.pod.securityContext.runAsUser"),
         ({"topology": "Split"}, "spec.topology: Split: needs persistence.postgres: replicas that answer"),
+        ({"runtimeVersion": "0.1.0"}, "spec.runtimeVersion: 0.1.0: not beside image, which has a version"),
+        ({"image": "example.com/support@sha256:0a"}, "spec.image"),
         ({"image": None}, "spec.image: not set: set image, or source.configMap"),
         ({"graphs": {"agent": "./graph.py:graph"}, "circuitBreaker": {"graphs": {"agnet": {"probes": 1}}}},
          "spec.circuitBreaker.graphs: agnet: must be a graph of spec.graphs"),

@@ -1,4 +1,6 @@
-"""A database stays with its major version of PostgreSQL, whatever the operator brings (docs/data.md)."""
+"""What an operator with other images makes of the services that there are: a database stays with its major
+version of PostgreSQL (docs/data.md), and services go over to another stock runtime in turn
+(docs/deploying.md)."""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ from typing import Any
 import pytest
 
 from controlplane.databases import SET, gone, managed
+from controlplane.fake_kubelet import FakeKubelet
+from controlplane.manifests import condition, service
 from controlplane.operators import Operators
 from controlplane.story import Story
-from lgs_operator.kube.kinds import SERVICE_OF_OURS, STATEFUL_SET
+from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE_OF_OURS, STATEFUL_SET
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
@@ -64,3 +68,68 @@ async def test_a_volume_keeps_its_major_version_when_its_service_is_made_again(
 
     server = (await story.appears(STATEFUL_SET, SET))["spec"]["template"]["spec"]
     assert server["containers"][0]["image"] == "postgres:16.1"
+
+
+NAMES = ("first", "second", "third")
+CODE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"graph.py": "1"}}
+
+
+class StockServices:
+    """Services without an image of their own, the third of which keeps a version."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+
+    def apply(self) -> None:
+        stock: dict[str, Any] = {"image": None, "source": {"configMap": "code"}}
+        for each in (CODE, *(service(name, **stock) for name in NAMES[:2])):
+            self.story.apply(each)
+        self.story.apply(service(NAMES[2], **stock, runtimeVersion="1"))
+
+    async def images(self) -> list[str]:
+        """What new pods of each run."""
+        made = [await self.story.get(DEPLOYMENT, each) for each in NAMES]
+        return [each["spec"]["template"]["spec"]["containers"][0]["image"] for each in made if each]
+
+    async def told(self, kind: str) -> list[str]:
+        """The reason of this condition of each."""
+        services = [await self.story.get(SERVICE_OF_OURS, each) for each in NAMES]
+        return [condition(each.get("status", {}), kind).get("reason", "") for each in services]
+
+    async def is_complete(self) -> bool:
+        return await self.told("Progressing") == ["Complete"] * 3
+
+
+async def test_services_go_over_to_another_stock_runtime_in_turn_and_no_further_where_it_can_not_be_had(
+    story: Story, operators: Operators
+) -> None:
+    services = StockServices(story)
+    first = await operators.start()
+    services.apply()
+    async with FakeKubelet(story.cluster, story.namespace) as nodes:
+        await until(services.is_complete, "the services do not come up")
+        assert await services.images() == ["stock-runtime:1"] * 3
+        first.process.terminate()
+        await first.process.wait()
+        nodes.lacks("stock-runtime:2")
+
+        second = await operators.start(
+            env={"LGS_RUNTIME_IMAGE": "stock-runtime:2", "LGS_RUNTIME_MAX_ROLLOUTS": "1"}
+        )
+
+        async def one_waits() -> bool:
+            return sorted(await services.told("Reconciled")) == ["Done", "Done", "UpdatePending"]
+
+        await until(one_waits, "none waits for its turn")
+        assert sorted(await services.images()) == ["stock-runtime:1"] * 2 + ["stock-runtime:2"]
+        await second.shows("lgs_operator_stock_rollouts", 2)
+
+        nodes.has("stock-runtime:2")
+
+        async def all_have_it() -> bool:
+            wanted = ["stock-runtime:2", "stock-runtime:2", "stock-runtime:1"]
+            is_done = await services.told("Reconciled") == ["Done"] * 3
+            return is_done and await services.images() == wanted and await services.is_complete()
+
+        await until(all_have_it, "the next does not follow")
+        await second.shows("lgs_operator_stock_rollouts", 0)

@@ -133,6 +133,19 @@ def pod(number: int, *, ready: bool = True) -> Manifest:
     return {"metadata": {"name": f"p{number}", "labels": labels}, "status": {"conditions": conditions}}
 
 
+def test_the_status_remembers_what_an_image_was_by_digest_also_where_its_tag_was_moved() -> None:
+    told = Status()
+
+    def runs(digest: str) -> Manifest:
+        status = {"name": "runtime", "imageID": f"example.com/support@sha256:{digest * 64}"}
+        return pod(1) | {"status": {"containerStatuses": [status]}}
+
+    for each in (runs("b"), runs("a"), pod(1)):
+        told = Status(revision=1, revisions=revisions(seen(1, each, numbers=(1,)), told, {}, now=NOW))
+
+    assert told.revisions[0].image_digests == [f"sha256:{each * 64}" for each in "ba"]
+
+
 NUMBERS = st.sets(st.integers(1, 12), min_size=1)
 
 
@@ -319,6 +332,19 @@ def test_who_goes_back_to_a_revision_has_its_number_again(releases: list[str], d
         source_copy=source.config_map if source else None,
     )
     assert numbered(given, cluster.history).number == back
+
+
+def test_a_service_goes_back_to_what_a_revision_ran_whatever_version_its_manifest_keeps() -> None:
+    cluster = Cluster()
+    cluster.release(image="a:1")
+    cluster.release(**STOCK, copy="code-1", stock="stock:2")
+
+    one = document(cluster, 1, **STOCK, runtimeVersion="3")
+    two = document(cluster, 2, **STOCK, runtimeVersion="3")
+
+    assert isinstance(one, Pinned)
+    assert isinstance(two, Pinned)
+    assert (one.service.spec.image, two.stock_image) == ("a:1", "stock:2")
 
 
 def test_a_pin_to_a_revision_that_is_not_kept_names_those_that_are() -> None:

@@ -188,7 +188,8 @@ def _numbers(node: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(sorted(each for each in near if low <= each <= high)) | st.integers(low, high)
     edges = [high, (low + high) / 2, low + 1e-9, low + 1e-300, low + 1, 5e-324]
     open_low, open_high = bool(node.get("exclusiveMinimum")), bool(node.get("exclusiveMaximum"))
-    inside = [each for each in edges if (low < each or (each == low and not open_low)) and each <= high]
+    inside = [each for each in edges if low <= each <= high]
+    inside = [each for each in inside if not ((open_low and each == low) or (open_high and each == high))]
     return st.sampled_from(inside) | st.floats(low, high, exclude_min=open_low, exclude_max=open_high)
 
 
@@ -238,6 +239,8 @@ def _ruled(spec: dict[str, Any], choice: int) -> dict[str, Any]:
     spec = json.loads(json.dumps(spec))
     if not spec.get("source", {}).get("configMap"):
         spec.setdefault("image", "example.com/support:1")
+    if "image" in spec:
+        spec.pop("runtimeVersion", None)
     graphs = spec.get("graphs")
     for given in spec.get("cache", {}).get("warmup", {}).get("inputs", ()):
         if graphs:

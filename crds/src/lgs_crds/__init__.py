@@ -12,7 +12,7 @@ from lgs_crds.model.service import (
     Spec,
 )
 from lgs_crds.parsing import load, parse
-from lgs_crds.texts import is_operator_class
+from lgs_crds.texts import is_operator_class, rule_of_image
 
 __all__ = [
     "ABSENT",
@@ -29,4 +29,5 @@ __all__ = [
     "is_operator_class",
     "load",
     "parse",
+    "rule_of_image",
 ]

@@ -28,6 +28,7 @@ State = Literal[
     "Serving",
     "Starting",
     "Unverified",
+    "UpdatePending",
     "Verified",
 ]
 """How a service is, with nothing to mend."""

@@ -34,6 +34,7 @@ AlertPhase = Literal["Pending", "Firing", "Resolved"]
 Truth = Literal["True", "False", "Unknown"]
 RevisionState = Literal["Progressing", "Ready", "Failed", "Replaced"]
 _LONGEST_MESSAGE = 2048
+MOST_DIGESTS = 8
 MOST_ALERTS = 100
 """Those of a manifest, the operator's own, and those of objectives are fewer."""
 
@@ -187,6 +188,12 @@ class RevisionStatus(StatusPart):
         default=None, description="Its rollout is complete, and enough of its runs ended well."
     )
     image: str | None = Field(default=None, description="Image that its replicas run.")
+    image_digests: list[Annotated[str, StringConstraints(max_length=135)]] | None = Field(
+        default=None,
+        max_length=MOST_DIGESTS,
+        description="What that image was where its replicas ran, by digest, oldest first: several where its "
+        "tag was moved.",
+    )
     source: str | None = Field(default=None, description="ConfigMap that its replicas have their code from.")
     created_at: str | None = Field(
         default=None, description="When it was released first.", json_schema_extra={"format": "date-time"}

@@ -34,6 +34,9 @@ _WEBHOOK: Final = (
 _ALERT: Final = r"^[A-Za-z][A-Za-z0-9_]*$"
 _DURATION: Final = r"^(0|[1-9][0-9]{0,4})[smh]$"
 _DAYS: Final = r"^([7-9]|[1-8][0-9]|90)d$"
+# What has no @ is the registry's to judge.
+_IMAGE: Final = r"^[^@]+(@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?$"
+_RUNTIME_VERSION: Final = r"^([A-Za-z0-9_][-A-Za-z0-9_.]{0,127}|sha256:[0-9a-f]{64})$"
 _VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -81,6 +84,10 @@ RULES: Final[Mapping[str, str]] = {
     _ALERT: "must have only letters, digits and '_', and start with a letter",
     _DURATION: "must be a whole number and s, m or h, such as 30s, 5m or 1h",
     _DAYS: "must be from 7d to 90d",
+    _IMAGE: "must be the name of an image, with a tag or a digest such as example.com/support@sha256: and "
+    "its 64 hexadecimal digits",
+    _RUNTIME_VERSION: "must be a tag of the stock runtime such as 0.1.0, or sha256: and the 64 hexadecimal "
+    "digits of its digest",
     _VARIABLE: "must have only letters, digits and '_', and not start with a digit",
 }
 
@@ -91,6 +98,8 @@ Key = Annotated[str, StringConstraints(pattern=_KEY, min_length=1, max_length=25
 Quantity = Annotated[str, StringConstraints(pattern=_QUANTITY, max_length=32)]
 HostPort = Annotated[str, StringConstraints(pattern=_HOST_PORT, max_length=259)]
 GraphPath = Annotated[str, StringConstraints(pattern=_GRAPH_PATH, max_length=512)]
+Image = Annotated[str, StringConstraints(pattern=_IMAGE, min_length=1, max_length=1024)]
+RuntimeVersion = Annotated[str, StringConstraints(pattern=_RUNTIME_VERSION, max_length=128)]
 VariableName = Annotated[str, StringConstraints(pattern=_VARIABLE, max_length=256)]
 CronSchedule = Annotated[str, StringConstraints(pattern=_CRON, max_length=256)]
 TimeZone = Annotated[str, StringConstraints(pattern=_TIME_ZONE, max_length=64)]
@@ -104,6 +113,11 @@ AlertName = Annotated[str, StringConstraints(pattern=_ALERT, max_length=63)]
 Duration = Annotated[str, StringConstraints(pattern=_DURATION)]
 Days = Annotated[str, StringConstraints(pattern=_DAYS)]
 BackupName = Annotated[str, StringConstraints(pattern=_BACKUP_NAME, max_length=64)]
+
+
+def rule_of_image(text: str) -> str | None:
+    """The rule that the name of an image breaks; None for one that can be."""
+    return None if re.fullmatch(_IMAGE, text) else RULES[_IMAGE]
 
 
 def is_operator_class(text: str) -> bool:

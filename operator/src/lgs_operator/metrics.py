@@ -31,6 +31,12 @@ class Metrics:
         self.reconcile_seconds = Histogram(
             "lgs_operator_reconcile_seconds", "Time of one reconciliation of a service.", registry=registry
         )
+        self.stock_rollouts = Gauge(
+            "lgs_operator_stock_rollouts",
+            "Services that go over to another stock image, have failed to, or wait for their turn.",
+            ["state"],
+            registry=registry,
+        )
         self.writes = Counter(
             "lgs_operator_writes", "Objects written or deleted, by kind.", ["kind", "verb"], registry=registry
         )

@@ -42,6 +42,8 @@ class Outcome:
     """The one that replicas are to run otherwise."""
     monitoring: MonitoringView | None = None
     """What watches it; None: that was not looked at."""
+    stock_waits: str | None = None
+    """Why it does not go over to another stock image yet."""
     later: bool = False
     """Something is to be cleaned up that is still in use."""
 
@@ -64,4 +66,5 @@ def seconds_until_again(outcome: Outcome, observed: ObservedService) -> float | 
     moves = not observed.settled or outcome.canary is not None
     if moves or outcome.missing or outcome.restore.waits or outcome.awaited:
         return UNSETTLED_SECONDS
-    return LATER_SECONDS if outcome.later or observed.backup is not None else None
+    is_later = outcome.later or outcome.stock_waits is not None or observed.backup is not None
+    return LATER_SECONDS if is_later else None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from lgs_operator.desired.known_database import id_in_status, unless_forgotten
 from lgs_operator.desired.pinned import Canary, Pinned, missing_of, pinned
 from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of, is_canary
+from lgs_operator.desired.stock_image import follows_the_operator, stock_image
 from lgs_operator.handover import held, kept_canary, replicas_of
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.kept_service import TOO_LARGE
@@ -55,6 +57,7 @@ from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.revisions import current_revision
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
+from lgs_operator.stock_rollouts import STATES, StockRollouts, stock_image_now
 from lgs_operator.stuck_backups import stuck_backups
 
 log = structlog.get_logger(__name__)
@@ -77,6 +80,12 @@ class Reconciler:
         self._monitoring = MonitoringPack(context, self._writer)
         self._states = states
         self._reporter = reporter
+        images = context.settings.images
+        self._stock = StockRollouts(
+            images.runtime, images.most_rollouts, self._following, context.state.mark_due
+        )
+        for state in STATES:
+            self._metrics.stock_rollouts.labels(state).set_function(partial(self._stock.count, state))
 
     async def reconcile(self, key: ServiceKey) -> float | None:
         """Brings the service to what its manifest says. Seconds until it is to be done again, if it is."""
@@ -141,8 +150,8 @@ class Reconciler:
             return await self._observe(key, service, stopped(missing, str(refusal), before, restore))
         noted = self._inspector.noted_backup(key, service, before)
         inputs = replace(inputs, restores=restore.waits, database_id=known, last_backup=noted)
-        if isinstance(pin, Pinned) and pin.stock_image is not None:
-            inputs = replace(inputs, images=replace(inputs.images, runtime=pin.stock_image))
+        stock, waits = self._stock_image(key, service, pin, live)
+        inputs = replace(inputs, images=replace(inputs.images, runtime=stock))
         release = await self._releases.prepare(key, inputs, live, missing, status_before(before))
         inputs, missing = release.inputs, release.missing
         if pin is None and (instead := await self._instead(key, release, live, before)) is not None:
@@ -177,12 +186,37 @@ class Reconciler:
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
         outcome = Outcome(missing, refused, unmet or contested, database, pause, restore, awaited=awaited)
         monitoring = await self._monitoring.bring(key, inputs)
-        outcome = replace(outcome, later=release.mounted, monitoring=monitoring)
+        outcome = replace(outcome, later=release.mounted, monitoring=monitoring, stock_waits=waits)
         if isinstance(pin, Pinned):
             outcome = replace(outcome, taken_back=pin.instead_of, canary=canary.number if canary else None)
         if inputs.revision is not None:
             outcome = replace(outcome, released=inputs.revision.number)
         return await self._observe(key, service, outcome)
+
+    def _stock_image(
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        pin: Pinned | MissingReference | None,
+        live: Mapping[Key, Manifest],
+    ) -> tuple[str, str | None]:
+        """The stock image that replicas are to run, and why it is not that of the operator yet."""
+        wanted = stock_image(service.spec, self._settings.images.runtime)
+        if isinstance(pin, Pinned):
+            return pin.stock_image or wanted, None
+        if not follows_the_operator(service.spec):
+            self._stock.forget(key)
+            return wanted, None
+        now = stock_image_now(key, live)
+        waits = self._stock.why_it_waits(key, now, self._reporter.before(key))
+        return (wanted, None) if waits is None or now is None else (now, waits)
+
+    def _following(self) -> Iterator[tuple[ServiceKey, Mapping[str, Any]]]:
+        """The services that run the stock image of the operator, with what was told of each last."""
+        for key, body in self._state.services.items():
+            spec = body.get("spec") or {}
+            if not spec.get("image") and not spec.get("runtimeVersion"):
+                yield key, self._reporter.before(key)
 
     async def _plan(
         self,
@@ -257,10 +291,12 @@ class Reconciler:
             canary=outcome.canary,
             released=outcome.released,
             monitoring=outcome.monitoring,
+            stock_waits=outcome.stock_waits,
         )
         self._states.of(key).observed = observed
         before = status_before(self._reporter.before(key))
         await self._reporter.report(key)
+        self._stock.saw(key, self._reporter.before(key))
         if has_just_failed(service, before, status_before(self._reporter.before(key))):
             return AT_ONCE
         return seconds_until_again(outcome, observed)
@@ -276,11 +312,13 @@ class Reconciler:
 
     async def _halt(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
         self._states.halt(key)
+        self._stock.forget(key)
         await self._reporter.report_halted(key, body, halt)
 
     def _forget(self, key: ServiceKey) -> None:
         self._states.forget(key)
         self._writer.forget(key)
+        self._stock.forget(key)
         self._reporter.forget(key)
         self._state.forget(key)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lgs_crds import DEFAULT_OPERATOR_CLASS, is_operator_class
+from lgs_crds import DEFAULT_OPERATOR_CLASS, is_operator_class, rule_of_image
 from lgs_operator.receivers import PUBLIC, Receivers
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -19,6 +19,8 @@ class Images:
     """Images that manifests need not name, and the user that each database image runs as."""
 
     runtime: str = "ghcr.io/langgraphservice/runtime:0.1.0"
+    most_rollouts: int = 5
+    """How many services at a time go over to another `runtime`."""
     postgres: str = "postgres:17-alpine"
     postgres_uid: int = 70
     postgres_major: int | None = None
@@ -79,7 +81,8 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         history_port=int(_number(env, "LGS_OPERATOR_HISTORY_PORT", usual.history_port)),
         scale_interval=_number(env, "LGS_OPERATOR_SCALE_INTERVAL", usual.scale_interval),
         images=Images(
-            runtime=env.get("LGS_RUNTIME_IMAGE") or images.runtime,
+            runtime=_image(env, "LGS_RUNTIME_IMAGE", images.runtime),
+            most_rollouts=int(_number(env, "LGS_RUNTIME_MAX_ROLLOUTS", images.most_rollouts)),
             postgres=env.get("LGS_POSTGRES_IMAGE") or images.postgres,
             postgres_uid=int(_number(env, "LGS_POSTGRES_UID", images.postgres_uid)),
             postgres_major=int(_number(env, "LGS_POSTGRES_MAJOR", 0)) or None,
@@ -112,6 +115,13 @@ def _receivers(env: Mapping[str, str]) -> Receivers:
     except ValueError:
         rule = f"must be {PUBLIC} and networks such as 10.20.0.0/16, between commas"
         raise SettingsError(f"{name}: {text}: {rule}") from None
+
+
+def _image(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name) or default
+    if (rule := rule_of_image(value)) is not None:
+        raise SettingsError(f"{name}: {value}: {rule}")
+    return value
 
 
 def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:

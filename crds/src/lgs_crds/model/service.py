@@ -20,7 +20,7 @@ from lgs_crds.model.rollout import Rollout
 from lgs_crds.model.scaling import DEFAULT_MAX_REPLICAS, Scaling
 from lgs_crds.model.topology import Api, Topology
 from lgs_crds.model.workers import Workers
-from lgs_crds.texts import GraphPath, Name, OperatorClass, ServiceName
+from lgs_crds.texts import GraphPath, Image, Name, OperatorClass, RuntimeVersion, ServiceName
 
 GROUP = "lgs.dev"
 VERSION = "v1alpha1"
@@ -54,9 +54,15 @@ class Disruption(Part):
 class Spec(Part):
     """What a team wants to run."""
 
-    image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+    image: Image | None = Field(
         default=None,
-        description="Runtime image with the graph in it. Not set: the stock runtime, with source.",
+        description="Runtime image with the graph in it, by tag or by digest (name@sha256:...). Not set: the "
+        "stock runtime, with source.",
+    )
+    runtime_version: RuntimeVersion | None = Field(
+        default=None,
+        description="Tag, or digest (sha256:...), of the stock runtime that the service stays with. Not set: "
+        "the operator's own; where that changes, services go over to it in turn.",
     )
     source: Source | None = None
     graphs: dict[str, GraphPath] = Field(

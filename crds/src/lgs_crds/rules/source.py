@@ -1,4 +1,4 @@
-"""The rule that a service on a cluster has code to run."""
+"""The rules that a service on a cluster has code to run, and that only the stock runtime has versions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from lgs_crds.rules.rule import Rule
 
 NEEDS_CODE = "set image, or source.configMap for code on the stock image"
 
+NO_VERSION = "not beside image, which has a version of its own"
+
 
 def _code(spec: Spec) -> Problem | None:
     if spec.image or (spec.source and spec.source.config_map):
         return None
     return Problem("spec.image", NEEDS_CODE, "not set")
+
+
+def _version(spec: Spec) -> Problem | None:
+    if spec.image is None or spec.runtime_version is None:
+        return None
+    return Problem("spec.runtimeVersion", NO_VERSION, spec.runtime_version)
 
 
 RULES: Final = (
@@ -24,5 +32,11 @@ RULES: Final = (
         f"'spec.image: not set: {NEEDS_CODE}'",
         _code,
         cluster_only=True,
+    ),
+    Rule(
+        "",
+        "!(has(self.image) && has(self.runtimeVersion))",
+        f"'spec.runtimeVersion: ' + self.runtimeVersion + ': {NO_VERSION}'",
+        _version,
     ),
 )

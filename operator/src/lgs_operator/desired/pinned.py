@@ -23,7 +23,7 @@ from lgs_operator.kube.referenced import MissingReference, Reference
 
 FIELD: Final = "spec.rollout.revision"
 REDIS_FIELD: Final = f"spec.cache.{NOT_OF_THE_CACHE}"
-OF_A_REVISION: Final = frozenset({*map(to_camel, SECTIONS), "source"})
+OF_A_REVISION: Final = frozenset({*map(to_camel, SECTIONS), "source", "runtimeVersion"})
 """The sections of a manifest that are the revision's."""
 
 

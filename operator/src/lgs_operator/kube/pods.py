@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.naming import RUNTIME_PORT
 
+_DIGEST: Final = re.compile(r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")
 _BROADCAST: Final = ip_address("255.255.255.255")
 _METADATA: Final = frozenset(
     map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
@@ -55,6 +57,15 @@ def result_of(pod: Manifest) -> Manifest:
                 return {}
             return report if isinstance(report, dict) else {}
     return {}
+
+
+def image_digest(pod: Manifest, container: str) -> str | None:
+    """What a container's image is, by digest, as the node says; None before it says so."""
+    for each in pod.get("status", {}).get("containerStatuses", []):
+        found = _DIGEST.search(str(each.get("imageID", ""))) if each.get("name") == container else None
+        if found is not None:
+            return found.group()
+    return None
 
 
 def reads_secret(pod: Manifest, name: str) -> bool:

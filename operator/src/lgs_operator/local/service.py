@@ -123,6 +123,8 @@ def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
         yield "spec.observability.monitoring is for a cluster: here a Prometheus of yours may read /metrics"
     if spec.rollout.model_fields_set:
         yield "spec.rollout is for a cluster: here a change replaces all replicas, and none goes back"
+    if spec.runtime_version is not None:
+        yield "spec.runtimeVersion is for a cluster: here the runtime that is installed runs"
     if spec.topology == "Split":
         yield "spec.topology is for a cluster: here each replica answers requests and executes runs"
     if spec.scaling.min_replicas == 0:

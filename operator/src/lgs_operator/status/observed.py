@@ -38,6 +38,8 @@ class ObservedService:
     """The revision that the manifest asks for, which runs beside that of `deployment`."""
     released: int | None = None
     """The one that the pods of `deployment` are to run; None where that is not known."""
+    stock_waits: str | None = None
+    """Why its replicas do not go over to another stock image yet."""
     canary_deployment: Manifest | None = None
     canary_pods: tuple[Manifest, ...] = ()
     leads_to_api: bool = False

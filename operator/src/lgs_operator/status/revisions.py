@@ -5,14 +5,15 @@ What became of a revision is remembered in the status itself: that its pods are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from lgs_crds.status import RevisionState, RevisionStatus, Status
+from lgs_crds.status import MOST_DIGESTS, RevisionState, RevisionStatus, Status
+from lgs_operator.desired.deployment import CONTAINER
 from lgs_operator.desired.revision import image_of_revision, is_canary, number_of, revision_of, source_of
 from lgs_operator.kube.kinds import Manifest
-from lgs_operator.kube.pods import is_ready
+from lgs_operator.kube.pods import image_digest, is_ready
 from lgs_operator.scaling.durations import Durations, Pace
 from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status.blockers import waits_for_database
@@ -71,7 +72,8 @@ def revisions(
         verified = (was is not None and was.verified) or (
             number == current and now == "Ready" and counts.ended >= rollout.min_runs and is_complete(view)
         )
-        return _status(revision, now, counts, told, verified=verified)
+        digests = _digests(was, [pod for pod in view.all_pods if revision_of(pod) == number])
+        return _status(revision, now, counts, told, verified=verified, digests=digests)
 
     return [status(each) for each in sorted(view.revisions, key=number_of, reverse=True)]
 
@@ -98,8 +100,21 @@ def is_complete(view: ObservedService) -> bool:
     return set(there) == {view.desired}
 
 
+def _digests(was: RevisionStatus | None, pods: Iterable[Manifest]) -> list[str]:
+    """Of the image, as the nodes say, after those that were told before."""
+    known = (was and was.image_digests) or []
+    found = {digest for pod in pods if (digest := image_digest(pod, CONTAINER)) is not None}
+    return [*known, *sorted(found - set(known))][-MOST_DIGESTS:]
+
+
 def _status(
-    revision: Manifest, state: RevisionState, counts: RunCounts, told: Pace | None, *, verified: bool
+    revision: Manifest,
+    state: RevisionState,
+    counts: RunCounts,
+    told: Pace | None,
+    *,
+    verified: bool,
+    digests: list[str],
 ) -> RevisionStatus:
     metadata = revision["metadata"]
     return RevisionStatus(
@@ -113,6 +128,7 @@ def _status(
         slower=(told is not None and told.slower) or None,
         verified=verified or None,
         image=image_of_revision(revision),
+        image_digests=digests or None,
         source=source_of(revision),
         created_at=metadata.get("creationTimestamp"),
     )

@@ -214,11 +214,17 @@ def reconciled(view: ObservedService) -> Condition:
     if view.taken_back is not None:
         words = f"revision {view.taken_back} was taken back, and another one runs: Healthy says why"
         return condition("Reconciled", "False", "RolledBack", words)
+    return _as_the_manifest_says(view)
+
+
+def _as_the_manifest_says(view: ObservedService) -> Condition:
     if (pin := view.service.spec.rollout.revision) is not None:
         words = (
             f"replicas run revision {pin} by spec.rollout.revision, whatever else the manifest says of that"
         )
         return condition("Reconciled", "True", "Pinned", words)
+    if view.stock_waits is not None:
+        return condition("Reconciled", "True", "UpdatePending", view.stock_waits)
     return condition("Reconciled", "True", "Done", "all objects are as the manifest says")
 
 
