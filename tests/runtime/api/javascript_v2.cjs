@@ -80,6 +80,7 @@ async function cancel() {
     const { lives, until } = watched(thread);
     const { run_id: run } = await thread.run.start({ input: { text: id } });
     await until("running");
+    while (!(await client.threads.getState(id)).values.steps?.length) await new Promise((later) => setTimeout(later, 20));
     await client.runs.cancel(id, run, true);
     const output = await thread.output;
     return { lives, interrupted: thread.interrupted, interrupts: thread.interrupts.length, output: output ?? null };
