@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -40,6 +41,28 @@ async def storage(settings: Settings) -> AsyncIterator[Storage]:
 async def serving(folder: Path, name: str = "a") -> None:
     log = folder / f"{name}.log"
     await until(lambda: log.exists() and "replica.serves" in log.read_text())
+
+
+async def freeze(process: subprocess.Popen[bytes], database_uri: str) -> None:
+    """Lets it stand still at a moment at which it writes nothing: nobody could write to the file of SQLite,
+    else."""
+    process.send_signal(signal.SIGSTOP)
+    if database_uri.startswith("sqlite:///"):
+        while not _can_be_written(database_uri.removeprefix("sqlite:///")):
+            process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGSTOP)
+
+
+def _can_be_written(file: str) -> bool:
+    """Whether nobody keeps it locked: who only writes at this moment is done in a second."""
+    with closing(sqlite3.connect(file, timeout=1, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
 
 async def asked(storage: Storage, graph: str, folder: Path, **more: Any) -> Run:
@@ -141,7 +164,7 @@ async def test_a_call_that_holds_the_interpreter_for_too_long_loses_its_run_to_o
 
 @pytest.mark.parametrize("durability", ["async", "sync"])
 async def test_a_replica_alone_that_stood_still_goes_on_with_its_runs(
-    storage: Storage, new_process: NewProcess, tmp_path: Path, durability: str
+    settings: Settings, storage: Storage, new_process: NewProcess, tmp_path: Path, durability: str
 ) -> None:
     async def play(lease_seconds: float) -> tuple[object, ...]:
         folder = plays_in(tmp_path, lease_seconds)
@@ -150,7 +173,7 @@ async def test_a_replica_alone_that_stood_still_goes_on_with_its_runs(
         gate = hold(folder, "two")
         run = await asked(storage, "three_steps", folder, durability=durability)
         await until(lambda: "two" in ran(folder))
-        process.send_signal(signal.SIGSTOP)
+        await freeze(process, settings.database_uri)
         await asyncio.sleep(lease_seconds * 2)  # To stand still is what is tested.
         gate.unlink()
         process.send_signal(signal.SIGCONT)
@@ -164,7 +187,7 @@ async def test_a_replica_alone_that_stood_still_goes_on_with_its_runs(
 
 
 async def stands_still_in_its_second_step(
-    storage: Storage, new_process: NewProcess, folder: Path
+    settings: Settings, storage: Storage, new_process: NewProcess, folder: Path
 ) -> tuple[subprocess.Popen[bytes], Run, Path]:
     """A replica whose lease runs out from now on, its run, and the gate of the step. Nobody else is there
     that could have taken the run before."""
@@ -173,14 +196,18 @@ async def stands_still_in_its_second_step(
     gate = hold(folder, "two")
     run = await asked(storage, "three_steps", folder, durability="sync")
     await until(lambda: ran(folder) == ["one", "two"])
-    process.send_signal(signal.SIGSTOP)
+    await freeze(process, settings.database_uri)
     return process, run, gate
 
 
 async def test_the_runs_of_a_replica_that_stands_still_go_on_elsewhere_after_its_lease(
-    storage: Storage, new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+    settings: Settings,
+    storage: Storage,
+    new_replica: NewReplica,
+    new_process: NewProcess,
+    tmp_path: Path,
 ) -> None:
-    sleeper, run, gate = await stands_still_in_its_second_step(storage, new_process, tmp_path)
+    sleeper, run, gate = await stands_still_in_its_second_step(settings, storage, new_process, tmp_path)
     other = await new_replica("b")
 
     await until(lambda: ran(tmp_path) == ["one", "two", "two"])
@@ -194,9 +221,13 @@ async def test_the_runs_of_a_replica_that_stands_still_go_on_elsewhere_after_its
 
 
 async def test_a_replica_that_wakes_after_its_lease_writes_no_checkpoint(
-    storage: Storage, new_replica: NewReplica, new_process: NewProcess, tmp_path: Path
+    settings: Settings,
+    storage: Storage,
+    new_replica: NewReplica,
+    new_process: NewProcess,
+    tmp_path: Path,
 ) -> None:
-    sleeper, run, gate = await stands_still_in_its_second_step(storage, new_process, tmp_path)
+    sleeper, run, gate = await stands_still_in_its_second_step(settings, storage, new_process, tmp_path)
     gate.unlink()
     other = await new_replica("b")
     end = await other.ended(run)

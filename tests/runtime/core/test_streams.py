@@ -260,7 +260,10 @@ async def test_the_events_of_many_runs_share_round_trips_and_stay_apart(redis_ur
     await broker.close()
 
 
-async def test_who_listens_from_the_begin_of_an_attempt_here_reads_nothing_from_redis(redis_uri: str) -> None:
+async def test_who_listens_from_the_begin_of_an_attempt_here_reads_nothing_from_redis(
+    redis_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.streams.redis.SOON_SECONDS", 60.0)
     broker = RedisBroker.connect(redis_uri, "test")
     early, late = str(uuid4()), str(uuid4())
     async with Redis.from_url(redis_uri) as redis:
