@@ -1,6 +1,7 @@
 """1. From nothing to Ready.
 
-helm installs the operator, kubectl applies the example, and a stranger can read off what is going on.
+helm installs the operator of the release before, kubectl applies the example, helm upgrades to this one
+without a replica that notices, and a stranger can read off what is going on.
 """
 
 from __future__ import annotations
@@ -8,25 +9,22 @@ from __future__ import annotations
 import copy
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from e2e.harness import nodes
 from e2e.harness.kubectl import Kubectl, condition, run
 from e2e.harness.report import Report
-from e2e.story import NAME, POSTGRES_UID, RECORDS_URI, RELEASE, Story, records_store
+from e2e.story import NAME, POSTGRES_UID, RECORDS_URI, RELEASE, RESOURCE, Story, records_store
+from support.previous_release import unpacked
 
 
-def test_helm_installs_the_operator(story: Story, report: Report) -> None:
+def test_helm_installs_the_operator(story: Story, report: Report, tmp_path: Path) -> None:
     story.system.apply(restricted(story.system.namespace))
+    before = unpacked(tmp_path)
     began = time.monotonic()
 
-    run(
-        *("helm", "upgrade", "--install", RELEASE, str(story.root / "helm" / "lgs-operator")),
-        *("--namespace", story.system.namespace, "--wait", "--timeout", "3m"),
-        *("--values", "-"),
-        text=operator_values(story),
-        timeout=240,
-    )
+    install(story, before.chart, "lgs-testing-previous")
 
     report.add("helm install to ready operators", time.monotonic() - began, "s")
     assert Kubectl("default").exists("crd/langgraphservices.lgs.dev")
@@ -46,6 +44,49 @@ def test_the_example_becomes_ready(story: Story, report: Report) -> None:
     report.add("apply to Ready, with a new PostgreSQL and Redis", time.monotonic() - began, "s")
     if story.lose:
         run("kubectl", "uncordon", story.lose)
+
+
+def test_helm_upgrade_replaces_no_replica_and_no_server(story: Story, report: Report) -> None:
+    before = running(story)
+    began = time.monotonic()
+
+    install(story, story.root / "helm" / "lgs-operator", "lgs-operator")
+    report.add("helm upgrade to ready operators", time.monotonic() - began, "s")
+    story.kubectl.merge(RESOURCE, {"spec": {"revisionHistoryLimit": 9}})
+    story.kubectl.until("what only this release tells", lambda: told_by_this_release(story), 120)
+    story.until_ready(120)
+
+    assert running(story) == before
+
+
+def install(story: Story, chart: Path, operator: str) -> None:
+    """Has helm install this chart with this operator, or upgrade to it, and waits until it is ready."""
+    run(
+        *("helm", "upgrade", "--install", RELEASE, str(chart)),
+        *("--namespace", story.system.namespace, "--wait", "--timeout", "3m"),
+        *("--values", "-"),
+        text=operator_values(story, operator),
+        timeout=240,
+    )
+
+
+def running(story: Story) -> dict[str, tuple[str, int]]:
+    """Each pod of the service, and how often its containers were started anew."""
+    pods = story.kubectl.items("pods", "-l", f"lgs.dev/service={NAME}")
+    return {
+        pod["metadata"]["name"]: (
+            pod["metadata"]["uid"],
+            sum(each["restartCount"] for each in pod["status"]["containerStatuses"]),
+        )
+        for pod in pods
+    }
+
+
+def told_by_this_release(story: Story) -> bool:
+    """By which image the replicas run was not told before."""
+    service = story.service()
+    is_new = service["status"]["observedGeneration"] == service["metadata"]["generation"]
+    return is_new and bool(service["status"]["revisions"][0].get("imageDigests"))
 
 
 def test_a_stranger_can_read_off_what_is_going_on(story: Story) -> None:
@@ -90,9 +131,10 @@ def restricted(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforced}}
 
 
-def operator_values(story: Story) -> str:
-    """The chart's values as JSON: two operators, this build's images, databases that need no registry."""
-    repository, tag = story.image("lgs-operator").rsplit(":", 1)
+def operator_values(story: Story, operator: str) -> str:
+    """The chart's values as JSON: two operators of this image, this build's runtime, databases that need no
+    registry."""
+    repository, tag = story.image(operator).rsplit(":", 1)
     images = {
         "runtime": story.image("lgs-runtime"),
         "postgres": story.image("lgs-testing-postgres"),
@@ -100,5 +142,5 @@ def operator_values(story: Story) -> str:
         "redis": story.image("lgs-testing-redis"),
         "pullPolicy": "IfNotPresent",
     }
-    operator = {"repository": repository, "tag": tag}
-    return json.dumps({"replicas": 2, "clusterWide": True, "image": operator, "images": images})
+    image = {"repository": repository, "tag": tag}
+    return json.dumps({"replicas": 2, "clusterWide": True, "image": image, "images": images})

@@ -2,7 +2,7 @@
 # Builds the images and prints their names, one a line.
 #   build.sh           the runtime and the operator (make images)
 #   build.sh testing   also PostgreSQL with CloudNativePG's operator, Redis, and Prometheus with its adapter and a collector, for a test cluster
-#                      that can't pull them
+#                      that can't pull them, and the operator of the release before
 #   build.sh pythons   also the runtime for the other Pythons, as NAME:TAG-py3.11 and so on
 # LGS_IMAGE_PREFIX (default localhost/) and LGS_IMAGE_TAG (default test) say what they are called.
 set -euo pipefail
@@ -35,6 +35,9 @@ if [ "${1:-}" = pythons ]; then
   done
 fi
 if [ "${1:-}" = testing ]; then
+  rm -rf "$KIND_HOME/previous" && mkdir "$KIND_HOME/previous"
+  xz -dc "$REPO/tests/previous/release.tar.xz" | tar -x -C "$KIND_HOME/previous"
+  BASE="${PREFIX}lgs-operator:$TAG" build lgs-testing-previous images/testing/previous/Dockerfile "$KIND_HOME/previous"
   build lgs-testing-postgres images/testing/postgres/Dockerfile
   build lgs-testing-redis images/testing/redis/Dockerfile
   "$HERE/../kubernetes/build.sh" adapter
