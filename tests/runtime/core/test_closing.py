@@ -13,9 +13,12 @@ from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 
+from lgs_runtime import server
 from lgs_runtime.database import postgres_connections
 from lgs_runtime.database.postgres import Database
 from lgs_runtime.database.postgres_access import probe
@@ -124,3 +127,32 @@ async def test_a_connection_whose_server_fell_silent_is_closed_without_a_word(
             await database.close()
         finally:
             os.kill(silent, signal.SIGCONT)
+
+
+async def test_what_a_replica_that_closes_can_not_wait_for_may_be_asked_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LAST_ANSWERS_SECONDS", 1)
+    asked = asyncio.Event()
+
+    async def never(*_: Any, **__: Any) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    own = replace(settings, port=0, reuse_port=False)
+    listener = server.bind(own)
+    listener.listen()
+    async with AsyncExitStack() as stack:
+        services = await open_services(own, stack, asyncio.Event())
+        monkeypatch.setattr(services.storage.threads, "get", never)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            async with server.serve(services, [listener]):
+                asking = asyncio.create_task(client.get(f"/threads/{uuid4()}"))
+                await asked.wait()
+            answer = await asking
+        await services.worker.drain(0)
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert "this replica closes" in answer.json()["detail"]

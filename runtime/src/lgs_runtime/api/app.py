@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from lgs_runtime.api.custom.application import CustomApp, join
 from lgs_runtime.api.http.cors import cors_middleware
+from lgs_runtime.api.http.last_answers import LastAnswers
 from lgs_runtime.api.http.observed import ObservedRequests
 from lgs_runtime.api.http.problems import install_problems
 from lgs_runtime.api.http.root_router import RootRouter
@@ -79,7 +80,7 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
     app: ASGIApp = RootRouter(whole, plain, http.mount_prefix)
     if services.tracing is not None:
         app = TraceContext(app, services.tracing)
-    return ObservedRequests(app, services.metrics.requests, http.logging_headers)
+    return ObservedRequests(LastAnswers(app), services.metrics.requests, http.logging_headers)
 
 
 def _core(services: Services) -> FastAPI:
