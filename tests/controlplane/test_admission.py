@@ -367,6 +367,23 @@ def test_nor_has_it_others_pods_volumes_and_callers_by_what_looks_like_a_service
     assert "denied request: the operator" in policed.creates(policed.account, head | {"spec": said})
 
 
+def test_nor_gives_it_a_claim_anothers_volume_afterwards(policed: Policed) -> None:
+    """A claim that has no volume yet may be given one by its name once, by who may change it."""
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "data-late-postgres-0", "labels": labels("late", "postgres")}
+    head = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+    policed.run("apply", manifest=head | {"spec": claim | {"storageClassName": "none"}})
+
+    def changes(spec: dict[str, Any]) -> str:
+        change = ("patch", "pvc", metadata["name"], "--dry-run=server", "-p", json.dumps({"spec": spec}))
+        return policed.does(policed.account, *change)
+
+    assert "the operator's claims name no volume" in changes({"volumeName": "theirs"})
+    policed.run("patch", "pvc", metadata["name"], "-p", json.dumps({"spec": {"volumeName": "its-own"}}))
+    noted = ("annotate", "pvc", metadata["name"], "--dry-run=server", "a=b")
+    assert "annotated" in policed.does(policed.account, *noted), "one that has its volume is written as ever"
+
+
 def test_nor_has_kubernetes_make_a_claim_of_anothers_volume_for_it(policed: Policed) -> None:
     marks = labels("support", "runtime")
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
