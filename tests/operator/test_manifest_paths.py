@@ -9,7 +9,7 @@ import pytest
 from lgs_crds import parse
 from lgs_operator.desired.deployment import api_deployment, deployment
 from lgs_operator.desired.inputs import Inputs
-from lgs_operator.desired.manifest_paths import in_the_manifest
+from lgs_operator.desired.manifest_paths import LONGEST_MESSAGE, in_the_manifest
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.settings import Images
 
@@ -97,3 +97,20 @@ def test_of_other_objects_nothing_is_said_otherwise() -> None:
     said = "spec.template.spec.containers[0].image: Required value"
 
     assert in_the_manifest(said, {"kind": "StatefulSet"}) == said
+
+
+@pytest.mark.parametrize("quoted", ["[spec.template.x[" * 2_000, " spec.template.a" * 2_000, "9" * 200_000])
+def test_a_refusal_that_quotes_a_long_text_of_a_manifest_keeps_nobody_waiting(quoted: str) -> None:
+    """To read all of a megabyte took minutes, in which no other service was worked on."""
+    said = f'spec.template.spec.hostAliases[0].ip: Invalid value: "{quoted}": must be a valid IP address'
+
+    told = in_the_manifest(said, made())
+
+    assert told.startswith('spec.pod.hostAliases[0].ip: Invalid value: "')
+    assert len(told) <= LONGEST_MESSAGE
+
+
+def test_a_number_that_no_list_has_is_left_as_it_is() -> None:
+    said = f"spec.template.spec.containers[{'9' * 350}].x, spec.template.spec.containers[{'9' * 5_000}].x"
+
+    assert in_the_manifest(said, made()).startswith(said[:300])

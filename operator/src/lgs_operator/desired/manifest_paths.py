@@ -12,22 +12,26 @@ from lgs_operator.desired.deployment import CONTAINER
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from lgs_operator.naming import COMPONENT_LABEL
 
-PATH: Final = re.compile(r"(?<![\w.])\.?spec\.template(?:\.[A-Za-z]+(?:\[[^\]\s]*\])?)+")
+PATH: Final = re.compile(r"(?<![\w.])\.?spec\.template(?:\.[A-Za-z]{1,64}(?:\[[^\]\s]{0,400}\])?){1,16}")
 STEP: Final = re.compile(r"\.([A-Za-z]+)(?:\[([^\]]*)\])?")
 OF_A_POD: Final = frozenset(field.alias or name for name, field in Pod.model_fields.items())
 OF_THE_RUNTIME: Final = frozenset({"env", "envFrom", "lifecycle", "volumeMounts"})
 KEYS: Final = ("mountPath", "name")
 """By which an entry of a list is known, whatever the operator has put before it."""
+LONGEST_MESSAGE: Final = 4096
+"""A refusal quotes what it refuses, which may be as long as a manifest; a condition has room for half."""
+MOST_DIGITS: Final = 6
 Step = tuple[str, str | None]
 """A field, and which of its entries."""
 
 
 def in_the_manifest(message: str, made: Manifest) -> str:
-    """The message with `spec.pod...` where it names what a manifest may say of its pods, and with the names
-    of entries where it has the numbers that they have in the Deployment."""
+    """The message, of a long one its beginning, with `spec.pod...` where it names what a manifest may say of
+    its pods, and with the names of entries where it has the numbers that they have in the Deployment."""
+    message = message[:LONGEST_MESSAGE]
     if made["kind"] != DEPLOYMENT.name:
         return message
-    return PATH.sub(lambda found: _said(found.group(), made), message)
+    return PATH.sub(lambda found: _said(found.group(), made), message)[:LONGEST_MESSAGE]
 
 
 def _said(path: str, made: Manifest) -> str:
@@ -73,7 +77,7 @@ def _named(steps: Sequence[Step], at: Any) -> list[Step] | None:
 def _entry(entries: Sequence[Any], which: str) -> Any:
     """The one of this number, or of this name as server-side apply has it; None where there is none."""
     if which.isdecimal():
-        return entries[int(which)] if int(which) < len(entries) else None
+        return entries[int(which)] if len(which) <= MOST_DIGITS and int(which) < len(entries) else None
     return next(
         (each for each in entries if isinstance(each, dict) and f'name="{each.get("name")}"' == which), None
     )
