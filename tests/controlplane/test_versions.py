@@ -73,6 +73,8 @@ async def test_a_volume_keeps_its_major_version_when_its_service_is_made_again(
 NAMES = ("first", "second", "third")
 CODE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"graph.py": "1"}}
 
+SECOND = {"LGS_RUNTIME_IMAGE": "stock-runtime:2", "LGS_RUNTIME_MAX_ROLLOUTS": "1"}
+
 
 class StockServices:
     """Services without an image of their own, the third of which keeps a version."""
@@ -113,9 +115,7 @@ async def test_services_go_over_to_another_stock_runtime_in_turn_and_no_further_
         await first.process.wait()
         nodes.lacks("stock-runtime:2")
 
-        second = await operators.start(
-            env={"LGS_RUNTIME_IMAGE": "stock-runtime:2", "LGS_RUNTIME_MAX_ROLLOUTS": "1"}
-        )
+        second = await operators.start(env=SECOND)
 
         async def one_waits() -> bool:
             return sorted(await services.told("Reconciled")) == ["Done", "Done", "UpdatePending"]
@@ -123,6 +123,12 @@ async def test_services_go_over_to_another_stock_runtime_in_turn_and_no_further_
         await until(one_waits, "none waits for its turn")
         assert sorted(await services.images()) == ["stock-runtime:1"] * 2 + ["stock-runtime:2"]
         await second.shows("lgs_operator_stock_rollouts", 2)
+        second.process.terminate()
+        await second.process.wait()
+
+        third = await operators.start(env=SECOND)
+        await third.shows("lgs_operator_stock_rollouts", 2)
+        assert sorted(await services.images()) == ["stock-runtime:1"] * 2 + ["stock-runtime:2"]
 
         nodes.has("stock-runtime:2")
 
@@ -132,4 +138,4 @@ async def test_services_go_over_to_another_stock_runtime_in_turn_and_no_further_
             return is_done and await services.images() == wanted and await services.is_complete()
 
         await until(all_have_it, "the next does not follow")
-        await second.shows("lgs_operator_stock_rollouts", 0)
+        await third.shows("lgs_operator_stock_rollouts", 0)

@@ -47,8 +47,8 @@ class Turns:
 
     def __init__(self, most: int = 2, **known: Told) -> None:
         self.woken: list[ServiceKey] = []
-        before = {ServiceKey("team", name): each for name, each in known.items()}
-        self.of = StockRollouts(NEW, most, before.items, self.woken.append)
+        self.of = StockRollouts(NEW, most, self.woken.append)
+        self.of.begin((ServiceKey("team", name), each) for name, each in known.items())
 
     def asks(self, *keys: ServiceKey) -> list[bool]:
         """Whether each goes over now."""
@@ -105,12 +105,16 @@ def test_an_image_that_does_not_work_reaches_no_more_and_those_that_wait_say_so(
         (told((OLD, "Ready"), (NEW, "Ready"), (NEW, "Failed")), False),
         (told((NEW, "Progressing"), why="RollingOut"), False),
         (told((OLD, "Failed"), (NEW, "Progressing"), why="RollingOut"), False),
+        (told((NEW, "Ready"), (OLD, "Ready"), (NEW, "Progressing"), why="RollingOut"), True),
+        (told((NEW, "Ready"), (OLD, "Ready"), (NEW, "Failed")), True),
+        (told((NEW, "Ready"), (NEW, "Ready"), (OLD, "Ready"), current=2, why="RollingOut"), True),
         ({}, False),
     ],
     ids=[
         *("waits", "rolls out", "some replicas are new", "a canary", "there", "failed", "no image"),
         *("no replicas are wanted", "no room for all", "its own next release"),
-        *("its own next release failed", "a new service", "one that never worked", "nothing told"),
+        *("its own next release failed", "a new service", "one that never worked"),
+        *("to one that it had", "failed where it had worked", "back to what it had", "nothing told"),
     ],
 )
 def test_who_is_on_its_way_is_read_from_the_status_so_that_a_new_operator_knows(
@@ -138,6 +142,53 @@ def test_who_released_nothing_or_is_gone_holds_up_nobody() -> None:
 
     assert turns.woken == [C, D]
     assert turns.counts() == [0, 0, 1]
+
+
+def test_who_is_down_for_what_no_image_mends_waits_and_has_nobodys_place() -> None:
+    turns = Turns(most=1)
+    no_database = {"type": "Ready", "status": "False", "reason": "DatabaseUnreachable"}
+    no_image = no_database | {"reason": "ErrImagePull"}
+    down = {**told((OLD, "Ready")), "conditions": [no_database]}
+
+    words = turns.of.why_it_waits(A, OLD, down)
+    assert words is not None
+    assert "DatabaseUnreachable" in words
+    assert turns.asks(B, C) == [True, False]
+    turns.of.saw(B, THERE)
+    turns.of.saw(D, ROLLS)
+    turns.of.saw(D, THERE)
+    assert turns.woken == [A, C], "the next is woken, too"
+    # it went over before its database was away
+    turns.of.saw(B, ROLLS)
+    assert turns.of.why_it_waits(B, OLD, down) is None
+    turns.of.saw(B, THERE)
+    assert turns.of.why_it_waits(A, OLD, {**down, "conditions": [no_image]}) is None
+
+
+def test_who_was_reconciled_before_all_are_told_of_is_known_better_than_by_that() -> None:
+    woken: list[ServiceKey] = []
+    rollouts = StockRollouts(NEW, 1, woken.append)
+    assert rollouts.is_due(OLD)
+    assert not rollouts.is_due(NEW)
+    assert not rollouts.is_due(None)
+
+    rollouts.saw(A, THERE)
+    rollouts.forget(B)
+    rollouts.begin([(A, ROLLS), (B, ROLLS), (C, FAILED)])
+
+    assert [rollouts.count(state) for state in ("moving", "failed")] == [0, 1]
+    assert not rollouts.is_due(OLD)
+
+
+def test_one_that_failed_is_no_less_failed_for_a_pause_and_one_that_wakes_is_on_its_way() -> None:
+    turns = Turns(most=2, a=FAILED)
+    turns.of.forget(A)
+    assert turns.counts() == [0, 0, 0]
+
+    turns.of.saw(A, FAILED)
+    turns.of.saw(B, told((OLD, "Ready"), (NEW, "Progressing"), why="RollingOut"))
+
+    assert (turns.asks(C), turns.counts()) == ([False], [1, 1, 1])
 
 
 @pytest.mark.parametrize(

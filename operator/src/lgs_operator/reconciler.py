@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,10 +33,12 @@ from lgs_operator.desired.revision import history_of, is_canary
 from lgs_operator.desired.stock_image import follows_the_operator, stock_image
 from lgs_operator.handover import held, kept_canary, replicas_of
 from lgs_operator.inspection import Inspector
-from lgs_operator.kube.kept_service import TOO_LARGE
+from lgs_operator.kube.errors import KubeError
+from lgs_operator.kube.kept_service import TOO_LARGE, with_status
 from lgs_operator.kube.kinds import (
     DEPLOYMENT,
     SECRET,
+    SERVICE_OF_OURS,
     Key,
     Manifest,
     ServiceKey,
@@ -81,9 +83,7 @@ class Reconciler:
         self._states = states
         self._reporter = reporter
         images = context.settings.images
-        self._stock = StockRollouts(
-            images.runtime, images.most_rollouts, self._following, context.state.mark_due
-        )
+        self._stock = StockRollouts(images.runtime, images.most_rollouts, context.state.mark_due)
         for state in STATES:
             self._metrics.stock_rollouts.labels(state).set_function(partial(self._stock.count, state))
 
@@ -150,7 +150,7 @@ class Reconciler:
             return await self._observe(key, service, stopped(missing, str(refusal), before, restore))
         noted = self._inspector.noted_backup(key, service, before)
         inputs = replace(inputs, restores=restore.waits, database_id=known, last_backup=noted)
-        stock, waits = self._stock_image(key, service, pin, live)
+        stock, waits = await self._stock_image(key, service, pin, live)
         inputs = replace(inputs, images=replace(inputs.images, runtime=stock))
         release = await self._releases.prepare(key, inputs, live, missing, status_before(before))
         inputs, missing = release.inputs, release.missing
@@ -193,7 +193,7 @@ class Reconciler:
             outcome = replace(outcome, released=inputs.revision.number)
         return await self._observe(key, service, outcome)
 
-    def _stock_image(
+    async def _stock_image(
         self,
         key: ServiceKey,
         service: LangGraphService,
@@ -208,15 +208,24 @@ class Reconciler:
             self._stock.forget(key)
             return wanted, None
         now = stock_image_now(key, live)
+        if self._stock.is_due(now):
+            self._stock.begin(await self._following())
         waits = self._stock.why_it_waits(key, now, self._reporter.before(key))
         return (wanted, None) if waits is None or now is None else (now, waits)
 
-    def _following(self) -> Iterator[tuple[ServiceKey, Mapping[str, Any]]]:
-        """The services that run the stock image of the operator, with what was told of each last."""
-        for key, body in self._state.services.items():
-            spec = body.get("spec") or {}
-            if not spec.get("image") and not spec.get("runtimeVersion"):
-                yield key, self._reporter.before(key)
+    async def _following(self) -> list[tuple[ServiceKey, Mapping[str, Any]]]:
+        """All services that run the stock image of the operator, with what was told of each last, as the API
+        server has them: the watch may not have told of all yet. Raises `KubeError`."""
+        found = list[Manifest]()
+        for namespace in self._settings.namespaces or (None,):
+            try:
+                found += (await self._cluster.list(SERVICE_OF_OURS, namespace, kept=with_status))[0]
+            except KubeError as error:
+                if not error.lasting:
+                    raise
+                log.info("stock_rollouts.unlisted", namespace=namespace, error=str(error))
+        mine = (each for each in found if self._state.serves(each) and _follows(each))
+        return [(ServiceKey(*each["metadata"].values()), each.get("status") or {}) for each in mine]
 
     async def _plan(
         self,
@@ -296,7 +305,8 @@ class Reconciler:
         self._states.of(key).observed = observed
         before = status_before(self._reporter.before(key))
         await self._reporter.report(key)
-        self._stock.saw(key, self._reporter.before(key))
+        if _follows(self._state.services.get(key, {})):
+            self._stock.saw(key, self._reporter.before(key))
         if has_just_failed(service, before, status_before(self._reporter.before(key))):
             return AT_ONCE
         return seconds_until_again(outcome, observed)
@@ -341,3 +351,9 @@ def _no_text(secret: str, key: str) -> str:
 
 def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "status"}
+
+
+def _follows(body: Mapping[str, Any]) -> bool:
+    """By its manifest, whatever it is pinned to, it runs the operator's stock image."""
+    spec = body.get("spec") or {}
+    return bool(spec) and not spec.get("image") and not spec.get("runtimeVersion")

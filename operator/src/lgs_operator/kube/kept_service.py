@@ -45,6 +45,17 @@ def kept_service(body: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def with_status(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Its names, what decides whose it is and what it runs, and what was told of it."""
+    said, spec = body["metadata"], body.get("spec") or {}
+    wanted = ("operatorClass", "image", "runtimeVersion")
+    return {
+        "metadata": {field: said[field] for field in ("namespace", "name")},
+        "spec": {field: spec.get(field) for field in wanted},
+        "status": body.get("status"),
+    }
+
+
 def _cut(value: Any, levels: int) -> Any:
     """The upper levels: it is refused for those below, and to compare two such specs may take more levels
     than Python has."""

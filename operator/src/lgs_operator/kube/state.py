@@ -100,6 +100,10 @@ class ClusterState:
         """A service, whoever serves it, as it was seen last."""
         return self._seen.get(key)
 
+    def serves(self, body: Mapping[str, Any]) -> bool:
+        """Whether a service is this operator's to serve."""
+        return self._scope.serves(body)
+
     def _update(self, key: ServiceKey) -> None:
         """Whether it is ours to serve may have changed, too."""
         before, body = self.services.get(key), self._seen[key]
