@@ -147,7 +147,7 @@ class BudgetUsedUp(QueueFull):
     def __init__(self, budget: str, most: float, retry_after_seconds: int) -> None:
         super().__init__("", 0, retry_after_seconds)
         self.args = (
-            f"budget {budget} is used up: {most:g} may be spent; try again in {retry_after_seconds} s",
+            f"budget {budget} is used up: {most:.15g} may be spent; try again in {retry_after_seconds} s",
         )
         self.budget = budget
 

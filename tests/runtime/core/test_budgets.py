@@ -249,6 +249,11 @@ async def test_a_run_is_refused_when_a_budget_is_used_up_until_enough_of_it_is_o
     assert spends.refused == {"tokens-per-hour": 2}
 
 
+@pytest.mark.parametrize(("most", "words"), [(5_000_000, "5000000"), (0.5, "0.5"), (12_345_678, "12345678")])
+def test_a_refusal_has_its_budget_as_the_manifest_has_it(most: float, words: str) -> None:
+    assert f": {words} may be spent" in str(BudgetUsedUp("cost-per-day", most, 60))
+
+
 async def test_another_replica_and_one_that_comes_later_know_what_was_spent() -> None:
     kept = Kept()
     first, second = ledger(kept, HOUR), ledger(kept, HOUR)
