@@ -166,6 +166,23 @@ def test_axe_finds_nothing_serious_and_nothing_is_cut(
     assert page.run(wide) <= 0, "nothing is wider than the window"
 
 
+@pytest.mark.parametrize("size", [DESKTOP, (1100, 900), PHONE], ids=["desktop", "narrow", "phone"])
+@pytest.mark.parametrize("cells", ["dd", ".tile:nth-child(5) dd"], ids=["all", "one"])
+def test_a_long_number_has_room_in_its_tile(page: Browser, size: tuple[int, int], cells: str) -> None:
+    page.window(size)
+    of_service(page)
+
+    over = page.run(
+        "document.querySelectorAll('.tiles ' + arguments[0])"
+        ".forEach(e => { e.textContent = '0.0394 runs/s' });"
+        "return [...document.querySelectorAll('.tile')].filter(e => e.scrollWidth > e.clientWidth).length",
+        cells,
+    )
+
+    assert over == 0
+    assert page.run("const t = document.querySelector('.tiles'); return t.scrollWidth - t.clientWidth") <= 0
+
+
 def test_a_server_that_is_gone_is_told_and_what_was_known_stays(story: Story, window: Browser) -> None:
     with in_thread(page_app(Kept(story.histories))) as url:
         window.window(DESKTOP)
