@@ -20,6 +20,7 @@ import aiohttp
 from lgs_crds import ManifestError
 from lgs_operator.local import processes as workers
 from lgs_operator.local.alerts import SECRET, LocalAlerts
+from lgs_operator.local.budgets import LocalBudgets
 from lgs_operator.local.changes import changes
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.machine import is_locked, left_over, lock, remember, reserve
@@ -60,6 +61,7 @@ class State:
     made: int = 0
     announced: bool = False
     notices: Notices = field(default_factory=Notices)
+    budgets: LocalBudgets = field(default_factory=LocalBudgets)
 
 
 class Supervisor:
@@ -156,6 +158,8 @@ class Supervisor:
                 service = state.service
                 at, promised = observation.at, service.objectives
                 for line in alerts.observe(service.name, service.alerts, observation, at, promised):
+                    self._view.say(line)
+                for line in state.budgets.changes(observation.samples):
                     self._view.say(line)
                 page.observe(service, observation, state.decision, alerts.firing)
                 for process in state.processes:
