@@ -32,7 +32,10 @@ fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 one_at_a_time() {
   mkdir -p "$(dirname "$1")"
   exec 9>"$1"
-  if command -v flock >/dev/null; then flock 9; fi
+  command -v flock >/dev/null || return 0
+  flock --timeout 2 9 && return 0
+  say "waiting for another one that does the same, and has $1"
+  flock 9
 }
 
 # wait_for SECONDS WHAT COMMAND...
