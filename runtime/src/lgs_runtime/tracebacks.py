@@ -41,7 +41,8 @@ def named_text(raised: BaseException) -> str:
 
 def text_of(raised: BaseException) -> str:
     """What an exception says. One of the user's may not be able to: then nothing."""
-    with contextlib.suppress(Exception):
+    # also what would end the caller's task: SystemExit, CancelledError
+    with contextlib.suppress(BaseException):
         return str(raised)
     return ""
 

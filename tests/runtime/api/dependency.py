@@ -107,7 +107,37 @@ class Deaf(Exception):
         raise (AttributeError if name.startswith("__") else RuntimeError)(name)
 
 
-FAILURES = {"odd": Odd, "deaf": Deaf, "cancelled": asyncio.CancelledError}
+class Leaving(Exception):
+    """What asks the program to end as it is asked for its answer."""
+
+    @property
+    def response(self) -> Any:
+        raise SystemExit(3)
+
+
+class Abandoned(Exception):
+    """What says that it was cancelled as it is asked."""
+
+    @property
+    def status_code(self) -> int:
+        raise asyncio.CancelledError
+
+
+class Mute(Exception):
+    """What says that it was cancelled as it is printed."""
+
+    def __str__(self) -> str:
+        raise asyncio.CancelledError
+
+
+FAILURES = {
+    "odd": Odd,
+    "deaf": Deaf,
+    "cancelled": asyncio.CancelledError,
+    "leaving": Leaving,
+    "abandoned": Abandoned,
+    "mute": Mute,
+}
 REQUEST = httpx.Request("POST", "http://model")
 dependent = StateGraph(Asked).add_node(calls).add_edge(START, "calls").compile()
 beside = (

@@ -99,7 +99,7 @@ def _status_of(raised: BaseException) -> int | None:
     try:
         answer = getattr(raised, "response", None)
         found = getattr(raised, "status_code", None) or getattr(answer, "status_code", None)
-    # What an exception's own methods raise can be anything.
-    except Exception:  # noqa: BLE001
+    # What an exception's own methods raise can be anything, also what would end the task without an end.
+    except BaseException:  # noqa: BLE001
         return None
     return found if isinstance(found, int) else None
