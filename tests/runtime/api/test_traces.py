@@ -250,6 +250,16 @@ async def test_contents_are_shown_where_that_is_wanted(embedded: Settings, colle
     assert SECRET in named(failed, "look_up").whole
 
 
+async def test_a_run_whose_exception_can_not_be_printed_is_whole_where_contents_are_shown(
+    embedded: Settings, collector: Collector
+) -> None:
+    async with open_replica(tracing(embedded, collector.url, redact=False)) as shown:
+        spans = await whole(collector, await run_of(shown, word="raise what can't be printed"), "error")
+
+    assert orphans(spans) == []
+    assert named(spans, "invoke_agent agent").attributes["error.type"] == "Mute"
+
+
 async def test_code_of_the_application_adds_to_the_attempts_span_and_what_it_logs_names_the_trace(
     traced: Replica, collector: Collector
 ) -> None:

@@ -39,11 +39,20 @@ class Talkative(Exception):
     __str__ = __repr__
 
 
+class Mute(Exception):
+    """One that can't be printed."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
 @tool
 def look_up(word: str) -> str:
     """Looks a word up."""
     if word == "raise":
         raise Talkative
+    if word == "raise what can't be printed":
+        raise Mute
     return f"{word} means {SECRET}"
 
 

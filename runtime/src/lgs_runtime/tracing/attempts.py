@@ -14,6 +14,7 @@ from opentelemetry.trace import Status, StatusCode
 from lgs_runtime.checkpoint.wrappers.attempt import AttemptSaver
 from lgs_runtime.model import Run
 from lgs_runtime.streams.json_encoding import encode
+from lgs_runtime.tracebacks import text_of
 from lgs_runtime.tracing.checkpoints import TracedSaver
 from lgs_runtime.tracing.harmless import harmless
 from lgs_runtime.tracing.identity import attempt_id_of
@@ -101,7 +102,7 @@ class AttemptTrace:
         if raised is not None or failed:
             kind = outcome if raised is None else type(raised).__name__
             self._span.set_attribute("error.type", kind)
-            said = None if self._tracing.options.redact or raised is None else str(raised)
+            said = None if self._tracing.options.redact or raised is None else text_of(raised)
             self._span.set_status(Status(StatusCode.ERROR, said))
         self._span.end()
 
