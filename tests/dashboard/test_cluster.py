@@ -265,6 +265,29 @@ async def test_a_service_that_is_made_again_has_a_way_of_its_own(
     assert len(cluster.asked()) == 2
 
 
+async def test_a_way_to_a_service_that_is_made_again_meanwhile_is_not_used(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_operator.dashboard.cluster._SERVICES_SECONDS", 0.0)
+    cluster.leads_to({"service/support": 4321})
+    source, forwards = await cluster.source()
+    cluster.services[0]["metadata"]["uid"] = "a"
+    url = forwards.url
+
+    async def at_length(place: Place, uid: str = "") -> str:
+        found = await url(place, uid)
+        cluster.services = [
+            {**each, "metadata": {**each["metadata"], "uid": "b"}} for each in cluster.services
+        ]
+        return found
+
+    monkeypatch.setattr(forwards, "url", at_length)
+
+    assert await source.api("shop", "support") is None
+    assert await source.api("shop", "support") == ("http://127.0.0.1:4321", "b")
+    assert len(cluster.asked()) == 2
+
+
 async def test_many_who_wait_for_what_fails_are_told_by_one_attempt(cluster: Cluster) -> None:
     cluster.leads_to({})
     _, forwards = await cluster.source()

@@ -96,7 +96,9 @@ class ClusterSource:
             return None
         uid = service["metadata"].get("uid", "")
         url = await self._forwards.url(Place(namespace, f"service/{name}", RUNTIME_PORT), uid)
-        return Api(url, uid)
+        # kubectl waits for a pod: meanwhile the service may have been made again, and the way lead there
+        there = await self._service(namespace, name)
+        return Api(url, uid) if there is not None and there["metadata"].get("uid", "") == uid else None
 
     async def _service(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Only what is there is asked for, so that no name leads anywhere else."""
