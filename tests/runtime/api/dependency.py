@@ -130,6 +130,14 @@ class Mute(Exception):
         raise asyncio.CancelledError
 
 
+class Misplaced(SyntaxError):
+    """What stands in no file that has a path."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.filename = 5  # type: ignore[assignment]
+
+
 FAILURES = {
     "odd": Odd,
     "deaf": Deaf,
@@ -137,6 +145,7 @@ FAILURES = {
     "leaving": Leaving,
     "abandoned": Abandoned,
     "mute": Mute,
+    "misplaced": Misplaced,
 }
 REQUEST = httpx.Request("POST", "http://model")
 dependent = StateGraph(Asked).add_node(calls).add_edge(START, "calls").compile()

@@ -51,8 +51,12 @@ def result_of(end: Outcome | HandBack, attempt: Attempt, ignored: Sequence[str])
     raised = attempt.raised
     if end.status != "error" or raised is None:
         return Result.NEITHER
-    in_graph = not attempt.opened or (passed_through(raised, IN_A_NODE) and not _of_the_input(raised))
-    return Result.FAILURE if in_graph and _is_failure(raised, ignored) else Result.NEITHER
+    try:
+        in_graph = not attempt.opened or (passed_through(raised, IN_A_NODE) and not _of_the_input(raised))
+        return Result.FAILURE if in_graph and _is_failure(raised, ignored) else Result.NEITHER
+    # An exception's own methods raise anything, also what would end the task without an end of its run.
+    except BaseException:  # noqa: BLE001
+        return Result.FAILURE
 
 
 def failure_of(end: Outcome, attempt: Attempt) -> Failure | None:
@@ -99,7 +103,6 @@ def _status_of(raised: BaseException) -> int | None:
     try:
         answer = getattr(raised, "response", None)
         found = getattr(raised, "status_code", None) or getattr(answer, "status_code", None)
-    # What an exception's own methods raise can be anything, also what would end the task without an end.
     except BaseException:  # noqa: BLE001
         return None
     return found if isinstance(found, int) else None
