@@ -109,7 +109,7 @@ async def _settled(archive: Archive, thread_import: ThreadImport, if_exists: IfE
     async def replace(thread_id: str) -> None:
         if (await archive.storage.threads.get(thread_id)).status == "busy":
             raise Conflict(f"thread {thread_id} is busy: stop the service, or its runs, first")
-        await archive.storage.threads.delete(thread_id)
+        await archive.storage.threads.delete(thread_id, replaced=True)
         await archive.saver.adelete_thread(thread_id)
 
     if if_exists != "replace" and await thread_import.exists():

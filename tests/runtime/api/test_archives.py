@@ -113,6 +113,7 @@ async def test_a_thread_that_is_there_is_kept_replaced_or_joined_by_a_copy(repli
     thread_id = await ran(replica, "steps", {"input": {"text": "a"}})
     document = await exported(replica, thread_id)
     await replica.client.runs.wait(thread_id, "steps", input={"text": "b"})
+    cron: Any = await replica.client.crons.create_for_thread(thread_id, "steps", schedule="0 0 1 1 *")
 
     refused = await imported(replica, document)
     copy = await imported(replica, document, "new")
@@ -123,6 +124,9 @@ async def test_a_thread_that_is_there_is_kept_replaced_or_joined_by_a_copy(repli
     assert f"thread {thread_id} exists" in refused.json()["detail"]
     assert kept["values"]["text"] == "b"  # type: ignore[call-overload]
     assert (await replica.client.threads.get_state(thread_id))["values"]["text"] == "a"  # type: ignore[call-overload]
+    assert [one["cron_id"] for one in await replica.client.crons.search(thread_id=thread_id)] == [
+        cron["cron_id"]
+    ]
     other = copy.json()["thread_id"]
     assert other != thread_id
     assert (await replica.client.threads.get_state(other))["values"]["steps"] == ["first", "second"]  # type: ignore[call-overload]

@@ -15,9 +15,10 @@ import pytest
 
 from lgs_runtime.backup import Count, export_to, import_from
 from lgs_runtime.errors import ConfigError, Conflict, InvalidRequest
-from lgs_runtime.model import Page
+from lgs_runtime.model import Cron, Page
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
+from lgs_runtime.storage.queries import CronQuery
 from support.values import spoil
 
 NewReplica = Callable[..., Any]
@@ -54,6 +55,24 @@ async def test_all_threads_go_to_a_file_and_into_another_database(
         found = await restored.services.checkpointer.aget_tuple({"configurable": {"thread_id": thread_id}})
         assert found.config["configurable"]["checkpoint_id"] == version.checkpoint_id
         assert found.checkpoint["channel_values"]["done"] == ["one", "two", "three"]
+
+
+async def test_a_thread_that_is_replaced_keeps_its_crons(
+    new_replica: NewReplica, settings: Settings, tmp_path: Path
+) -> None:
+    (thread_id,) = await filled(new_replica, tmp_path, 1)
+    replica = await new_replica("b")
+    crons = replica.services.storage.crons
+    now = await replica.services.storage.now()
+    kept = await crons.create(
+        Cron("c", "a", thread_id, "0 9 * * *", None, {}, {}, "keep", None, False, None, now, now)
+    )
+    file = tmp_path / "backup.gz"
+
+    assert await export_to(settings, file, ()) == Count(1)
+    assert await import_from(settings, file, "replace") == Count(1)
+
+    assert await crons.search(CronQuery()) == [kept]
 
 
 async def test_a_database_that_is_not_there_is_named_and_not_made(settings: Settings, tmp_path: Path) -> None:

@@ -144,6 +144,16 @@ async def test_the_crons_of_a_thread_go_with_it_and_no_others(service: Service, 
     assert left == {cron.cron_id for cron in others}
 
 
+async def test_the_crons_of_a_thread_stay_for_the_one_that_replaces_it(service: Service) -> None:
+    storage = service.storage
+    thread_id = (await storage.threads.create(new_id(), {})).thread_id
+    cron = await due_cron(storage, thread_id=thread_id)
+
+    await storage.threads.delete(thread_id, replaced=True)
+
+    assert await storage.crons.search(CronQuery(thread_id=thread_id)) == [cron]
+
+
 async def test_crons_are_found_changed_and_deleted(storage: Storage) -> None:
     mine = await due_cron(storage, metadata={"user": "ada", "n": 1})
     await due_cron(storage, metadata={"user": "bob"})

@@ -27,14 +27,17 @@ STOP_SECONDS = 5.0
 """How long a deletion waits for the thread's running run to stop, so that it leaves no checkpoint behind."""
 
 
-async def remove_thread(services: Services, thread_id: str, scope: Scope | None = None) -> None:
-    """Stops the thread's runs, then deletes runs, record and checkpoints, also of a thread that can't be
-    decrypted any more. Raises `NotFound`."""
+async def remove_thread(
+    services: Services, thread_id: str, scope: Scope | None = None, *, replaced: bool = False
+) -> None:
+    """Stops the thread's runs, then deletes runs, record, crons and checkpoints, also of a thread that can't
+    be decrypted any more. `replaced`: its crons are left to the thread that comes in its place. Raises
+    `NotFound`."""
     with taking_sealed():
-        await _remove_thread(services, thread_id, scope)
+        await _remove_thread(services, thread_id, scope, replaced=replaced)
 
 
-async def _remove_thread(services: Services, thread_id: str, scope: Scope | None) -> None:
+async def _remove_thread(services: Services, thread_id: str, scope: Scope | None, *, replaced: bool) -> None:
     await services.storage.threads.get(thread_id, scope)
     unfinished = [
         run.run_id
@@ -51,7 +54,7 @@ async def _remove_thread(services: Services, thread_id: str, scope: Scope | None
                     # One that waits, be it to be rolled back, executes nowhere: it goes with its thread.
                     if run.status == "running":
                         await services.notifier.finished(run.run_id)
-    await services.storage.threads.delete(thread_id, scope)
+    await services.storage.threads.delete(thread_id, scope, replaced=replaced)
     await services.checkpointer.adelete_thread(thread_id)
 
 

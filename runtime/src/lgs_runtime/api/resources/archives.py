@@ -100,7 +100,7 @@ async def _replace(parts: Services, caller: Caller, thread_id: str) -> None:
     caller's."""
     scope = await caller.threads("delete", thread_id)
     try:
-        await remove_thread(parts, thread_id, scope)
+        await remove_thread(parts, thread_id, scope, replaced=True)
     except NotFound as missing:
         raise Conflict(f"thread {thread_id} exists, and may not be replaced by you; use new") from missing
 

@@ -41,8 +41,9 @@ class Threads(Protocol):
         """After an `update_state`: what the latest checkpoint says. A busy thread stays busy. Raises
         `NotFound`."""
 
-    async def delete(self, thread_id: str, scope: Scope | None = None) -> None:
-        """Deletes a thread and its runs; running ones are cancelled with rollback. Raises `NotFound`."""
+    async def delete(self, thread_id: str, scope: Scope | None = None, *, replaced: bool = False) -> None:
+        """Deletes a thread, its runs and its crons; running runs are cancelled with rollback. `replaced`:
+        another thread comes in its place, which has its crons. Raises `NotFound`."""
 
     async def copy(
         self,

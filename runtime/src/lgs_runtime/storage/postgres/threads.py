@@ -105,8 +105,8 @@ class PostgresThreads:
         )
         return rows.thread(existing(row, "thread", thread_id))
 
-    async def delete(self, thread_id: str, scope: Scope | None = None) -> None:
-        if not await self.remove(thread_id, scope):
+    async def delete(self, thread_id: str, scope: Scope | None = None, *, replaced: bool = False) -> None:
+        if not await self.remove(thread_id, scope, replaced=replaced):
             raise NotFound("thread", thread_id)
 
     async def copy(
@@ -149,15 +149,15 @@ class PostgresThreads:
         found = await self._database.rows(CHANGED_THREADS, list(seen), list(seen.values()))
         return [row["thread_id"] for row in found]
 
-    async def remove(self, thread_id: str, scope: Scope | None) -> bool:
-        """Deletes a thread with its runs; whether there was one."""
+    async def remove(self, thread_id: str, scope: Scope | None, *, replaced: bool = False) -> bool:
+        """As `delete`; whether there was one."""
 
         async def work(connection: asyncpg.Connection) -> list[asyncpg.Record] | None:
             if await connection.fetchrow(LOCK_THREAD, thread_id, documents(scope)) is None:
                 return None
             await connection.execute(NOTE_CREATED, thread_id)
             runs: list[asyncpg.Record] = await connection.fetch(DELETE_RUNS_OF_THREAD, thread_id)
-            await connection.execute(DELETE_THREAD, thread_id)
+            await connection.execute(DELETE_THREAD, thread_id, replaced)
             await note(connection, thread_id, "thread.deleted", {})
             return runs
 

@@ -120,9 +120,11 @@ class SqliteThreads:
         row = await self._database.write(work)
         return rows.thread(existing(row, "thread", thread_id))
 
-    async def delete(self, thread_id: str, scope: Scope | None = None) -> None:
+    async def delete(self, thread_id: str, scope: Scope | None = None, *, replaced: bool = False) -> None:
         asker = who()
-        notifications = await self._database.write(lambda c: delete_thread(c, thread_id, scope, asker))
+        notifications = await self._database.write(
+            lambda c: delete_thread(c, thread_id, scope, asker, replaced=replaced)
+        )
         if notifications is None:
             raise NotFound("thread", thread_id)
         self._signals.send(*notifications)
@@ -185,17 +187,24 @@ class SqliteThreads:
 
 
 def delete_thread(
-    connection: sqlite3.Connection, thread_id: str, scope: Scope | None, asker: str | None
+    connection: sqlite3.Connection,
+    thread_id: str,
+    scope: Scope | None,
+    asker: str | None,
+    *,
+    replaced: bool = False,
 ) -> list[Signal] | None:
-    """Deletes a thread and its runs; the signals of that, or None when there is no such thread."""
+    """As `delete` of the contract; the signals of that, or None when there is no such thread."""
     named = _thread(thread_id, scope)
     if one_row(connection, THREAD, named) is None:
         return None
     note_deleted(connection, thread_id, asker)
     if one_row(connection, DELETE_THREAD, named) is None:
         return None
-    for statement in (DELETE_VERSIONS_OF_THREAD, FORGET_THREAD_OVER_VERSION_LIMIT, DELETE_CRONS_OF_THREAD):
+    for statement in (DELETE_VERSIONS_OF_THREAD, FORGET_THREAD_OVER_VERSION_LIMIT):
         connection.execute(statement, named)
+    if not replaced:
+        connection.execute(DELETE_CRONS_OF_THREAD, named)
     runs = all_rows(connection, DELETE_RUNS_OF_THREAD, named)
     stopped = [Signal("cancel", row["run_id"]) for row in runs if row["status"] == "running"]
     ended = [Signal("finished", row["run_id"]) for row in runs if row["status"] in ("pending", "running")]

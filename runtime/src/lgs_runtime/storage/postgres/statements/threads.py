@@ -62,7 +62,7 @@ WITH versions AS (
 ), crowd AS (
     DELETE FROM lgs_crowded_thread WHERE thread_id = $1
 ), crons AS (
-    DELETE FROM lgs_cron WHERE thread_id = $1
+    DELETE FROM lgs_cron WHERE thread_id = $1 AND NOT $2::boolean
 )
 DELETE FROM lgs_thread WHERE thread_id = $1
 """
