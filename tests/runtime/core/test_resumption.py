@@ -20,6 +20,7 @@ from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.worker.missing_nodes import NULL_TASK, RESUME
 from lgs_runtime.worker.resumption import Start, starting_point
+from lgs_runtime.worker.states import with_handlers
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}, "metadata": {"graph_id": "g"}}
 
@@ -236,6 +237,38 @@ async def test_each_question_of_a_task_is_answered_by_its_id(shape: str) -> None
         await graph.ainvoke(begun.input, begun.config)
 
     assert (await graph.aget_state(CONFIG)).values["said"] == [0, 1, 2]
+
+
+async def ask_and_fail(state: Said) -> Said:
+    raise ValueError(interrupt("may it fail?"))
+
+
+async def test_a_node_that_failed_after_it_was_answered_asks_by_its_handler_alone() -> None:
+    saver = InMemorySaver()
+    builder = StateGraph(Said).add_node(ask_and_fail, error_handler=ask_once_more).add_node(ask_thrice)
+    graph: Any = builder.add_edge(START, "ask_and_fail").add_edge(START, "ask_thrice").compile(saver)
+    await graph.ainvoke({}, CONFIG)
+
+    async def answer(question: str, *, left: set[str]) -> None:
+        state = await with_handlers(graph, await graph.aget_state(CONFIG))
+        ids = {each.value: each.id for each in state.interrupts}
+        begun = await start(graph, saver, {"resume": {ids[question]: question}}, ids[question])
+        await graph.ainvoke(begun.input, begun.config)
+        state = await with_handlers(graph, await graph.aget_state(CONFIG))
+        assert {each.value for each in state.interrupts} == left
+        assert {each.value for task in state.tasks for each in task.interrupts} == left
+
+    await answer("may it fail?", left={"and then?", "which?"})
+    await answer("and then?", left={"which?"})
+    for question, after in (("which?", "and then?"), ("and then?", "and at last?")):
+        await answer(question, left={after})
+    await answer("and at last?", left=set())
+    assert sorted((await graph.aget_state(CONFIG)).values["said"]) == [
+        "and at last?",
+        "and then?",
+        "and then?",
+        "which?",
+    ]
 
 
 async def late(state: Said) -> Said:

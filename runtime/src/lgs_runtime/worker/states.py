@@ -35,16 +35,14 @@ async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = Fa
 
 async def with_handlers(graph: Graph, state: StateSnapshot) -> StateSnapshot:
     """The state with what its nodes' error handlers ask, as questions of the nodes: their tasks are none of
-    LangGraph's snapshot."""
-    failed = [task for task in state.tasks if task.error is not None and not task.interrupts]
+    LangGraph's snapshot, which tells of a node that failed after it was answered that it still asks."""
+    failed = [task for task in state.tasks if task.error is not None]
     if not failed or not isinstance(graph.checkpointer, BaseCheckpointSaver):
         return state
     found = await graph.checkpointer.aget_tuple(state.config)
     asked = last_questions(found) if found is not None else {}
     others = {task.id for task in state.tasks}
     handlers = {task_id: each for task_id, each in asked.items() if task_id not in others}
-    if not handlers:
-        return state
     of_failed = {
         task.id: tuple(
             question
@@ -54,10 +52,14 @@ async def with_handlers(graph: Graph, state: StateSnapshot) -> StateSnapshot:
         )
         for task in failed
     }
-    tasks = tuple(task._replace(interrupts=of_failed.get(task.id) or task.interrupts) for task in state.tasks)
-    return state._replace(
-        tasks=tasks, interrupts=(*state.interrupts, *chain.from_iterable(of_failed.values()))
+    # What a node with a handler had asked before it failed was answered: it is the handler's turn.
+    over = {task.id for task in failed if of_failed[task.id] or _handler(graph, task) is not None}
+    tasks = tuple(
+        task._replace(interrupts=of_failed[task.id]) if task.id in over else task for task in state.tasks
     )
+    answered = {question.id for task in failed if task.id in over for question in task.interrupts}
+    waiting = [question for question in state.interrupts if question.id not in answered]
+    return state._replace(tasks=tasks, interrupts=(*waiting, *chain.from_iterable(of_failed.values())))
 
 
 def _ids(
@@ -67,6 +69,10 @@ def _ids(
     if found is None:
         return ()
     around = namespace_of(state.config)
-    handler = getattr(graph.nodes.get(failed.name), "error_handler_node", None)
-    place = f"{around}|" * bool(around) + f"{failed.name}:{failed.id}|{handler}:{task_id}"
+    place = f"{around}|" * bool(around) + f"{failed.name}:{failed.id}|{_handler(graph, failed)}:{task_id}"
     return ids_at(place, task_id, found)
+
+
+def _handler(graph: Graph, task: PregelTask) -> str | None:
+    """The node that handles what a task's node raises."""
+    return getattr(graph.nodes.get(task.name), "error_handler_node", None)
