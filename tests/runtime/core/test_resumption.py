@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.run_kwargs import RunKwargs
-from lgs_runtime.worker.missing_nodes import NULL_TASK, RESUME
+from lgs_runtime.worker.missing_nodes import INTERRUPT, NULL_TASK, RESUME
 from lgs_runtime.worker.resumption import Start, starting_point
 from lgs_runtime.worker.states import with_handlers
 
@@ -237,6 +237,40 @@ async def test_each_question_of_a_task_is_answered_by_its_id(shape: str) -> None
         await graph.ainvoke(begun.input, begun.config)
 
     assert (await graph.aget_state(CONFIG)).values["said"] == [0, 1, 2]
+
+
+class CutInside(InMemorySaver):
+    """Stores nothing more once a subgraph has stored its next question, where it is to be cut."""
+
+    cut: bool | None = False
+    """None: as soon as that is."""
+
+    async def aput_writes(self, config: Any, writes: Any, *task: str) -> None:
+        if self.cut:
+            return
+        await super().aput_writes(config, writes, *task)
+        asks = any(channel == INTERRUPT for channel, _ in writes)
+        if self.cut is None and asks and config["configurable"].get("checkpoint_ns"):
+            self.cut = True
+
+
+@pytest.mark.parametrize("deep", [1, 2])
+async def test_an_answer_by_id_that_a_subgraph_took_before_a_cut_goes_to_no_later_question(deep: int) -> None:
+    saver = CutInside()
+    graph = around(ASKING if deep == 1 else around(ASKING, None), saver)  # type: ignore[arg-type]
+    await graph.ainvoke({}, CONFIG)
+    saver.cut = None
+    begun = await start(graph, saver, {"resume": 0}, "r")
+    await graph.ainvoke(begun.input, begun.config)
+
+    saver.cut = False
+    for _ in range(2):
+        again = await start(graph, saver, {"resume": 0}, "r")
+        assert again.input is None
+    await graph.ainvoke(again.input, again.config)
+
+    state = await graph.aget_state(CONFIG)
+    assert [question.value for question in state.interrupts] == ["and then?"]
 
 
 async def ask_and_fail(state: Said) -> Said:

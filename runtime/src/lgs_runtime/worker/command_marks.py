@@ -136,6 +136,23 @@ async def taken_inside(
     return False
 
 
+async def answered_inside(checkpointer: BaseCheckpointSaver[Any], state: StateSnapshot) -> set[str]:
+    """The ids of the questions that tasks of subgraphs have had answered, of a state with its subgraphs."""
+    ids: set[str] = set()
+    for task in state.tasks:
+        if not isinstance(task.state, StateSnapshot):
+            continue
+        found = await checkpointer.aget_tuple(task.state.config)
+        counts = progress(found) if found is not None else {}
+        around = namespace_of(task.state.config)
+        for inner in task.state.tasks:
+            place = f"{around}|{inner.name}:{inner.id}"
+            places = (f"{place}|{number}" if number else place for number in range(counts.get(inner.id, 0)))
+            ids |= {Interrupt.from_ns(None, each).id for each in places}
+        ids |= await answered_inside(checkpointer, task.state)
+    return ids
+
+
 async def _answers_inside(
     checkpointer: BaseCheckpointSaver[Any], state: StateSnapshot
 ) -> Sequence[tuple[str, str, int]]:

@@ -34,6 +34,7 @@ from lgs_runtime.run_kwargs import NodeNames, RunKwargs
 from lgs_runtime.worker.command_marks import (
     Inside,
     Mark,
+    answered_inside,
     asked_in,
     inside_of,
     leave_mark,
@@ -186,9 +187,15 @@ async def _start_command(
 ) -> Start:
     """`found`, `state`: the checkpoint that the command is given to, and what the graph makes of it."""
     mark = read_mark(found, run_id)
-    if mark is not None and (mark.taken or progress(found) != mark.before):
+    answered: set[str] = set()
+    if mark is not None and mark.given and any(task.state for task in state.tasks):
+        # By a first question's id LangGraph would give its answer to the next question, too.
+        answered = await answered_inside(checkpointer, await graph.aget_state(start.config, subgraphs=True))
+    if mark is not None and (
+        mark.taken or answered.intersection(mark.given) or progress(found) != mark.before
+    ):
         return await _after_a_command(
-            checkpointer, start, command, run_id, mark=mark, found=found, state=state
+            checkpointer, start, command, run_id, mark=mark, found=found, state=state, answered=answered
         )
     if mark is None and strict:
         refuse_unknown(command, [interrupt.id for interrupt in state.interrupts])
@@ -216,6 +223,7 @@ async def _after_a_command(
     mark: Mark,
     found: CheckpointTuple,
     state: StateSnapshot,
+    answered: set[str],
 ) -> Start:
     """Where an attempt goes on when what the command stores was stored: with the answers by ids that no task
     has taken, else with no input. What waits for an answer now is a later interrupt: then nothing is to be
@@ -223,7 +231,7 @@ async def _after_a_command(
     now, given = progress(found), mark.given
     grown = {name for name, count in now.items() if count != mark.before.get(name)}
     waiting = {one.id for name, asked in last_questions(found).items() if name not in grown for one in asked}
-    if left := waiting.intersection(given):
+    if left := waiting.intersection(given).difference(answered):
         return Start("fresh", as_command({"resume": _answers(command, left)}), start.config)
     lies_there = not given and command.get("resume") is not None and grown == {NULL_TASK}
     taken = mark.taken or (lies_there and await taken_inside(checkpointer, found, run_id, mark.inside))
@@ -231,6 +239,7 @@ async def _after_a_command(
         return Start("resume", None, start.config)
     # The question of a subgraph that was cut after it took the answer stands there until another is asked.
     cut_inside = taken and list(asked_in(state)) == list(mark.inside.asked)
+    cut_inside = cut_inside or not answered.isdisjoint(asked_in(state))
     if _all_interrupted(state) and not cut_inside:
         return Start("done", None, start.config)
     if taken:
