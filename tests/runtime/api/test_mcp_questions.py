@@ -148,7 +148,8 @@ async def test_an_answer_counts_once(url: str) -> None:
 
     told = await asyncio.gather(*(call(url, "asks", params) for _ in range(4)))
 
-    results = [one["result"] for one in told if "result" in one]
+    # Who comes too late is refused, or his run finds the question answered.
+    results = [one["result"] for one in told if "result" in one and not one["result"].get("isError")]
     assert [one["structuredContent"]["steps"] for one in results] == [["first", "told blue", "second"]]
 
 
