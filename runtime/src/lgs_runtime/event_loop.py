@@ -7,6 +7,7 @@ exception it is, and of its run.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,9 @@ import uvloop
 
 EXITS: Final = (SystemExit, KeyboardInterrupt)
 """What asks the program to end. A replica is asked by signals, which have handlers of their own."""
+RAISED: Final = (Exception, *EXITS, asyncio.CancelledError)
+"""What code of an application may raise: `sys.exit` in a factory, or a cancellation that nobody asked for.
+Whoever catches it asks `is_cancelled` first."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -31,3 +35,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             if task.done():
                 raise
             log.error("task.asked_to_exit", error=type(asked).__name__, message=str(asked), exc_info=asked)
+
+
+def is_cancelled(raised: BaseException) -> bool:
+    """Whether what was raised is the end of the current task that somebody has asked for."""
+    task = asyncio.current_task()
+    return isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -1,5 +1,6 @@
 """Graphs whose state refuses what a node gives it, and one whose error handler asks."""
 
+import asyncio
 from typing import Annotated, Any
 
 from langgraph.graph import START, StateGraph
@@ -8,6 +9,8 @@ from typing_extensions import TypedDict
 
 
 def without_poison(left: list[str], right: list[str]) -> list[str]:
+    if "cancel" in right:
+        raise asyncio.CancelledError("nobody has asked for it")
     if "poison" in right:
         raise ValueError("no poison here")
     return [*(left or []), *(right or [])]
@@ -32,6 +35,10 @@ def poison(state: Kept) -> Kept:
     return {"many": ["poison"]}
 
 
+def cancel(state: Kept) -> Kept:
+    return {"many": ["cancel"]}
+
+
 def _of(*nodes: Any) -> Any:
     builder = StateGraph(Kept)
     for node in nodes:
@@ -41,6 +48,7 @@ def _of(*nodes: Any) -> Any:
 
 twice = _of(first, second)
 refused = _of(poison)
+cancelled = _of(cancel)
 refused_inside = StateGraph(Kept).add_node("inner", refused).add_edge(START, "inner").compile()
 
 
@@ -89,4 +97,4 @@ asks_beside_refused = (
     .compile()
 )
 ASKING = ("handler_asks", "handler_asks_twice", "handlers_ask", "asks_beside_refused")
-GRAPHS = ("twice", "refused", "refused_inside")
+GRAPHS = ("twice", "refused", "refused_inside", "cancelled")

@@ -178,6 +178,8 @@ async def test_a_warm_up_that_blocks_keeps_no_replica_from_ending(
 
 LEAVES = """
 import asyncio, sys
+from typing import Annotated
+from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 from langgraph.graph import START, StateGraph
 class State(TypedDict, total=False):
@@ -192,17 +194,26 @@ def thread(state):
     sys.exit(4)
 graph = StateGraph(State).add_node(node).add_edge(START, "node").compile()
 plain = StateGraph(State).add_node(thread).add_edge(START, "thread").compile()
+class Reduced(TypedDict, total=False):
+    how: Annotated[str, lambda old, new: sys.exit(5)]
+async def give(state):
+    return {"how": "again"}
+reduced = StateGraph(Reduced).add_node(give).add_edge(START, "give").compile()
+def made(config: RunnableConfig):
+    if config["configurable"].get("model") == "bad":
+        sys.exit("no such model")
+    return plain
 """
 
 
 @EMBEDDED
-async def test_a_node_that_asks_the_program_to_end_ends_its_run_and_no_other(
+async def test_code_of_a_graph_that_asks_the_program_to_end_ends_its_run_and_no_other(
     new_process: NewProcess, tmp_path: Path
 ) -> None:
     (tmp_path / "leaves.py").write_text(LEAVES)
     graphs = {
         "leaves": f"{tmp_path}/leaves.py:graph",
-        "plain": f"{tmp_path}/leaves.py:plain",
+        **{name: f"{tmp_path}/leaves.py:{name}" for name in ("plain", "reduced", "made")},
         "three_steps": "./stories.py:three_steps",
     }
     warmup = {"inputs": [{"assistant": "leaves", "input": {"how": "awaits"}}] * 2}
@@ -223,13 +234,23 @@ async def test_a_node_that_asks_the_program_to_end_ends_its_run_and_no_other(
             await client.post("/runs/wait", json={"assistant_id": graph, "input": {"how": how}})
             for graph, how in asked
         ]
+        read = []
+        for graph in ("reduced", "made"):
+            thread = (await client.post("/threads", json={})).json()["thread_id"]
+            run = {"assistant_id": graph, "input": {"how": "x"}, "config": {"configurable": {"model": "bad"}}}
+            async with asyncio.timeout(90):
+                answers.append(await client.post(f"/threads/{thread}/runs/wait", json=run))
+            for what in ("state", "history"):
+                read.append((await client.get(f"/threads/{thread}/{what}")).status_code)
+        drawn = await client.get("/assistants/made/graph")
         held.unlink()
         done = (await waited).json()["done"]
     process.send_signal(signal.SIGTERM)
 
+    assert (read, drawn.status_code) == ([200] * 4, 200)
     assert (warmed["failed"], warmed["done"]) == (2, 0)
     told = [answer.json()["__error__"]["error"] for answer in answers]
-    assert told == ["SystemExit", "SystemExit", "KeyboardInterrupt", "SystemExit"]
+    assert told == ["SystemExit", "SystemExit", "KeyboardInterrupt", *["SystemExit"] * 3]
     assert done == ["one", "two", "three"]
     assert await ended(process) == 0
 

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import structlog
 
 from lgs_runtime.errors import ProviderFailed, RuntimeFault
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.tracebacks import named_text
 
 log = structlog.get_logger(__name__)
 
 
-def graph_failed(graph_id: str, raised: Exception) -> RuntimeFault:
+def graph_failed(graph_id: str, raised: BaseException) -> RuntimeFault:
     """The answer to what a graph's factory, edge or reducer raised; a fault of ours is one already."""
     if isinstance(raised, RuntimeFault):
         return raised
@@ -25,7 +26,9 @@ def graph_called(graph_id: str) -> Iterator[None]:
     """Around a call of a graph for a request. Raises what `graph_failed` makes."""
     try:
         yield
-    except Exception as raised:
+    except RAISED as raised:
+        if is_cancelled(raised):
+            raise
         fault = graph_failed(graph_id, raised)
         if fault is raised:
             raise

@@ -18,6 +18,7 @@ from langgraph_sdk.runtime import AccessContext
 
 from lgs_runtime.checkpoint.configs import NAMES_OF_A_CHECKPOINT, OF_THE_REQUEST
 from lgs_runtime.errors import GraphElsewhere, NotFound
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.graphs.failures import graph_failed
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Json, Page, Run, Thread
@@ -64,7 +65,7 @@ async def open_configured(
 ) -> AsyncIterator[tuple[Graph, RunnableConfig]]:
     """The same, and `config` over the configuration that the graph was opened by."""
     await check_here(services, graph_id)
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     async with AsyncExitStack() as stack:
         for known in await _configurations(services, thread, graph_id):
             whole: RunnableConfig = {**config, "configurable": {**known, **config["configurable"]}}
@@ -73,7 +74,9 @@ async def open_configured(
                 graph = await stack.enter_async_context(opening)
             except NotFound:
                 raise
-            except Exception as raised:
+            except RAISED as raised:
+                if is_cancelled(raised):
+                    raise
                 log.warning("thread.graph_refused", thread_id=thread.thread_id, exc_info=raised)
                 failures.append(raised)
                 continue

@@ -17,6 +17,7 @@ from langgraph.errors import GraphDrained
 
 from lgs_runtime.checkpoint.failures import from_persistence
 from lgs_runtime.checkpoint.savers import delete_run_checkpoints
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.model import Outcome, Run
 from lgs_runtime.storage.contract import Assistants
@@ -126,9 +127,11 @@ class AttemptEnds:
     async def _failed(self, attempt: Attempt, status: Any, error: str) -> Outcome:
         try:
             at_end = await self._stored_outcome(attempt)
-        except Exception as unreadable:  # noqa: BLE001
+        except RAISED as unreadable:
+            if is_cancelled(unreadable):
+                raise
             # The graph that raised may be one that can't be opened either; its run must end all the same.
-            log.warning("run.state_unreadable", reason=str(unreadable))
+            log.warning("run.state_unreadable", reason=text_of(unreadable))
             return Outcome(status, "error", error, thread_metadata=names_of(attempt.run))
         return replace(at_end, status=status, thread_status="error", error=error, checkpoint_id=None)
 

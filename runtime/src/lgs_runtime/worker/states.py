@@ -12,6 +12,7 @@ from langgraph.types import PregelTask, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import namespace_of
 from lgs_runtime.checkpoint.failures import from_persistence
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.worker.command_marks import ids_at
 from lgs_runtime.worker.missing_nodes import last_questions
@@ -24,8 +25,8 @@ async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = Fa
     namespace that the graph does not have."""
     try:
         return await with_handlers(graph, await graph.aget_state(config, subgraphs=subgraphs))
-    except Exception as raised:
-        if from_persistence(raised):
+    except RAISED as raised:
+        if from_persistence(raised) or is_cancelled(raised):
             raise
         # A history has each state as its checkpoint has it.
         async for snapshot in graph.aget_state_history(config, limit=1):

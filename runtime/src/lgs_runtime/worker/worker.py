@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from lgs_runtime.breaker.state_machine import Result
 from lgs_runtime.errors import LeaseLost, RollbackAsked, StorageUnavailable
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.graphs.circuits import GraphCircuits, RunPermit
 from lgs_runtime.graphs.registry import GraphRegistry
 from lgs_runtime.metrics import Metrics
@@ -25,6 +26,7 @@ from lgs_runtime.notifier import Notifier
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.contract import Storage
 from lgs_runtime.streams.contract import StreamBroker
+from lgs_runtime.tracebacks import named_text
 from lgs_runtime.worker.answers import AnswerCache
 from lgs_runtime.worker.attempt import Attempt, HandBack, Stop
 from lgs_runtime.worker.cancellations import Cancellations
@@ -242,12 +244,14 @@ class Worker:
         except LeaseLost:
             log.warning("run.lost", attempt=run.attempt)
             await publisher.close()
-        except Exception as broken:
+        except RAISED as broken:
+            if is_cancelled(broken):
+                raise
             # A fault of ours, or an end that can't be stored. This replica keeps its lease, so that no other
             # takes the run: it must end here, with the reason.
             log.exception("run.broke", attempt=run.attempt)
             trace_end(attempt, Outcome("error"))
-            said = f"{type(broken).__name__}: {broken}"
+            said = named_text(broken)
             if (finished := await self._completer.store_broken(attempt, said, publisher)) is not None:
                 self._ended(attempt, finished)
         finally:
