@@ -305,6 +305,19 @@ async def test_a_node_that_failed_after_it_was_answered_asks_by_its_handler_alon
     ]
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_an_answer_that_is_given_twice_goes_to_no_later_question(shape: str) -> None:
+    saver = InMemorySaver()
+    graph = SHAPES[shape](saver)
+    waiting = (await graph.ainvoke({}, CONFIG))["__interrupt__"]
+
+    for number in range(2):
+        begun = await start(graph, saver, {"resume": {waiting[0].id: "once"}}, f"r{number}")
+        again = await graph.ainvoke(begun.input, begun.config)
+
+    assert [question.value for question in again["__interrupt__"]] == ["and then?"]
+
+
 async def late(state: Said) -> Said:
     """Asks in the end."""
     if not holding.is_set():

@@ -24,6 +24,8 @@ from lgs_runtime.worker.command_marks import ids_at
 from lgs_runtime.worker.missing_nodes import INTERRUPT
 
 INTERRUPT_ID: Final = re.compile("[0-9a-f]{32}")
+OF_NOBODY: Final = "0" * 32
+"""The id of no question: LangGraph takes no answers at all for no input."""
 MOST_WITHOUT_STATE: Final = 10
 """So many graphs without state (`checkpointer=False`) may a node call one after the other before one of which
 it is known what it asks."""
@@ -52,6 +54,16 @@ def refuse_unknown(command: Mapping[str, Any], waiting: Collection[str]) -> None
         raise UnknownInterruptError(
             f"command.resume: {', '.join(unknown)}: must be an interrupt that waits for an answer"
         )
+
+
+def without_answered(command: Mapping[str, Any], waiting: Collection[str]) -> Mapping[str, Any]:
+    """The command without answers by ids of questions that do not wait: LangGraph would give one by the id of
+    a task's first question to its next, such as an answer that a client sends twice."""
+    resume: Any = command.get("resume")
+    if not answers_by_id(resume) or all(name in waiting for name in resume):
+        return command
+    kept = {name: answer for name, answer in resume.items() if name in waiting}
+    return {**command, "resume": kept or {OF_NOBODY: None}}
 
 
 async def addressed(

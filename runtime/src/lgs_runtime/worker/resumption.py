@@ -52,7 +52,7 @@ from lgs_runtime.worker.missing_nodes import (
     refuse_missing,
     refuse_unknown_goto,
 )
-from lgs_runtime.worker.questions import addressed, answers_by_id, refuse_unknown
+from lgs_runtime.worker.questions import addressed, answers_by_id, refuse_unknown, without_answered
 from lgs_runtime.worker.states import with_handlers
 
 ANSWER_CACHE = "answer_cache"
@@ -198,7 +198,9 @@ async def _start_command(
             checkpointer, start, command, run_id, mark=mark, found=found, state=state, answered=answered
         )
     if mark is None and strict:
-        refuse_unknown(command, [interrupt.id for interrupt in state.interrupts])
+        refuse_unknown(command, asked_in(state))
+    if mark is None and "checkpoint_id" not in start.config["configurable"]:
+        command = without_answered(command, asked_in(state))
     if mark is not None and mark.given:
         command = {**command, "resume": _answers(command, mark.given)}
     else:
@@ -251,7 +253,7 @@ async def _after_a_command(
 def _answers(command: Mapping[str, Any], ids: Collection[str]) -> Mapping[str, Any]:
     """A command's answers by these ids, which the first attempt has given them by."""
     resume = command["resume"]
-    return {name: resume[name] if answers_by_id(resume) else resume for name in ids}
+    return {name: resume.get(name) if answers_by_id(resume) else resume for name in ids}
 
 
 async def _forget_answer(checkpointer: BaseCheckpointSaver[Any], found: CheckpointTuple) -> CheckpointTuple:
