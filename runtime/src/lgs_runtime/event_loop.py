@@ -39,5 +39,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def is_cancelled(raised: BaseException) -> bool:
     """Whether what was raised is the end of the current task that somebody has asked for."""
+    if not isinstance(raised, asyncio.CancelledError):
+        return False
     task = asyncio.current_task()
-    return isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return task is not None and task.cancelling() > 0
