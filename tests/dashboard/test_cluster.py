@@ -242,13 +242,19 @@ async def test_a_way_is_ended_whose_asker_has_gone_before_it_led_anywhere(
         os.kill(int(begun.read_text()), 0)
 
 
-async def test_a_service_that_is_made_again_has_a_way_of_its_own(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def attentive(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> tuple[ClusterSource, Forwards]:
+    """A page that asks for the services each time; that of the name has the uid `a`."""
     monkeypatch.setattr("lgs_operator.dashboard.cluster._SERVICES_SECONDS", 0.0)
     cluster.leads_to({"service/support": 4321})
-    source, forwards = await cluster.source()
     cluster.services[0]["metadata"]["uid"] = "a"
+    return await cluster.source()
+
+
+async def test_a_service_that_is_made_again_has_a_way_of_its_own(
+    cluster: Cluster, attentive: tuple[ClusterSource, Forwards]
+) -> None:
+    source, forwards = attentive
     first = [await source.api("shop", "support") for _ in range(2)]
     (way,) = forwards.processes
 
@@ -266,12 +272,9 @@ async def test_a_service_that_is_made_again_has_a_way_of_its_own(
 
 
 async def test_a_way_to_a_service_that_is_made_again_meanwhile_is_not_used(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, attentive: tuple[ClusterSource, Forwards], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_operator.dashboard.cluster._SERVICES_SECONDS", 0.0)
-    cluster.leads_to({"service/support": 4321})
-    source, forwards = await cluster.source()
-    cluster.services[0]["metadata"]["uid"] = "a"
+    source, forwards = attentive
     url = forwards.url
 
     async def at_length(place: Place, uid: str = "") -> str:

@@ -30,7 +30,7 @@ from lgs_operator.desired.known_database import id_in_status, unless_forgotten
 from lgs_operator.desired.pinned import Canary, Pinned, missing_of, pinned
 from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of, is_canary
-from lgs_operator.desired.stock_image import follows_the_operator, stock_image
+from lgs_operator.desired.stock_image import follows_the_operator, manifest_follows, stock_image
 from lgs_operator.handover import held, kept_canary, replicas_of
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.errors import KubeError
@@ -224,7 +224,7 @@ class Reconciler:
                 if not error.lasting:
                     raise
                 log.info("stock_rollouts.unlisted", namespace=namespace, error=str(error))
-        mine = (each for each in found if self._state.serves(each) and _follows(each))
+        mine = (each for each in found if self._state.serves(each) and manifest_follows(each))
         return [(ServiceKey(*each["metadata"].values()), each.get("status") or {}) for each in mine]
 
     async def _plan(
@@ -305,7 +305,7 @@ class Reconciler:
         self._states.of(key).observed = observed
         before = status_before(self._reporter.before(key))
         await self._reporter.report(key)
-        if _follows(self._state.services.get(key, {})):
+        if manifest_follows(self._state.services.get(key, {})):
             self._stock.saw(key, self._reporter.before(key))
         if has_just_failed(service, before, status_before(self._reporter.before(key))):
             return AT_ONCE
@@ -351,9 +351,3 @@ def _no_text(secret: str, key: str) -> str:
 
 def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "status"}
-
-
-def _follows(body: Mapping[str, Any]) -> bool:
-    """By its manifest, whatever it is pinned to, it runs the operator's stock image."""
-    spec = body.get("spec") or {}
-    return bool(spec) and not spec.get("image") and not spec.get("runtimeVersion")

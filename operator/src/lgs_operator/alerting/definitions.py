@@ -43,8 +43,11 @@ class Definition:
     seconds: float
     read: Callable[[Seen], float | None]
     webhook: AlertWebhook | None = None
-    of_events: bool = False
-    """As of a `Measure`."""
+
+    @property
+    def of_events(self) -> bool:
+        """As of its `Measure`; False where it has none."""
+        return any(name == self.metric and each.of_events for name, each in MEASURES.items())
 
     def holds(self, value: float) -> bool:
         """Whether it is so."""
@@ -69,7 +72,6 @@ def definitions(spec: Spec) -> tuple[Definition, ...]:
             each.seconds,
             MEASURES[each.metric].read,
             each.webhook or alerts.webhook,
-            MEASURES[each.metric].of_events,
         )
         for each in alerts.rules
     )
@@ -89,21 +91,15 @@ def _defaults(spec: Spec, webhook: AlertWebhook | None) -> Iterator[Definition]:
     """Those of the rules for Prometheus (`monitoring/service_alerts.py`) that can be read here, by their
     names."""
     refused = MEASURES["rejectionRate"].read
-    yield Definition(
-        "LGSQueueFull", "critical", "rejectionRate", "gt", 0, 300, refused, webhook, of_events=True
-    )
+    yield Definition("LGSQueueFull", "critical", "rejectionRate", "gt", 0, 300, refused, webhook)
     waits = _waits(spec)
     yield Definition("LGSQueueWaitsLong", "warning", "waitOfItsBound", "gt", 1, 300, waits, webhook)
     if (target := spec.scaling.target.p95_latency_seconds) is not None:
         latency = MEASURES["p95LatencySeconds"].read
-        name = "LGSLatencyOverTarget"
         yield Definition(
-            name, "warning", "p95LatencySeconds", "gt", target, 600, latency, webhook, of_events=True
+            "LGSLatencyOverTarget", "warning", "p95LatencySeconds", "gt", target, 600, latency, webhook
         )
-    failed = FAILED_SHARE
-    yield Definition(
-        "LGSRunsFail", "critical", "errorRate", "gt", failed, 300, _failures, webhook, of_events=True
-    )
+    yield Definition("LGSRunsFail", "critical", "errorRate", "gt", FAILED_SHARE, 300, _failures, webhook)
     opened = MEASURES["circuitsOpen"].read
     yield Definition("LGSCircuitOpen", "warning", "circuitsOpen", "gt", 0, 300, opened, webhook)
 

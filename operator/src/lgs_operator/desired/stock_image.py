@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from lgs_crds import Spec
 
@@ -27,3 +28,9 @@ def at_version(image: str, version: str) -> str:
 def follows_the_operator(spec: Spec) -> bool:
     """It goes over to another stock image when the operator has another one."""
     return spec.image is None and spec.runtime_version is None
+
+
+def manifest_follows(body: Mapping[str, Any]) -> bool:
+    """The same of a manifest as the API server has it, of which nobody knows whether it is valid."""
+    spec = body.get("spec") or {}
+    return bool(spec) and not spec.get("image") and not spec.get("runtimeVersion")

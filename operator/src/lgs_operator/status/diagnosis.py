@@ -22,7 +22,8 @@ _NODE: Final[Mapping[str, Reason]] = {each: each for each in get_args(reasons.No
 _LIMIT_RANGER: Final = "kubernetes.io/limit-ranger"
 _LIMIT_FOR: Final = " limit for container "
 _UNBOUND: Final = "unbound immediate PersistentVolumeClaims"
-_LONGEST_QUOTE = 600
+LONGEST_QUOTE: Final = 600
+"""Of what nodes, containers and Events say: who may write them may write long ones."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ def _last_words(message: str) -> str:
     """The last line first, which says why and is all that a table of Events shows; then what stood before it,
     from the beginning of a line."""
     *before, last = message.strip().splitlines() or [""]
-    last = last.strip()[-_LONGEST_QUOTE:]
-    room = _LONGEST_QUOTE - len(last)
+    last = last.strip()[-LONGEST_QUOTE:]
+    room = LONGEST_QUOTE - len(last)
     fitting = list[str]()
     for line in reversed(before):
         room -= len(line) + 1

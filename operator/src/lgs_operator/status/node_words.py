@@ -12,7 +12,7 @@ from lgs_crds import reasons
 from lgs_crds.reasons import Reason
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, has_node_since, is_going
-from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.diagnosis import LONGEST_QUOTE, Diagnosis
 
 PATIENT_SECONDS: Final = 10.0
 """A node that takes longer than most is asked about: what fails once is often done a moment later."""
@@ -20,8 +20,6 @@ _NOT_BEGUN: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _REASONS: Final[Mapping[str, Reason]] = {each: each for each in get_args(reasons.Preparation)}
 _SUMMARY: Final = "Unable to attach or mount volumes"
 """What a node says of all volumes together once it has waited, beside what it says of the one that fails."""
-_LONGEST_QUOTE: Final = 600
-"""Who may write Events may write long ones."""
 
 
 def held_up(pods: Iterable[Manifest], now: datetime) -> Manifest | None:
@@ -52,7 +50,7 @@ def told_by(events: Collection[Manifest], pod: str) -> Diagnosis | None:
         return None
     own = (each for each in failures if not _said(each).startswith(_SUMMARY))
     found = next(own, failures[0])
-    words = f"pod {pod} is held up at its node: {_said(found)[:_LONGEST_QUOTE]}"
+    words = f"pod {pod} is held up at its node: {_said(found)[:LONGEST_QUOTE]}"
     return Diagnosis(_REASONS[found["reason"]], words)
 
 

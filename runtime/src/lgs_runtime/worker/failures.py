@@ -99,10 +99,7 @@ def _is_failure(raised: BaseException, ignored: Sequence[str]) -> bool:
 
 def _status_of(raised: BaseException) -> int | None:
     """The HTTP status of an answer that clients of servers raise: openai, anthropic, httpx, requests. None of
-    what has another kind of one, or can't be asked."""
-    try:
-        answer = getattr(raised, "response", None)
-        found = getattr(raised, "status_code", None) or getattr(answer, "status_code", None)
-    except BaseException:  # noqa: BLE001
-        return None
+    what has another kind of one."""
+    answer = getattr(raised, "response", None)
+    found = getattr(raised, "status_code", None) or getattr(answer, "status_code", None)
     return found if isinstance(found, int) else None
