@@ -139,6 +139,18 @@ def test_pods_begin_with_a_deployment_that_is_written_unless_it_has_fewer_or_non
     assert not begun({**secret, "data": {"key": "Mg=="}}, written([{**secret, "data": {"key": "MQ=="}}]))
 
 
+def test_a_volume_that_is_mounted_at_two_places_is_no_drift_and_stays_so_where_admission_changes_it() -> None:
+    mounts = [{"name": "data", "mountPath": f"/{each}"} for each in "ab"]
+    wanted = thing("a", containers=[{"name": "runtime", "image": "x", "volumeMounts": mounts}])
+    (there,) = written([wanted])
+    there["spec"]["containers"][0]["image"] = "mirror/x"
+    told = changed_at_admission(there, wanted)
+
+    assert not planned([wanted], written([wanted]))
+    assert told is not None
+    assert told.manifest["spec"]["containers"][0]["volumeMounts"] == mounts
+
+
 def test_what_others_added_is_no_drift() -> None:
     live = {"containers": [{"name": "sidecar"}, {"name": "runtime", "image": "a", "ports": []}], "extra": 1}
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from lgs_crds.model.pod import Pod
 from lgs_operator.desired.deployment import CONTAINER
+from lgs_operator.kube.drift import KEYS
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from lgs_operator.naming import COMPONENT_LABEL
 
@@ -16,8 +17,6 @@ PATH: Final = re.compile(r"(?<![\w.])\.?spec\.template(?:\.[A-Za-z]{1,64}(?:\[[^
 STEP: Final = re.compile(r"\.([A-Za-z]+)(?:\[([^\]]*)\])?")
 OF_A_POD: Final = frozenset(field.alias or name for name, field in Pod.model_fields.items())
 OF_THE_RUNTIME: Final = frozenset({"env", "envFrom", "lifecycle", "volumeMounts"})
-KEYS: Final = ("mountPath", "name")
-"""By which an entry of a list is known, whatever the operator has put before it."""
 LONGEST_MESSAGE: Final = 4096
 """A refusal quotes what it refuses, which may be as long as a manifest; a condition has room for half."""
 MOST_DIGITS: Final = 6

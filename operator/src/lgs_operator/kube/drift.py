@@ -1,16 +1,19 @@
 """Does a live object still have all that is wanted of it? Pure.
 
 Only what the wanted object says is compared: defaults that the API server fills in, fields of other
-controllers and list entries that others added (by `name`) are no drift, nor is a quantity that the API server
+controllers and list entries that others added (by `KEYS`) are no drift, nor is a quantity that the API server
 writes otherwise. A false alarm costs one apply that changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from lgs_operator.kube.quantity import is_quantity, same_quantity
+
+KEYS: Final = ("mountPath", "devicePath", "name")
+"""By which an entry of a list is known, wherever it stands: a volume may be mounted at several places."""
 
 
 def covers(live: Any, wanted: Any, path: tuple[str, ...] = ()) -> bool:
@@ -31,8 +34,8 @@ def as_admitted(answer: Any, wanted: Any) -> Any:
     if isinstance(wanted, Mapping) and isinstance(answer, Mapping):
         return {name: as_admitted(answer[name], value) for name, value in wanted.items() if name in answer}
     if isinstance(wanted, list) and isinstance(answer, list) and _are_named(wanted):
-        named = {each.get("name"): each for each in answer if isinstance(each, Mapping)}
-        return [as_admitted(named[each["name"]], each) for each in wanted if each["name"] in named]
+        named = {_key(each): each for each in answer if isinstance(each, Mapping)}
+        return [as_admitted(named[_key(each)], each) for each in wanted if _key(each) in named]
     return answer
 
 
@@ -40,10 +43,14 @@ def _are_named(entries: list[Any]) -> bool:
     return bool(entries) and all(isinstance(each, Mapping) and "name" in each for each in entries)
 
 
+def _key(entry: Mapping[str, Any]) -> Any:
+    return next((entry[each] for each in KEYS if each in entry), None)
+
+
 def _list_covers(live: list[Any], wanted: list[Any], path: tuple[str, ...]) -> bool:
     if _are_named(wanted):
-        named = {each.get("name"): each for each in live if isinstance(each, Mapping)}
-        return all(each["name"] in named and covers(named[each["name"]], each, path) for each in wanted)
+        named = {_key(each): each for each in live if isinstance(each, Mapping)}
+        return all(_key(each) in named and covers(named[_key(each)], each, path) for each in wanted)
     return len(live) == len(wanted) and all(covers(a, b, path) for a, b in zip(live, wanted, strict=True))
 
 
