@@ -255,7 +255,7 @@ class _Exchange(httpx.AsyncByteStream):
     @staticmethod
     def _call_on(loop: asyncio.AbstractEventLoop, what: Callable[..., Any], *given: Any) -> None:
         """Calls it on its loop, unless that has ended."""
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # It is closed.
             loop.call_soon_threadsafe(what, *given)
 
 

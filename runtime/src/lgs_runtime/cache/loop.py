@@ -34,16 +34,25 @@ class LoopWork:
         elif on_a_loop():
             self.later(work)
         else:
-            with suppress(TimeoutError, CancelledError):
+            try:
                 return asyncio.run_coroutine_threadsafe(work, loop).result(BLOCKED_SECONDS)
+            except (TimeoutError, CancelledError):
+                pass
+            except RuntimeError:
+                if not loop.is_closed():
+                    raise
+                work.close()
         return None
 
     def later(self, work: Coroutine[Any, Any, Any]) -> None:
         """Does work where Redis is asked, beside the calls."""
-        if self.loop is None:
+        try:
+            if (loop := self.loop) is None:
+                work.close()
+            else:
+                loop.call_soon_threadsafe(lambda: self.keep_alive(asyncio.ensure_future(work)))
+        except RuntimeError:  # It is closed: the replica has stopped meanwhile.
             work.close()
-        else:
-            self.loop.call_soon_threadsafe(lambda: self.keep_alive(asyncio.ensure_future(work)))
 
     def keep_alive(self, task: asyncio.Future[Any]) -> None:
         """Holds a task until it is done, or the manager closed."""
