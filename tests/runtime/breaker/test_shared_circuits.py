@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.state_machine import Phase, Result
+from lgs_runtime.periodic import running
 from support.circuits import POLICY, SharingReplica, exchange, opened, phases
 from support.redis import RedisServer, close_connections
 from support.redis_proxy import proxied
@@ -127,6 +128,24 @@ async def test_a_replica_that_comes_finds_it_open(three: list[SharingReplica], r
     await late.sharing.close()
 
     assert 20 < late.refused_for() <= 30
+
+
+async def test_a_replica_that_comes_asks_again_where_its_first_question_was_lost(
+    redis_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.TIMEOUT_SECONDS", 60.0)
+    monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.EVERY_SECONDS", 0.01)
+    async with proxied(redis_uri) as proxy:
+        first, second = (SharingReplica(proxy.uri, at, service="lost at the start") for at in (0.0, 70.0))
+        await opened(first)
+        proxy.swallows = 2
+        with capture_logs() as logs:
+            async with running(second.sharing.run(), "circuits"):
+                await second.sharing.first_exchange()
+                assert phases(second) == {Phase.OPEN}
+        assert {"circuits.not_shared", "circuits.shared"} <= {line["event"] for line in logs}, "the premise"
+        await second.sharing.close()
+        await first.sharing.close()
 
 
 async def test_the_first_that_is_sure_closes_it_for_all(three: list[SharingReplica]) -> None:

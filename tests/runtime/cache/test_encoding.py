@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
+from math import inf
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -103,7 +104,8 @@ class Id(UUID):
         deque(maxlen=0), {Level.HIGH: 1}, {Rank.LOW: 1}, {UUID(int=7): 1}, Rank.LOW,
         [{"a": {(Rank.LOW, "x"): {date(2026, 1, 1): (1,)}}}], time(3, tzinfo=ZoneInfo("Asia/Tokyo")),
         datetime(2026, 10, 25, 2, 30, fold=1), time(2, 30, fold=1),
-        datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")),
+        datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")), 1j, complex(-0.0, inf), {1j: (2j,)},
+        PurePosixPath("a/b"), PureWindowsPath("C:/a"), {PurePosixPath("a"): 1},
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip

@@ -114,7 +114,7 @@ class RedisSharing:
         self._links: dict[Circuit, Link] = {}
         self._script = redis.register_script(EXCHANGE)
         self._changed = asyncio.Event()
-        self._asked = asyncio.Event()
+        self._shared = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.away = False
         """Whether the others could not be asked the last time."""
@@ -129,17 +129,18 @@ class RedisSharing:
         while True:
             self._changed.clear()
             await self.exchange()
-            self._asked.set()
+            if not self.away:
+                self._shared.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_SECONDS):
                     await self._changed.wait()
 
     async def first_exchange(self) -> None:
-        """Waits until the others were asked once, whether they answered or not, but no longer than for an
-        answer."""
+        """Waits until what the replicas have agreed on is known here, but no longer than for an answer: a
+        Redis that is away lets the replica start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                await self._asked.wait()
+                await self._shared.wait()
 
     async def exchange(self) -> None:
         """One round trip, for all circuits that there are."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timezone
 from enum import Enum
 from operator import attrgetter
+from pathlib import PurePosixPath, PureWindowsPath
 from types import MemberDescriptorType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -29,6 +30,7 @@ from lgs_runtime.cache.type_memo import by_type
 SEND: Final = ("node", "arg", "timeout")
 """What a `Send` holds, in whichever version."""
 COLLECTIONS: Final[tuple[type, ...]] = (set, frozenset, deque)
+PURE_PATHS: Final[tuple[type, ...]] = (PurePosixPath, PureWindowsPath)
 ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -37,6 +39,9 @@ PLAINLY: Final[Mapping[Any, Callable[[Any], Any]]] = {
     deque: lambda value: [list(value), value.maxlen],
     Send: lambda value: {name: getattr(value, name) for name in SEND if hasattr(value, name)},
     datetime: lambda value: [value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo],
+    complex: lambda value: [value.real, value.imag],
+    # A `Path` is among LangGraph's own.
+    **dict.fromkeys(PURE_PATHS, str),
 }
 """What objects of a type hold that is no class of an application."""
 
@@ -191,7 +196,9 @@ def object_of(module: str, name: str, shape: str, content: Any) -> Any:
         return deque(*content)
     if issubclass(kind, Enum) and not _found_by_value(kind):
         return kind.__members__[content]
-    if kind in COLLECTIONS or issubclass(kind, Enum):
+    if kind is complex:
+        return complex(*content)
+    if kind in (*COLLECTIONS, *PURE_PATHS) or issubclass(kind, Enum):
         return kind(content)
     made: Any
     if kind is datetime:
