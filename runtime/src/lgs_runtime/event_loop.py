@@ -16,9 +16,9 @@ import uvloop
 
 EXITS: Final = (SystemExit, KeyboardInterrupt)
 """What asks the program to end. A replica is asked by signals, which have handlers of their own."""
-RAISED: Final = (Exception, *EXITS, asyncio.CancelledError)
-"""What code of an application may raise: `sys.exit` in a factory, or a cancellation that nobody asked for.
-Whoever catches it asks `is_cancelled` first."""
+RAISED: Final = BaseException
+"""What code of an application may raise: `sys.exit` in a factory, a cancellation that nobody asked for, the
+panic of an extension written in Rust, a group of those. Whoever catches it asks `is_cancelled` first."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def is_cancelled(raised: BaseException) -> bool:
-    """Whether what was raised is the end of the current task that somebody has asked for."""
+    """Whether what was raised is the end of the current task that somebody has asked for, or its coroutine is
+    thrown away after the end of its loop."""
+    if isinstance(raised, GeneratorExit):
+        return asyncio._get_running_loop() is None
     if not isinstance(raised, asyncio.CancelledError):
         return False
     task = asyncio.current_task()

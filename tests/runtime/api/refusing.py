@@ -8,9 +8,21 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 
+class Panic(BaseException):
+    """As that of an extension written in Rust: no `Exception`."""
+
+
+AWAY = {
+    "cancel": asyncio.CancelledError("nobody has asked for it"),
+    "close": GeneratorExit("nobody closes it"),
+    "panic": Panic("index out of bounds"),
+    "panics": BaseExceptionGroup("of a group of tasks", [Panic("index out of bounds")]),
+}
+
+
 def without_poison(left: list[str], right: list[str]) -> list[str]:
-    if "cancel" in right:
-        raise asyncio.CancelledError("nobody has asked for it")
+    for way in AWAY.keys() & set(right):
+        raise AWAY[way]
     if "poison" in right:
         raise ValueError("no poison here")
     return [*(left or []), *(right or [])]
@@ -39,6 +51,18 @@ def cancel(state: Kept) -> Kept:
     return {"many": ["cancel"]}
 
 
+def close(state: Kept) -> Kept:
+    return {"many": ["close"]}
+
+
+def panic(state: Kept) -> Kept:
+    return {"many": ["panic"]}
+
+
+def panics(state: Kept) -> Kept:
+    return {"many": ["panics"]}
+
+
 def _of(*nodes: Any) -> Any:
     builder = StateGraph(Kept)
     for node in nodes:
@@ -49,6 +73,9 @@ def _of(*nodes: Any) -> Any:
 twice = _of(first, second)
 refused = _of(poison)
 cancelled = _of(cancel)
+closed = _of(close)
+panicked = _of(panic)
+panicked_together = _of(panics)
 refused_inside = StateGraph(Kept).add_node("inner", refused).add_edge(START, "inner").compile()
 
 
@@ -97,4 +124,4 @@ asks_beside_refused = (
     .compile()
 )
 ASKING = ("handler_asks", "handler_asks_twice", "handlers_ask", "asks_beside_refused")
-GRAPHS = ("twice", "refused", "refused_inside", "cancelled")
+GRAPHS = ("twice", "refused", "refused_inside", "cancelled", "closed", "panicked", "panicked_together")

@@ -203,6 +203,8 @@ def made(config: RunnableConfig):
     if config["configurable"].get("model") == "bad":
         sys.exit("no such model")
     return plain
+async def embed(texts):
+    sys.exit("no such embeddings")
 """
 
 
@@ -221,7 +223,13 @@ async def test_code_of_a_graph_that_asks_the_program_to_end_ends_its_run_and_no_
     held = tmp_path / "hold-two"
     held.touch()
 
-    process = new_process("a", LANGSERVE_GRAPHS=json.dumps(graphs), LGS_CACHE_WARMUP=json.dumps(warmup))
+    store = {"index": {"dims": 3, "embed": f"{tmp_path}/leaves.py:embed"}}
+    process = new_process(
+        "a",
+        LANGSERVE_GRAPHS=json.dumps(graphs),
+        LGS_CACHE_WARMUP=json.dumps(warmup),
+        LANGGRAPH_STORE=json.dumps(store),
+    )
     base = await address_of(process, tmp_path / "a.log")
     async with httpx.AsyncClient(base_url=base, timeout=90) as client:
         warmed = (await client.get("/cache/stats")).json()["warmup"]
@@ -243,11 +251,15 @@ async def test_code_of_a_graph_that_asks_the_program_to_end_ends_its_run_and_no_
             for what in ("state", "history"):
                 read.append((await client.get(f"/threads/{thread}/{what}")).status_code)
         drawn = await client.get("/assistants/made/graph")
+        item = {"namespace": ["a"], "key": "k", "value": {"text": "what it says"}}
+        put = await client.put("/store/items", json=item)
         held.unlink()
         done = (await waited).json()["done"]
     process.send_signal(signal.SIGTERM)
 
     assert (read, drawn.status_code) == ([200] * 4, 200)
+    assert put.status_code == 502
+    assert put.json()["detail"] == "store.index.embed: SystemExit: no such embeddings"
     assert (warmed["failed"], warmed["done"]) == (2, 0)
     told = [answer.json()["__error__"]["error"] for answer in answers]
     assert told == ["SystemExit", "SystemExit", "KeyboardInterrupt", *["SystemExit"] * 3]

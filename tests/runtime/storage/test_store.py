@@ -200,6 +200,38 @@ async def test_a_query_and_a_document_have_the_vector_of_their_text_from_any_thr
     assert [sized.embed_query("bb"), await sized.aembed_query("bb")] == [vectors[1]] * 2
 
 
+class Panic(BaseException):
+    """As that of an extension written in Rust, such as a tokenizer: no `Exception`."""
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["in a thread", "awaited"])
+@pytest.mark.parametrize(
+    "left", [asyncio.CancelledError("of nobody"), Panic("index out of bounds")], ids=repr
+)
+async def test_embeddings_that_leave_by_what_is_no_exception_fail_who_asked_and_nobody_else(
+    database_uri: str, left: BaseException, *, later: bool
+) -> None:
+    def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        if any("leave" in text for text in texts):
+            raise left
+        return by_letter(texts)
+
+    async def embed_later(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        return embed(texts)
+
+    if not await has_vectors(database_uri):
+        pytest.skip(NO_VECTORS)
+    index = index_of(embed_later if later else embed)
+    async with open_store(database_uri, index=index) as store, asyncio.timeout(60):
+        fails = store.aput(("a",), "one", {"text": "leave"})
+        works = store.aput(("a",), "two", {"text": "apple"})
+        reads = store.asearch(("a",), query="leave")
+        said = await asyncio.gather(fails, works, reads, return_exceptions=True)
+
+        assert [type(each) for each in said] == [type(left), type(None), type(left)]
+        assert [item.key for item in await store.asearch(("a",))] == ["two"]
+
+
 async def test_embeddings_that_leave_a_text_out_are_refused() -> None:
     sized = index_of(lambda texts: by_letter(texts)[1:]).embeddings
 

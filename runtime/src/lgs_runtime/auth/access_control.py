@@ -27,6 +27,7 @@ from lgs_runtime.auth.studio import NAME, comes_from_here, marked
 from lgs_runtime.auth.user_cache import UserCache
 from lgs_runtime.auth.users import MalformedUser, User, refusal_of, studio_user, user_from
 from lgs_runtime.errors import ConfigError, Forbidden, HandlerFailed, Unauthenticated
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.graphs.http_section import Cors
 from lgs_runtime.model import Scope
 from lgs_runtime.settings import Settings
@@ -170,14 +171,16 @@ async def _ask(handler: Any, request: Request) -> User:
         log.error("auth.malformed", reason=str(wrong))
         raise HandlerFailed(str(wrong)) from wrong
     # The handler is the user's: anything may come, and none of it lets anybody in.
-    except Exception as wrong:
+    except RAISED as wrong:
+        if is_cancelled(wrong):
+            raise
         raise refusal_of(wrong) or _failed(wrong) from wrong
     if user is None:
         raise Unauthenticated("Unauthorized")
     return user
 
 
-def _failed(raised: Exception) -> HandlerFailed:
+def _failed(raised: BaseException) -> HandlerFailed:
     log.error("auth.handler_failed", handler="authenticate", exc_info=raised)
     return HandlerFailed("@auth.authenticate failed; the log of this replica has the reason")
 

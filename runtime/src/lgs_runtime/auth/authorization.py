@@ -19,6 +19,7 @@ from lgs_runtime.auth.filters import BadFilter, parse_filter
 from lgs_runtime.auth.users import User, refusal_of, seen_by_handlers
 from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import Forbidden, HandlerFailed
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.model import Scope
 
 Resource = Literal["threads", "assistants", "crons", "store", "cache"]
@@ -62,7 +63,9 @@ async def authorize(
     except AssertionError as wrong:
         raise Forbidden(str(wrong) or "Forbidden") from wrong
     # The handler is the user's: anything may come, and none of it lets anything through.
-    except Exception as wrong:
+    except RAISED as wrong:
+        if is_cancelled(wrong):
+            raise
         raise refusal_of(wrong) or _failed(resource, action, wrong) from wrong
     try:
         return _scope(answer, resource, action)
@@ -86,7 +89,7 @@ async def authorize_shared(
         raise Forbidden(f"{resource}.{action}: a filter can't be applied to what all users share")
 
 
-def _failed(resource: str, action: str, raised: Exception) -> HandlerFailed:
+def _failed(resource: str, action: str, raised: BaseException) -> HandlerFailed:
     log.error("auth.handler_failed", resource=resource, action=action, exc_info=raised)
     return HandlerFailed(
         f"the authorisation of {resource}.{action} failed; the log of this replica has the reason"

@@ -180,7 +180,7 @@ def _plain(value: Any) -> Any:
     return sorted(value, key=str) if isinstance(value, set | frozenset) else str(value)
 
 
-def refusal_of(raised: Exception) -> RefusedByHandler | None:
+def refusal_of(raised: BaseException) -> RefusedByHandler | None:
     """The refusal that a handler means by an exception: `Auth.exceptions.HTTPException`, or any other with a
     `status_code` of 400 and above. None for a mistake."""
     status = getattr(raised, "status_code", None)

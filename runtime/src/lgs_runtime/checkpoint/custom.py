@@ -13,6 +13,7 @@ from langgraph.store.base import BaseStore
 from lgs_runtime.checkpoint.wrappers.foreign import ForeignSaver, check_saver
 from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.tracebacks import summary, user_traceback
 
 
@@ -47,7 +48,9 @@ async def _opened(found: Any, stack: AsyncExitStack, where: str) -> Any:
         if hasattr(type(made), "__enter__"):
             return stack.enter_context(made)
     # The application's code: it may raise anything, all of which is reported.
-    except Exception as raised:
+    except RAISED as raised:
+        if is_cancelled(raised):
+            raise
         raise ConfigError(
             f"{where}: it raised when it was opened: {summary(raised)}", shown=user_traceback(raised)
         ) from raised

@@ -26,6 +26,7 @@ from langgraph_sdk.encryption.types import DecryptResult
 from lgs_runtime.database.json_columns import dump, load
 from lgs_runtime.encryption.context import encryption_context
 from lgs_runtime.errors import EncryptionFailed
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.model import Json
 
 MARK: Final = "__encryption_context__"
@@ -246,7 +247,9 @@ class Cipher:
             return await call()
         # The handler is the application's: it may raise anything. Its text may have what was to be hidden,
         # so only its kind and place are reported, and it is not chained.
-        except Exception as raised:  # noqa: BLE001
+        except RAISED as raised:
+            if is_cancelled(raised):
+                raise
             kind = type(raised).__name__
             place = traceback.extract_tb(raised.__traceback__)[-1]
             log.error("encryption.failed", what=what, raised=kind, at=f"{place.filename}:{place.lineno}")

@@ -17,6 +17,7 @@ from langgraph_sdk import Auth, Priority, PriorityContext
 
 from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError, HandlerFailed, RefusedByHandler
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.graphs.importing import sdk_object
 from lgs_runtime.model import AssignedPriority
 from lgs_runtime.tracebacks import named_text
@@ -60,7 +61,9 @@ class PriorityHandler:
                 refused.status_code, refused.detail, dict(refused.headers or {})
             ) from refused
         # The function is the user's: it may raise anything, all of which is reported.
-        except Exception as raised:
+        except RAISED as raised:
+            if is_cancelled(raised):
+                raise
             log.error("priority.failed", where=self._where, exc_info=raised)
             said = named_text(raised)
             raise HandlerFailed(f"{self._where}: the assign function failed: {said}") from raised

@@ -15,6 +15,7 @@ from langgraph.store.base import Op, PutOp, SearchOp
 from langgraph.store.base.batch import AsyncBatchedBaseStore, _dedupe_ops
 
 from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.event_loop import RAISED, is_cancelled
 
 CLOSED: Final = "the store is closed: the replica stops"
 _Request = tuple[asyncio.Future[object], Op]
@@ -60,7 +61,7 @@ async def _serve(queue: asyncio.Queue[_Request], store: weakref.ReferenceType[Is
         del serving
 
 
-def _fail(requests: Sequence[_Request], failed: Exception) -> None:
+def _fail(requests: Sequence[_Request], failed: BaseException) -> None:
     for future, _ in requests:
         if not future.done():
             future.set_exception(failed)
@@ -72,7 +73,9 @@ async def _answer(store: IsolatedBatchStore, asked: Sequence[_Request]) -> None:
     places, ops = _dedupe_ops([op for _, op in asked])
     try:
         results = await store.abatch(ops)
-    except Exception as failed:  # noqa: BLE001 - it reaches who asked
+    except RAISED as failed:  # it reaches who asked
+        if is_cancelled(failed):
+            raise
         if len(asked) > 1 and not isinstance(failed, StorageUnavailable):
             plain = [each for each in asked if not _may_embed(each[1])]
             apart = [[each] for each in asked if _may_embed(each[1])]

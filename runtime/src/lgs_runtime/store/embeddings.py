@@ -58,7 +58,7 @@ class SizedEmbeddings(Embeddings):
         noted."""
         try:
             yield
-        except Exception as raised:
+        except BaseException as raised:
             raised.add_note(f"{_RAISED_BY}{self._name}")
             raise
 

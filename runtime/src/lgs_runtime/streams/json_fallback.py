@@ -72,7 +72,8 @@ class _Writer:
             if id(value) in self._open or len(self._open) >= MOST_LEVELS:
                 return [NULL]
             inner = self._inner(value)
-        except Exception:  # noqa: BLE001 - the methods of users' objects raise what they like
+        # The methods of users' objects raise what they like, also what would end the caller's task.
+        except BaseException:  # noqa: BLE001
             return [NULL]
         self._open.add(id(value))
         return [*inner, _Left(value)]

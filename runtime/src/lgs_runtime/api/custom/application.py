@@ -30,6 +30,7 @@ from lgs_runtime.api.http.cors import cors_middleware
 from lgs_runtime.api.http.problems import problem_handlers
 from lgs_runtime.checks import kind_of
 from lgs_runtime.errors import ConfigError, RuntimeFault
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.graphs.importing import variable_in
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
@@ -48,7 +49,7 @@ log = structlog.get_logger(__name__)
 class AppFailed(RuntimeFault):
     """The application's lifespan raised at its start: the replica ends with exit code 1."""
 
-    def __init__(self, where: str, raised: Exception) -> None:
+    def __init__(self, where: str, raised: BaseException) -> None:
         super().__init__(f"{where}: its lifespan raised {summary(raised)}")
         self.shown = user_traceback(raised)
 
@@ -77,7 +78,9 @@ async def open_custom_app(settings: Settings) -> AsyncIterator[CustomApp | None]
     try:
         state = await life.__aenter__()
     # The application is the user's: it may raise anything, all of which is reported.
-    except Exception as raised:
+    except RAISED as raised:
+        if is_cancelled(raised):
+            raise
         raise AppFailed(where, raised) from raised
     try:
         yield CustomApp(app, cast(Mapping[str, Any], state or {}))
@@ -85,7 +88,9 @@ async def open_custom_app(settings: Settings) -> AsyncIterator[CustomApp | None]
         try:
             await life.__aexit__(None, None, None)
         # What the application leaves undone must not keep this replica from closing its own parts.
-        except Exception:
+        except RAISED as raised:
+            if is_cancelled(raised):
+                raise
             log.exception("app.lifespan_failed", app=settings.http.app)
 
 

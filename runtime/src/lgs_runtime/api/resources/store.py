@@ -19,7 +19,9 @@ from lgs_runtime.api.schemas.queries import Key, Labels, OptionalFlag
 from lgs_runtime.api.schemas.record_json import item_json
 from lgs_runtime.auth.authorization import Action
 from lgs_runtime.errors import InvalidRequest, ProviderFailed, RuntimeFault
+from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.store.embeddings import raised_by_embeddings
+from lgs_runtime.tracebacks import named_text
 
 log = structlog.get_logger(__name__)
 routes = router("Store", responses=refusals(*EVERYWHERE, *GUARDED, 502))
@@ -97,12 +99,14 @@ def _refusing(name: str, value: object) -> Iterator[None]:
         yield
     except RuntimeFault:
         raise
-    except Exception as raised:
+    except RAISED as raised:
+        if is_cancelled(raised):
+            raise
         if isinstance(raised, ValueError | NotImplementedError) and not raised_by_embeddings(raised):
             raise InvalidRequest(f"{name}: {value!r}: {raised}") from raised
         log.warning("store.failed", exc_info=raised)
         whose = "store.index.embed" if raised_by_embeddings(raised) else "store"
-        raise ProviderFailed(f"{whose}: {type(raised).__name__}: {raised}") from raised
+        raise ProviderFailed(f"{whose}: {named_text(raised)}") from raised
 
 
 async def _permitted(
