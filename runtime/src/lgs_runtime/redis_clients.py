@@ -91,6 +91,13 @@ def connect(
     return Redis.from_pool(pool)
 
 
+async def close(client: Any) -> None:
+    """Closes a client that nobody uses any more. Raises what `GONE` lists."""
+    if isinstance(client, _Cluster):
+        client.ended = True
+    await client.aclose()
+
+
 def _cluster(address: RedisAddress, shared: dict[str, Any]) -> Any:
     return _Cluster(
         startup_nodes=[ClusterNode(host, port) for host, port in address.nodes],
@@ -132,9 +139,24 @@ class _Cluster(RedisCluster):
     """The driver's client, which shares its connections among all callers, and closes them all when one
     caller is cancelled during the discovery of the nodes, or finds the cluster down."""
 
+    ended = False
+    """Whether nobody uses it any more: after the driver's own `aclose` it connects anew."""
+
     async def initialize(self, *args: Any, **kwargs: Any) -> Any:
         """Discovers the nodes, to the end, even if the caller that began it is cancelled."""
-        return await asyncio.shield(super().initialize(*args, **kwargs))
+        discovery = asyncio.ensure_future(self._discovered(*args, **kwargs))
+        # Where nobody waits any more, nobody is told how it ended either.
+        discovery.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return await asyncio.shield(discovery)
+
+    async def _discovered(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.ended:
+            await super().initialize(*args, **kwargs)
+        if self.ended:
+            # It was closed meanwhile, when there was nothing to close yet.
+            await self.aclose()
+            raise RedisConnectionError("the client is closed")
+        return self
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """The answer to a command. Raises what `GONE` lists."""

@@ -20,7 +20,7 @@ from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.sharing import Answer, Link, Message, Sent, answered, message_of
 from lgs_runtime.breaker.state_machine import State
 from lgs_runtime.breaker.window import BUCKETS, Counts
-from lgs_runtime.redis_clients import GONE, connect
+from lgs_runtime.redis_clients import GONE, close, connect
 
 EVERY_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 1.0
@@ -172,7 +172,7 @@ class RedisSharing:
             circuit.listeners.remove(self._hurry)
         self._links.clear()
         with suppress(*GONE):
-            await self._redis.aclose()
+            await close(self._redis)
 
     def _link(self, circuit: Circuit) -> Link:
         if circuit not in self._links:

@@ -17,7 +17,7 @@ from uuid import uuid4
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from lgs_runtime.cache.shared import Change, SharedCacheRefused, SharedCacheUnavailable, Stored, Written
-from lgs_runtime.redis_clients import GONE, NO_REDIS, connect, is_refusal
+from lgs_runtime.redis_clients import GONE, NO_REDIS, close, connect, is_refusal
 from lgs_runtime.tracebacks import named_text
 
 TIMEOUT_SECONDS = 1.0
@@ -199,7 +199,7 @@ class RedisEntries:
         """Closes the connections."""
         for each in (self._redis, self._pinged):
             with suppress(*GONE):
-                await each.aclose()
+                await close(each)
 
     def _asked(self, key: str) -> AbstractAsyncContextManager[None]:
         """While what has this key is asked. Raises as `answered`."""
@@ -207,7 +207,8 @@ class RedisEntries:
 
     async def _subscription(self) -> AsyncGenerator[Change, None]:
         # A client of its own: that of a Cluster closes its connections when a command finds it down.
-        async with aclosing(self._connect(resends=False, health_seconds=0)) as redis:
+        redis = self._connect(resends=False, health_seconds=0)
+        try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await redis.initialize()
             async with self._subscriber(redis) as pubsub:
@@ -217,6 +218,8 @@ class RedisEntries:
                     async for message in messages:
                         if (change := self._change(message)) is not None:
                             yield change
+        finally:
+            await close(redis)
 
     def _subscriber(self, redis: Any) -> Any:
         return redis.pubsub()

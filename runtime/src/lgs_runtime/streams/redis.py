@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 
 from lgs_runtime.redis_addresses import parse_redis
-from lgs_runtime.redis_clients import GONE, connect
+from lgs_runtime.redis_clients import GONE, close, connect
 from lgs_runtime.streams.batches import TIMEOUT_SECONDS, Batches
 from lgs_runtime.streams.contract import Delivery
 from lgs_runtime.streams.events import FROM_START, StreamEvent, position, up_to_end
@@ -188,8 +188,8 @@ class RedisBroker:
         await self._reachability.close()
         await self._memory.close()
         await self._pubsub.close()
-        await self._listened.aclose()
-        await self._redis.aclose()
+        await close(self._listened)
+        await close(self._redis)
 
     def _key(self, run_id: str) -> str:
         return self._prefix + run_id
