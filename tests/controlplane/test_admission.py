@@ -32,6 +32,10 @@ CREATES = [
     {"apiGroups": [""], "resources": ["services"], "verbs": ["create"]},
 ]
 ACCOUNTS = [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["create"]}]
+ROUTES = [
+    {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["create"]},
+    {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["create"]},
+]
 CREATES_MORE = [
     *CREATES,
     {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["create"]},
@@ -46,11 +50,12 @@ USERS = {
     "deployer": CREATES,
     "databases": [*CREATES, {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["create"]}],
     "reader": CREATES_MORE + READS_SOME,
-    "owner": CREATES_MORE + READS_ALL + ACCOUNTS,
+    "owner": CREATES_MORE + READS_ALL + ACCOUNTS + ROUTES,
 }
 S3 = {"bucket": "sessions", "credentialsSecret": {"name": "hidden"}}
 WEBHOOK = {"url": "https://example.com/alerts", "secret": {"name": "hidden"}}
 RULE = {"name": "Watched", "metric": "queueDepth", "operator": "gt", "threshold": 10}
+PATH = {"path": "/", "pathType": "Prefix"}
 SIDECAR = {"name": "x", "image": "x"}
 NAMES_OF_SECRETS = {
     "postgres": {"persistence": {"postgres": {"uriSecret": {"name": "hidden"}}}},
@@ -77,6 +82,11 @@ NAMES_OTHERS = {
     },
 }
 """Of these not each is asked about: who names one must be one who may get all."""
+
+
+def to_service(name: str) -> dict[str, Any]:
+    """A backend of an Ingress."""
+    return {"service": {"name": name, "port": {"name": "http"}}}
 
 
 def role(user: str, rules: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
@@ -232,6 +242,20 @@ def test_an_author_who_writes_on_the_account_must_be_one_who_may_create_one(poli
     assert "created" in policed.creates("owner", said)
 
 
+@pytest.mark.parametrize(
+    ("network", "kind"),
+    [
+        ({"ingress": {"hosts": ["chat.example.com"], "tlsSecretName": "hidden"}}, "ingresses"),
+        ({"httpRoute": {"parentRefs": [{"name": "public"}]}}, "httproutes"),
+    ],
+)
+def test_an_author_who_leads_clients_to_a_service_must_be_one_who_may_create_such_routes(
+    policed: Policed, network: dict[str, Any], kind: str
+) -> None:
+    assert f"you may not create {kind}" in policed.creates("reader", service(network=network))
+    assert "created" in policed.creates("owner", service(network=network))
+
+
 def test_secrets_may_be_many_and_each_is_asked_for_by_its_name(policed: Policed) -> None:
     named = service(
         persistence={"postgres": {"uriSecret": {"name": "db"}}},
@@ -354,6 +378,11 @@ def test_nor_makes_it_a_secret_that_becomes_an_accounts_token(policed: Policed) 
                 "accessModes": ["ReadWriteOnce"],
                 "resources": {"requests": {"storage": "1Gi"}},
             },
+        ),
+        ("networking.k8s.io/v1 Ingress", {"defaultBackend": to_service("support")}),
+        (
+            "networking.k8s.io/v1 Ingress",
+            {"rules": [{"http": {"paths": [PATH | {"backend": to_service("theirs")}]}}]},
         ),
     ],
 )

@@ -16,21 +16,23 @@ from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators
-from controlplane.prometheus_operator import HERE, defined
+from controlplane.optional_kinds import NOT_HERE, defined
 from controlplane.story import Story
 from lgs_operator.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    MONITORS,
     POD_MONITOR,
     PROMETHEUS_RULE,
     SERVICE_OF_OURS,
     Kind,
 )
+from support.optional_kinds import definitions
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
 MADE = ((POD_MONITOR, "support"), (PROMETHEUS_RULE, "support"), (CONFIG_MAP, "support-dashboard"))
-NOT_HERE = "its definitions are not here: tools/setup/definitions.sh brings them"
+HERE = bool(definitions(MONITORS))
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -38,7 +40,7 @@ async def prometheus_operator(plane: ControlPlane) -> AsyncIterator[None]:
     """The cluster has its kinds, from the first test that asks for them to the last one here."""
     if not HERE:
         pytest.skip(NOT_HERE)
-    async with defined(plane):
+    async with defined(plane, MONITORS):
         yield
 
 
@@ -91,7 +93,7 @@ async def test_the_kinds_may_come_and_go_while_the_operator_runs(
     await story.appears(CONFIG_MAP, "support-dashboard")
     await story.has_condition("Reconciled", "True", "Done")
 
-    async with defined(plane):
+    async with defined(plane, MONITORS):
         await all_there(story)
         await monitoring_is(story, "True", "Monitored")
 

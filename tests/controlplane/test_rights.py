@@ -19,14 +19,17 @@ from controlplane.chart import environment, objects, rendered
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
-from controlplane.prometheus_operator import HERE, defined
+from controlplane.optional_kinds import defined
 from controlplane.story import Story
 from lgs_operator.kube.kinds import (
     CONFIG_MAP,
     CRON_JOB,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    HTTP_ROUTE,
+    INGRESS,
     JOB,
+    MONITORS,
     NETWORK_POLICY,
     POD_MONITOR,
     PROMETHEUS_RULE,
@@ -37,6 +40,7 @@ from lgs_operator.kube.kinds import (
     STATEFUL_SET,
     Kind,
 )
+from support.optional_kinds import definitions
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
@@ -58,7 +62,11 @@ WHOLE: dict[str, Any] = {
         "postgres": {"managed": {"storage": "1Gi", "backup": {"schedule": "0 3 * * *", "volume": {}}}}
     },
     "cache": {"redis": {"managed": {}}},
-    "network": {"allowFrom": [{"podSelector": {}}]},
+    "network": {
+        "allowFrom": [{"podSelector": {}}],
+        "ingress": {"hosts": ["chat.example.com"]},
+        "httpRoute": {"parentRefs": [{"name": "public"}]},
+    },
     "pod": {"envFrom": [{"secretRef": {"name": "keys"}}]},
 }
 
@@ -75,7 +83,9 @@ class Right(NamedTuple):
     name: str = ""
 
 
-MONITORING = "monitoring.coreos.com"
+DEFINED = (*MONITORS, HTTP_ROUTE)
+HERE = bool(definitions(DEFINED))
+GROUPS = {each.api_version.partition("/")[0] for each in DEFINED}
 BY_THE_API_SERVER = Right("lgs.dev", "langgraphservices/finalizers", "update")
 """Never requested by itself: checked when an owner reference is written."""
 
@@ -159,11 +169,11 @@ async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no
     installation: Installation,
 ) -> None:
     story = installation.story
-    async with defined(story.plane) if HERE else nullcontext():
+    async with defined(story.plane, DEFINED) if HERE else nullcontext():
         await lives(story)
     unused = {BY_THE_API_SERVER}
     if not HERE:
-        unused |= {each for each in installation.granted() if each.group == MONITORING}
+        unused |= {each for each in installation.granted() if each.group in GROUPS}
 
     assert [(entry["verb"], entry["requestURI"]) for entry in installation.refused()] == []
     await until(
@@ -349,7 +359,8 @@ async def loses_what_is_not_wanted(story: Story) -> None:
 
     await until(rolled, "a changed Secret does not reach the pods")
     await story.appears(CRON_JOB, "support-backup")
-    for kind in (POD_MONITOR, PROMETHEUS_RULE) if HERE else ():
+    beside = (POD_MONITOR, PROMETHEUS_RULE, INGRESS, HTTP_ROUTE) if HERE else (INGRESS,)
+    for kind in beside:
         await story.appears(kind)
     unwatched = {"monitoring": {"enabled": False}}
     less = {"persistence": PLAIN, "cache": {}, "network": {}, "observability": unwatched}
@@ -360,7 +371,7 @@ async def loses_what_is_not_wanted(story: Story) -> None:
         for kind, name in [*((kind, "support-redis") for kind in gone), (NETWORK_POLICY, "support")]:
             await story.vanishes(kind, name)
     await story.vanishes(CRON_JOB, "support-backup")
-    for kind in (POD_MONITOR, PROMETHEUS_RULE) if HERE else ():
+    for kind in beside:
         await story.vanishes(kind)
 
 

@@ -18,9 +18,10 @@ from e2e.harness.kubectl import is_ready, run
 from e2e.harness.monitoring import TRACES_URL, Monitoring, monitoring
 from e2e.harness.report import Report
 from e2e.story import Story
+from lgs_operator.kube.kinds import MONITORS
 from support.collector import Span, of_attempt, orphans
 from support.documents import shown
-from support.prometheus_kinds import DEFINITIONS
+from support.optional_kinds import definitions
 
 WATCHED = "watched"
 RULE = f"prometheusrule/{WATCHED}"
@@ -35,10 +36,10 @@ told, it is played again with more."""
 @pytest.fixture(scope="module")
 def kinds() -> Iterator[None]:
     """The cluster has the kinds of the Prometheus operator."""
-    for (path,) in DEFINITIONS:
+    for path in definitions(MONITORS):
         run("kubectl", "apply", "--server-side", "-f", str(path))
     yield
-    for (path,) in DEFINITIONS:
+    for path in definitions(MONITORS):
         run("kubectl", "delete", "-f", str(path))
 
 

@@ -73,14 +73,14 @@ async def test_a_kind_that_comes_is_watched_and_one_that_goes_is_not() -> None:
 
         server.kinds = BOTH
         await until(lambda: standing(kinds) == ("there", "there"))
-        assert len(kinds.of(ServiceKey("team", "support"))) == 2
+        assert len(kinds.of(ServiceKey("team", "support"), OPTIONAL)) == 2
         assert set(moved) == {"team"}
 
         moved.clear()
         server.kinds = frozenset({"PodMonitor"})
         await until(lambda: standing(kinds) == ("there", "absent"))
         assert moved == ["team"]
-        assert len(kinds.of(ServiceKey("team", "support"))) == 1
+        assert len(kinds.of(ServiceKey("team", "support"), OPTIONAL)) == 1
 
 
 async def test_a_namespace_that_can_not_be_listed_holds_up_no_other() -> None:

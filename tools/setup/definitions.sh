@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # CustomResourceDefinitions of others that the tests apply, each from its Go module, which is downloaded once: CloudNativePG's
-# Cluster, KEDA's ScaledObject and the parameters of its triggers, and the Prometheus operator's PodMonitor and PrometheusRule.
+# Cluster, KEDA's ScaledObject and the parameters of its triggers, the Prometheus operator's PodMonitor and PrometheusRule, and the
+# Gateway API's HTTPRoute.
 set -euo pipefail
 . "$(dirname "$0")/../env.sh"
 
@@ -18,6 +19,7 @@ one_at_a_time "$TOOLCHAIN/definitions.lock"
 definition cloudnativepg postgresql.cnpg.io_clusters github.com/cloudnative-pg/cloudnative-pg "$CLOUDNATIVEPG"
 definition keda keda.sh_scaledobjects github.com/kedacore/keda/v2 v2.21.0
 definition keda scalers-schema github.com/kedacore/keda/v2 v2.21.0 schema/generated
+definition gateway-api gateway.networking.k8s.io_httproutes sigs.k8s.io/gateway-api v1.4.0 config/crd/standard
 for kind in podmonitors prometheusrules; do
   definition prometheus-operator monitoring.coreos.com_$kind github.com/prometheus-operator/prometheus-operator v0.94.0 \
     example/prometheus-operator-crd

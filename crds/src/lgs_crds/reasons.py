@@ -88,6 +88,8 @@ Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
 
 Monitoring = Literal["KindNotFound", "MonitoringForbidden"]
 """What watches a service can't be made."""
+Exposure = Literal["ExposureForbidden", "NotAccepted", "RoutePending", "Routed"]
+"""Whether clients outside of the cluster are led to a service."""
 Budget = Literal["BudgetLeft", "BudgetUsedUp"]
 """Whether something is left of what models may cost."""
 Alerting = Literal["AlertsFiring", "NoneFiring"]
@@ -140,6 +142,7 @@ Reason = (
     | Cluster
     | Backup
     | Monitoring
+    | Exposure
     | Budget
     | Alerting
     | Scaling

@@ -24,6 +24,7 @@ ConditionType = Literal[
     "CacheReady",
     "BackupReady",
     "MonitoringReady",
+    "Exposed",
     "ScalingActive",
     "ScalingLimited",
     "CircuitsClosed",
@@ -50,7 +51,8 @@ class Condition(StatusPart):
 
     type: Annotated[str, StringConstraints(max_length=316)] = Field(
         description="Which aspect: Ready, Progressing, Reconciled, Healthy, PersistenceReady, CacheReady, "
-        "BackupReady, ScalingActive, ScalingLimited, CircuitsClosed, WithinBudget or Alerting."
+        "BackupReady, MonitoringReady, Exposed, ScalingActive, ScalingLimited, CircuitsClosed, WithinBudget "
+        "or Alerting."
     )
     status: Truth = Field(description="Whether it is so: True, False or Unknown.")
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(

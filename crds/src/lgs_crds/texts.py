@@ -37,6 +37,7 @@ _DAYS: Final = r"^([7-9]|[1-8][0-9]|90)d$"
 # What has no @ is the registry's to judge.
 _IMAGE: Final = r"^[^@]+(@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?$"
 _RUNTIME_VERSION: Final = r"^([A-Za-z0-9_][-A-Za-z0-9_.]{0,127}|sha256:[0-9a-f]{64})$"
+_HOST_NAME: Final = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -88,6 +89,7 @@ RULES: Final[Mapping[str, str]] = {
     "its 64 hexadecimal digits",
     _RUNTIME_VERSION: "must be a tag of the stock runtime such as 0.1.0, or sha256: and the 64 hexadecimal "
     "digits of its digest",
+    _HOST_NAME: "must be the name of a host in lower-case letters, such as chat.example.com or *.example.com",
     _VARIABLE: "must have only letters, digits and '_', and not start with a digit",
 }
 
@@ -97,6 +99,7 @@ Name = Annotated[str, StringConstraints(pattern=_OBJECT_NAME, min_length=1, max_
 Key = Annotated[str, StringConstraints(pattern=_KEY, min_length=1, max_length=253)]
 Quantity = Annotated[str, StringConstraints(pattern=_QUANTITY, max_length=32)]
 HostPort = Annotated[str, StringConstraints(pattern=_HOST_PORT, max_length=259)]
+HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, min_length=1, max_length=253)]
 GraphPath = Annotated[str, StringConstraints(pattern=_GRAPH_PATH, max_length=512)]
 Image = Annotated[str, StringConstraints(pattern=_IMAGE, min_length=1, max_length=1024)]
 RuntimeVersion = Annotated[str, StringConstraints(pattern=_RUNTIME_VERSION, max_length=128)]

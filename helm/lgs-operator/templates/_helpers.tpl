@@ -92,6 +92,13 @@ that it lacks and for one that it does not use. */}}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors, prometheusrules]
   verbs: [get, list, watch, create, patch, delete]
+# what leads clients outside of the cluster to services
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 # the revisions of services
 - apiGroups: [apps]
   resources: [controllerrevisions]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from lgs_crds.status import DatabaseStatus, status_before
 from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.exposure import ExposureView
 from lgs_operator.status.monitoring import MonitoringView
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.restore import RestoreView
@@ -42,6 +43,8 @@ class Outcome:
     """The one that replicas are to run otherwise."""
     monitoring: MonitoringView | None = None
     """What watches it; None: that was not looked at."""
+    exposure: ExposureView | None = None
+    """What leads clients outside of the cluster to it; None: that was not looked at."""
     stock_waits: str | None = None
     """Why it does not go over to another stock image yet."""
     later: bool = False
@@ -58,7 +61,8 @@ def stopped(
 def seconds_until_again(outcome: Outcome, observed: ObservedService) -> float | None:
     """After which the service is to be reconciled though nothing of it changes; None: only when it does."""
     is_refused = outcome.refused is not None or any(each.is_refused for each in outcome.missing)
-    is_refused = is_refused or (outcome.monitoring is not None and outcome.monitoring.is_refused)
+    beside = (each.lacking for each in (outcome.monitoring, outcome.exposure) if each is not None)
+    is_refused = is_refused or any(each.is_refused for each in beside if each is not None)
     if is_refused or outcome.unmet is not None:
         return RETRY_REFUSED_SECONDS
     if outcome.again is not None:

@@ -31,6 +31,7 @@ from lgs_operator.desired.pinned import Canary, Pinned, missing_of, pinned
 from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of, is_canary
 from lgs_operator.desired.stock_image import follows_the_operator, manifest_follows, stock_image
+from lgs_operator.exposure_pack import ExposurePack
 from lgs_operator.handover import held, kept_canary, replicas_of
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.errors import KubeError
@@ -47,6 +48,7 @@ from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.monitoring_pack import MonitoringPack
 from lgs_operator.naming import REPLICAS, object_name
+from lgs_operator.optional_objects import OptionalObjects
 from lgs_operator.outcome import AT_ONCE, Outcome, seconds_until_again, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import Plan, begins_pods, plan
@@ -79,7 +81,9 @@ class Reconciler:
         self._writer = PlanWriter(context)
         self._databases = ManagedDatabase(context)
         self._releases = Releases(context, self._writer)
-        self._monitoring = MonitoringPack(context, self._writer)
+        objects = OptionalObjects(context, self._writer)
+        self._monitoring = MonitoringPack(context, objects)
+        self._exposure = ExposurePack(context, objects)
         self._states = states
         self._reporter = reporter
         images = context.settings.images
@@ -185,13 +189,18 @@ class Reconciler:
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
         outcome = Outcome(missing, refused, unmet or contested, database, pause, restore, awaited=awaited)
-        monitoring = await self._monitoring.bring(key, inputs)
-        outcome = replace(outcome, later=release.mounted, monitoring=monitoring, stock_waits=waits)
+        outcome = await self._with_what_stands_beside(key, inputs, outcome)
+        outcome = replace(outcome, later=release.mounted, stock_waits=waits)
         if isinstance(pin, Pinned):
             outcome = replace(outcome, taken_back=pin.instead_of, canary=canary.number if canary else None)
         if inputs.revision is not None:
             outcome = replace(outcome, released=inputs.revision.number)
         return await self._observe(key, service, outcome)
+
+    async def _with_what_stands_beside(self, key: ServiceKey, inputs: Inputs, outcome: Outcome) -> Outcome:
+        """Brings what the service works without."""
+        monitoring = await self._monitoring.bring(key, inputs)
+        return replace(outcome, monitoring=monitoring, exposure=await self._exposure.bring(key, inputs))
 
     async def _stock_image(
         self,
@@ -300,6 +309,7 @@ class Reconciler:
             canary=outcome.canary,
             released=outcome.released,
             monitoring=outcome.monitoring,
+            exposure=outcome.exposure,
             stock_waits=outcome.stock_waits,
         )
         self._states.of(key).observed = observed

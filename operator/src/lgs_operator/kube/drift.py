@@ -49,8 +49,11 @@ def _key(entry: Mapping[str, Any]) -> Any:
 
 def _list_covers(live: list[Any], wanted: list[Any], path: tuple[str, ...]) -> bool:
     if _are_named(wanted):
-        named = {_key(each): each for each in live if isinstance(each, Mapping)}
-        return all(_key(each) in named and covers(named[_key(each)], each, path) for each in wanted)
+        # There may be several of one name: references to one Gateway's listeners.
+        known = [each for each in live if isinstance(each, Mapping)]
+        return all(
+            any(covers(there, each, path) for there in known if _key(there) == _key(each)) for each in wanted
+        )
     return len(live) == len(wanted) and all(covers(a, b, path) for a, b in zip(live, wanted, strict=True))
 
 

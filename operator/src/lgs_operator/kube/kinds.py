@@ -64,6 +64,8 @@ CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 CNPG_CLUSTER = Kind("postgresql.cnpg.io/v1", "Cluster", "clusters")
 POD_MONITOR = Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors")
 PROMETHEUS_RULE = Kind("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules")
+INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 OWNED = (
@@ -81,8 +83,10 @@ OWNED = (
     CRON_JOB,
     JOB,
 )
-OPTIONAL = (POD_MONITOR, PROMETHEUS_RULE)
-"""Those that belong to a service, too, where the cluster has them."""
+MONITORS = (POD_MONITOR, PROMETHEUS_RULE)
+ROUTES = (INGRESS, HTTP_ROUTE)
+OPTIONAL = (*MONITORS, *ROUTES)
+"""Those that belong to a service, too, where the cluster has them and the operator may make them."""
 _BY_NAME = {kind.name: kind for kind in (*OWNED, *OPTIONAL, POD, SERVICE_OF_OURS)}
 
 

@@ -66,9 +66,10 @@ class OptionalKinds:
         """What the API server said."""
         return self._forbidden.get(self._place(kind, namespace), "")
 
-    def of(self, key: ServiceKey) -> list[Manifest]:
-        """The objects of a service."""
-        return [each for watched in self._watched.values() for each in watched.informer.of(*key)]
+    def of(self, key: ServiceKey, kinds: Collection[Kind]) -> list[Manifest]:
+        """The objects of a service that are of these kinds."""
+        informers = [watched.informer for (kind, _), watched in self._watched.items() if kind in kinds]
+        return [each for informer in informers for each in informer.of(*key)]
 
     def put(self, manifest: Manifest) -> None:
         """What the API server answered to a write of ours."""

@@ -15,9 +15,11 @@ from lgs_operator.kube.kept_pod import kept_pod
 from lgs_operator.kube.kept_service import kept_service
 from lgs_operator.kube.kinds import (
     CONFIG_MAP,
+    MONITORS,
     OPTIONAL,
     OWNED,
     POD,
+    ROUTES,
     SECRET,
     Key,
     Kind,
@@ -138,7 +140,11 @@ class ClusterState:
         """The objects by which a service is watched from outside."""
         config_maps = (each for informer in self._owned[CONFIG_MAP] for each in informer.of(*key))
         dashboards = (each for each in config_maps if _is_dashboard(each))
-        return {key_of(each): each for each in (*dashboards, *self.optional.of(key))}
+        return {key_of(each): each for each in (*dashboards, *self.optional.of(key, MONITORS))}
+
+    def routes(self, key: ServiceKey) -> dict[Key, Manifest]:
+        """The objects by which clients outside of the cluster are led to a service."""
+        return {key_of(each): each for each in self.optional.of(key, ROUTES)}
 
     async def read_secrets(self, key: ServiceKey) -> None:
         """Has the service's own Secrets among `owned`. They are read by name, once until they change, and

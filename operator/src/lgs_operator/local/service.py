@@ -121,6 +121,8 @@ def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
         yield "spec.observability.tracing is for a cluster: OTEL_EXPORTER_OTLP_ENDPOINT traces here"
     if spec.observability.monitoring is not None:
         yield "spec.observability.monitoring is for a cluster: here a Prometheus of yours may read /metrics"
+    if spec.network.ingress is not None or spec.network.http_route is not None:
+        yield "spec.network leads clients to a cluster: here they use the address that is printed"
     if spec.rollout.model_fields_set:
         yield "spec.rollout is for a cluster: here a change replaces all replicas, and none goes back"
     if spec.runtime_version is not None:

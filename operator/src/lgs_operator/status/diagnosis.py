@@ -33,6 +33,11 @@ class Diagnosis:
     reason: Reason
     message: str
 
+    @property
+    def is_refused(self) -> bool:
+        """An object was refused, or is left as others make it: nothing tells the end of that."""
+        return self.reason in {"Refused", "Contested"}
+
 
 @dataclass(frozen=True)
 class Budget:

@@ -18,11 +18,6 @@ class MonitoringView:
     there: tuple[str, ...] = ()
     lacking: Diagnosis | None = None
 
-    @property
-    def is_refused(self) -> bool:
-        """An object was refused, or is left as others make it: nothing tells the end of that."""
-        return self.lacking is not None and self.lacking.reason in {"Refused", "Contested"}
-
 
 def monitoring_ready(view: MonitoringView | None, before: Status) -> Iterator[Condition]:
     """One condition, or none where nothing is wanted. While it is not known it is as it was told last."""

@@ -13,6 +13,7 @@ from lgs_operator.kube.referenced import MissingReference
 from lgs_operator.naming import Component
 from lgs_operator.status.backup import BackupView
 from lgs_operator.status.diagnosis import Diagnosis, Told
+from lgs_operator.status.exposure import ExposureView
 from lgs_operator.status.monitoring import MonitoringView
 from lgs_operator.status.restore import RestoreView
 
@@ -63,6 +64,8 @@ class ObservedService:
     restore: RestoreView = field(default_factory=RestoreView)
     monitoring: MonitoringView | None = None
     """What watches it; None: that was not looked at, and is as it was told last."""
+    exposure: ExposureView | None = None
+    """What leads clients outside of the cluster to it; None likewise."""
     cluster: Diagnosis | None = None
     """What keeps the database of CloudNativePG, where the service waits."""
     awaited: Diagnosis | None = None

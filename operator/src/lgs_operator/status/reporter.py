@@ -26,7 +26,16 @@ from lgs_operator.status.states import ServiceStates
 log = structlog.get_logger(__name__)
 LONGEST_ERROR: Final = 500
 WITH_EVENTS: Final = frozenset(
-    {"Ready", "Reconciled", "Healthy", "PersistenceReady", "CacheReady", "BackupReady", "MonitoringReady"}
+    {
+        "Ready",
+        "Reconciled",
+        "Healthy",
+        "PersistenceReady",
+        "CacheReady",
+        "BackupReady",
+        "MonitoringReady",
+        "Exposed",
+    }
 )
 """The conditions whose changes are Events."""
 _SAME_EVENT: Final[Mapping[str, str]] = {"ImagePullBackOff": "ErrImagePull"}

@@ -28,6 +28,7 @@ from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
 from lgs_operator.status.canary import canary_of, stepped
+from lgs_operator.status.exposure import exposed
 from lgs_operator.status.health import healthy
 from lgs_operator.status.monitoring import monitoring_ready
 from lgs_operator.status.observed import ObservedService
@@ -58,6 +59,7 @@ def status_of(
         persistence_ready(view),
         cache_ready(view),
         *monitoring_ready(view.monitoring, status_before(before)),
+        *exposed(view.exposure, status_before(before)),
     )
     status = Status(
         observed_generation=metadata.generation,

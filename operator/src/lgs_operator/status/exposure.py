@@ -1,0 +1,114 @@
+"""The condition of what leads clients outside of the cluster to a service: what the controllers of Ingresses
+and Gateways say of it. Pure; it says nothing of the service itself, which is there for those inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from lgs_crds.reasons import Reason
+from lgs_crds.status import Condition, Status, Truth, condition
+from lgs_operator.kube.kinds import HTTP_ROUTE, INGRESS, Manifest
+from lgs_operator.status.diagnosis import LONGEST_QUOTE, Diagnosis
+
+ASKED_OF_A_ROUTE: Final = ("Accepted", "ResolvedRefs")
+"""What a Gateway's controller must say of a route before it is served
+(https://gateway-api.sigs.k8s.io/reference/spec/#routeconditiontype)."""
+
+
+@dataclass(frozen=True)
+class ExposureView:
+    """The objects that are wanted, as they are; `lacking` says of what could not be made why."""
+
+    routes: tuple[Manifest, ...] = ()
+    lacking: Diagnosis | None = None
+
+
+def exposed(view: ExposureView | None, before: Status) -> Iterator[Condition]:
+    """One condition, or none where nothing is wanted. While it is not known it is as it was told last."""
+    if view is None:
+        yield from (each for each in before.conditions if each.type == "Exposed")
+        return
+    if view.lacking is not None:
+        yield condition("Exposed", "False", view.lacking.reason, view.lacking.message)
+        return
+    said = sorted(
+        (_SAID[each["kind"]](each) for each in view.routes), key=lambda each: _WORST.index(each.status)
+    )
+    of_worst = [each for each in said if each.status == said[0].status]
+    if of_worst:
+        words = "; ".join(each.message for each in of_worst)
+        yield condition("Exposed", of_worst[0].status, of_worst[0].reason, words)
+
+
+class _Said(NamedTuple):
+    status: Truth
+    reason: Reason
+    message: str
+
+
+def _of_ingress(there: Manifest) -> _Said:
+    spec, name = there["spec"], there["metadata"]["name"]
+    given = there.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    addresses = ", ".join(filter(None, (each.get("hostname") or each.get("ip") for each in given)))
+    if not addresses:
+        kind = spec.get("ingressClassName")
+        of_class = f"class {kind}" if kind else "the cluster's default class"
+        words = f"no controller has given Ingress {name} an address: is there one for {of_class}?"
+        return _Said("Unknown", "RoutePending", words)
+    scheme = "https" if spec.get("tls") else "http"
+    hosts = ", ".join(f"{scheme}://{rule['host']}" for rule in spec["rules"])
+    return _Said("True", "Routed", f"{hosts} at {addresses[:LONGEST_QUOTE]} by Ingress {name}")
+
+
+def _of_route(there: Manifest) -> _Said:
+    name, here = there["metadata"]["name"], there["metadata"]["namespace"]
+    parents = there.get("status", {}).get("parents") or []
+    answers = {_place(each["parentRef"], here): each for each in parents}
+    silent = list[str]()
+    for parent in there["spec"]["parentRefs"]:
+        gateway = _parent_words(parent)
+        said = answers.get(_place(parent, here), {})
+        current = {each["type"]: each for each in said.get("conditions") or [] if _is_current(each, there)}
+        for wanted in ASKED_OF_A_ROUTE:
+            if current.get(wanted, {}).get("status") == "False":
+                why = f"{current[wanted].get('reason')}: {current[wanted].get('message')}"
+                words = f"{gateway} does not take HTTPRoute {name}: {why[:LONGEST_QUOTE]}"
+                return _Said("False", "NotAccepted", words)
+        if current.get("Accepted", {}).get("status") != "True":
+            silent.append(gateway)
+    if silent:
+        words = (
+            f"{', '.join(silent)} has not answered HTTPRoute {name}: is it there, and does a controller run?"
+        )
+        return _Said("Unknown", "RoutePending", words)
+    gateways = ", ".join(_parent_words(each) for each in there["spec"]["parentRefs"])
+    hosts = ", ".join(there["spec"].get("hostnames") or ["its hosts"])
+    return _Said("True", "Routed", f"{hosts} at {gateways} by HTTPRoute {name}")
+
+
+def _place(parent: Mapping[str, Any], here: str) -> tuple[object, ...]:
+    return (
+        parent["name"],
+        parent.get("namespace") or here,
+        parent.get("sectionName"),
+        parent.get("port"),
+    )
+
+
+def _parent_words(parent: Mapping[str, Any]) -> str:
+    where = f"{parent['namespace']}/" if parent.get("namespace") else ""
+    which = f", listener {parent['sectionName']}" if parent.get("sectionName") else ""
+    return f"Gateway {where}{parent['name']}{which}"
+
+
+def _is_current(said: Mapping[str, Any], there: Manifest) -> bool:
+    return bool(said.get("observedGeneration", 0) >= there["metadata"].get("generation", 0))
+
+
+_WORST: Final[tuple[Truth, ...]] = ("False", "Unknown", "True")
+_SAID: Final[Mapping[str, Callable[[Manifest], _Said]]] = {
+    INGRESS.name: _of_ingress,
+    HTTP_ROUTE.name: _of_route,
+}
