@@ -138,7 +138,7 @@ async def test_a_webhook_that_was_acknowledged_before_the_backup_is_not_called_a
         await receiver.first()
 
         async def is_settled() -> bool:
-            return not await old.services.storage.webhooks.claim(10, 60.0, 60.0)
+            return not await old.services.storage.webhooks.claim(10, [60.0])
 
         await until(is_settled)
         receiver.answers = [503]

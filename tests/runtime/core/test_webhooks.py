@@ -61,8 +61,16 @@ class Impatient:
         self.release = webhooks.release
         self.drop = webhooks.drop
 
-    async def claim(self, limit: int, retry_seconds: float, longest_seconds: float) -> Sequence[Webhook]:
-        return await self._webhooks.claim(limit, 0.0, 0.0)
+    async def claim(self, limit: int, pauses: Sequence[float]) -> Sequence[Webhook]:
+        return await self._webhooks.claim(limit, [0.0])
+
+
+def test_a_webhook_waits_longer_after_each_attempt_and_no_two_replicas_alike() -> None:
+    ours, theirs = webhooks.pauses(), webhooks.pauses()
+
+    assert len(ours) == MOST_ATTEMPTS
+    assert ours[:6] == sorted(ours[:6]) and ours[0] * 20 < ours[-1]
+    assert all(mine != other for mine, other in zip(ours, theirs, strict=True))
 
 
 async def send(webhooks: Webhooks, rounds: int = 1, url: UrlPolicy | None = None, **rules: Any) -> list[int]:
@@ -189,7 +197,7 @@ async def test_a_call_that_gets_no_slot_in_time_is_given_back_and_counts_for_not
     await ended(service, receiver.url)
 
     made = await send(Impatient(service.storage.webhooks), rounds=MOST_ATTEMPTS + 1)
-    again = await service.storage.webhooks.claim(10, 60.0, 60.0)
+    again = await service.storage.webhooks.claim(10, [60.0])
 
     assert made == [1] * (MOST_ATTEMPTS + 1)
     assert [call.attempt for call in again] == [1]
@@ -211,7 +219,7 @@ async def test_a_call_that_its_replica_did_not_live_to_make_is_made_by_another(
 ) -> None:
     run = await service.running(webhook=receiver.url, delete_thread_after=True)
     await service.storage.queue.finish(run, "r1", Outcome("success", values={"n": 2}))
-    (lost,) = await service.storage.webhooks.claim(10, 0.0, 0.0)
+    (lost,) = await service.storage.webhooks.claim(10, [0.0])
 
     other = await open_storage(database_uri, StorageOptions(lease_seconds=60))
     made = await send(other.webhooks)
@@ -226,7 +234,7 @@ async def test_a_call_is_not_made_by_two_replicas_at_once(service: Service, rece
         run = await service.running(webhook=receiver.url)
         await service.storage.queue.finish(run, "r1", Outcome("success"))
 
-    claimed = await asyncio.gather(*(service.storage.webhooks.claim(3, 60.0, 60.0) for _ in range(4)))
+    claimed = await asyncio.gather(*(service.storage.webhooks.claim(3, [60.0]) for _ in range(4)))
 
     told = [webhook.run.run_id for webhooks in claimed for webhook in webhooks]
     assert len(told) == len(set(told)) == 5

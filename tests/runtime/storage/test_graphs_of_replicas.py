@@ -219,9 +219,7 @@ async def test_a_run_that_has_waited_for_its_graph_for_too_long_ends_in_error_wi
     assert await ended_as_unserved(service) == []
     thread = await service.storage.threads.get(waits.run.thread_id)
     assert (thread.status, thread.error) == ("error", "graph 'b' not found")
-    assert [call.run.run_id for call in await service.storage.webhooks.claim(10, 60, 60)] == [
-        waits.run.run_id
-    ]
+    assert [call.run.run_id for call in await service.storage.webhooks.claim(10, [60])] == [waits.run.run_id]
     assert [run.run_id for run in await service.storage.queue.claim("old", 10)] == [own.run.run_id]
 
 

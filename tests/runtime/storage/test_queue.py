@@ -365,7 +365,7 @@ async def test_an_answer_that_is_less_than_the_values_is_the_runs_and_the_webhoo
     assert (await service.storage.threads.get(run.thread_id)).values == outcome.values
     for each in (run, alone):
         assert (await service.storage.runs.get(each.run_id)).result == outcome.answer
-    calls = await service.storage.webhooks.claim(10, 1.0, 1.0)
+    calls = await service.storage.webhooks.claim(10, [1.0])
     assert [call.values for call in calls] == [outcome.answer] * 2
 
 
@@ -379,7 +379,7 @@ async def test_a_webhook_is_not_told_values_that_are_not_the_runs(service: Servi
 
     await service.storage.queue.cancel(None, [waiting.run.run_id], "interrupt")
 
-    calls = await service.storage.webhooks.claim(10, 1.0, 1.0)
+    calls = await service.storage.webhooks.claim(10, [1.0])
     assert [call.values for call in calls] == [None, None]
 
 
@@ -623,15 +623,36 @@ async def test_a_webhook_that_is_given_back_is_due_later_and_was_not_charged(ser
     replica = await service.replica()
     run = await service.running(webhook="http://127.0.0.1:9/hook")
     await service.storage.queue.finish(run, replica, Outcome("success"))
-    (claimed,) = await service.storage.webhooks.claim(10, 0.0, 0.0)
+    (claimed,) = await service.storage.webhooks.claim(10, [0.0])
 
     await service.storage.webhooks.release(run.run_id, 60.0)
-    later = await service.storage.webhooks.claim(10, 0.0, 0.0)
+    later = await service.storage.webhooks.claim(10, [0.0])
     await service.storage.webhooks.release(run.run_id, 0.0)
-    again = await service.storage.webhooks.claim(10, 0.0, 0.0)
+    again = await service.storage.webhooks.claim(10, [0.0])
 
     assert (claimed.attempt, later) == (1, [])
     assert [webhook.attempt for webhook in again] == [1]
+
+
+async def test_a_webhook_waits_as_long_as_the_pause_of_its_attempt_says(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running(webhook="http://127.0.0.1:9/hook")
+    await service.storage.queue.finish(run, replica, Outcome("success"))
+    claim = service.storage.webhooks.claim
+
+    first, second, none = [await claim(10, [0.0, 3600.0]) for _ in range(3)]
+
+    assert [[webhook.attempt for webhook in each] for each in (first, second, none)] == [[1], [2], []]
+
+
+async def test_the_last_pause_of_a_webhook_is_that_of_all_attempts_beyond(service: Service) -> None:
+    replica = await service.replica()
+    run = await service.running(webhook="http://127.0.0.1:9/hook")
+    await service.storage.queue.finish(run, replica, Outcome("success"))
+
+    claimed = [await service.storage.webhooks.claim(10, [3600.0 * i for i in range(n)]) for n in (1, 1, 2, 2)]
+
+    assert [[webhook.attempt for webhook in each] for each in claimed] == [[1], [2], [3], []]
 
 
 async def test_a_webhook_that_was_called_is_due_no_more_and_the_others_are(service: Service) -> None:
@@ -642,7 +663,7 @@ async def test_a_webhook_that_was_called_is_due_no_more_and_the_others_are(servi
 
     await service.storage.webhooks.drop(called.run_id)
 
-    due = await service.storage.webhooks.claim(10, 0.0, 0.0)
+    due = await service.storage.webhooks.claim(10, [0.0])
     assert [webhook.run.run_id for webhook in due] == [other.run_id]
 
 

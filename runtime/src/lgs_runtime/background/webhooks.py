@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import structlog
 
 from lgs_runtime.background.webhook_receivers import Forbidden, call
 from lgs_runtime.background.webhook_slots import CallSlots, host_of
+from lgs_runtime.backoff import Backoff
 from lgs_runtime.graphs.webhook_section import WebhookSection
 from lgs_runtime.model import Run, Webhook, failure_of, unrooted, without_questions
 from lgs_runtime.periodic import log_failure
@@ -33,12 +34,17 @@ ANSWER_SECONDS = 10.0
 SLOT_SECONDS = 2.0
 """So long a call waits for a slot: less than what `RETRY_SECONDS` leaves beside an answer."""
 RETRY_SECONDS = 15.0
-"""Before the second attempt, and doubled before each that follows. Longer than an answer may take, so that
-two replicas don't send the same call at once."""
-LONGEST_RETRY_SECONDS = 600.0
+"""Before the second attempt, and longer before each that follows. Longer than an answer may take, so that two
+replicas don't send the same call at once."""
+BACKOFF: Final = Backoff(first_seconds=RETRY_SECONDS, longest_seconds=600.0)
 MOST_ATTEMPTS = 12
 """Over about an hour."""
 log = structlog.get_logger(__name__)
+
+
+def pauses() -> list[float]:
+    """Seconds from each attempt to the one that follows it."""
+    return [BACKOFF.pause(attempt) for attempt in range(1, MOST_ATTEMPTS + 1)]
 
 
 class WebhookSender:
@@ -69,7 +75,7 @@ class WebhookSender:
 
     async def send_due(self, http: httpx.AsyncClient) -> int:
         """Begins some of the calls that are due now; how many. Raises `StorageUnavailable`."""
-        due = await self._webhooks.claim(CLAIM, RETRY_SECONDS, LONGEST_RETRY_SECONDS)
+        due = await self._webhooks.claim(CLAIM, pauses())
         for webhook in due:
             task = asyncio.create_task(self._send_in_turn(http, webhook), name="webhook")
             self._tasks.add(task)

@@ -146,6 +146,10 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
             config, is_heavy(writes), lambda: write_rows(self.serde, config, writes, task_id, task_path)
         )
 
+    put_behind = submit_put
+    put_writes_behind = submit_put_writes
+    """What these two were called before."""
+
     async def adelete_thread(self, thread_id: str) -> None:
         """Deletes all checkpoints of a thread."""
         await self._delete_alone([str(thread_id)])

@@ -7,7 +7,6 @@ whole. After a fail-over no connection to the old primary is kept.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -41,6 +40,8 @@ POOLED_IDLE_SECONDS: Final = 30.0
 """The same for one to a pooler: in session mode it is a server's."""
 _TRIES: Final = 5
 FULL_BACKOFF: Final = Backoff(first_seconds=0.02, longest_seconds=0.5)
+RACE_BACKOFF: Final = Backoff(first_seconds=0.005, longest_seconds=0.08, jitter=1.0)
+"""All of a pause is chance: who lost a race to the same rows must not meet there again."""
 
 _Result = TypeVar("_Result")
 
@@ -162,7 +163,7 @@ class Database:
             try:
                 return await work()
             except LOST_RACE:
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
+                await asyncio.sleep(RACE_BACKOFF.pause(attempt + 1))
         raise StorageUnavailable(f"the database is too busy: {_TRIES} tries met conflicting transactions")
 
     async def _transact(self, work: Callable[[asyncpg.Connection], Awaitable[_Result]]) -> _Result:

@@ -47,10 +47,11 @@ class Runs(Protocol):
 class Webhooks(Protocol):
     """Calls to be made because runs have ended."""
 
-    async def claim(self, limit: int, retry_seconds: float, longest_seconds: float) -> Sequence[Webhook]:
+    async def claim(self, limit: int, pauses: Sequence[float]) -> Sequence[Webhook]:
         """The webhooks that are due, each given to one caller, attempt charged. One that is not dropped is
-        due again after `retry_seconds`, doubled with each attempt up to `longest_seconds`. A webhook is
-        stored with the end of its run, and goes with the run's record; a run that is rolled back has none."""
+        due again after that of `pauses` (seconds) which stands at the number of its attempts, or the last. A
+        webhook is stored with the end of its run, and goes with the run's record; a run that is rolled back
+        has none."""
 
     async def release(self, run_id: str, seconds: float) -> None:
         """The call was not made: the attempt is not charged, and it is due again after so long."""

@@ -94,9 +94,9 @@ class PostgresWebhooks:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, limit: int, retry_seconds: float, longest_seconds: float) -> Sequence[Webhook]:
+    async def claim(self, limit: int, pauses: Sequence[float]) -> Sequence[Webhook]:
         """One statement."""
-        found = await self._database.rows(CLAIM_WEBHOOKS, limit, retry_seconds, longest_seconds)
+        found = await self._database.rows(CLAIM_WEBHOOKS, limit, list(pauses))
         return [rows.webhook(row) for row in found]
 
     async def release(self, run_id: str, seconds: float) -> None:

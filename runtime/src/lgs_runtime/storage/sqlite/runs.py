@@ -112,13 +112,11 @@ class SqliteWebhooks:
         self._changes = changes
         self._database = changes.database
 
-    async def claim(self, limit: int, retry_seconds: float, longest_seconds: float) -> Sequence[Webhook]:
+    async def claim(self, limit: int, pauses: Sequence[float]) -> Sequence[Webhook]:
         """One read when none is due."""
         if not await all_read(self._database, ANY_WEBHOOK, {}):
             return []
-        due = await self._changes.run(
-            lambda change: _claim_webhooks(change, limit, retry_seconds, longest_seconds)
-        )
+        due = await self._changes.run(lambda change: _claim_webhooks(change, limit, pauses))
         return [rows.webhook(row) for row in due]
 
     async def release(self, run_id: str, seconds: float) -> None:
@@ -150,11 +148,12 @@ class SqliteOrphans:
         await self._database.write(lambda c: c.execute(FORGET_ORPHANED, named).rowcount)
 
 
-def _claim_webhooks(change: Change, limit: int, retry: float, longest: float) -> list[sqlite3.Row]:
+def _claim_webhooks(change: Change, limit: int, pauses: Sequence[float]) -> list[sqlite3.Row]:
     """Webhooks that are due; each is due again later, should nobody drop it."""
     due = change.all(DUE_WEBHOOKS, limit=limit)
     for row in due:
-        change.run(CHARGE_WEBHOOK, run_id=row["run_id"], retry=retry, longest=longest)
+        pause = pauses[min(row["webhook_attempts"], len(pauses)) - 1]
+        change.run(CHARGE_WEBHOOK, run_id=row["run_id"], pause=pause)
     return due
 
 

@@ -13,7 +13,7 @@ WITH picked AS (
 )
 UPDATE lgs_webhook w
 SET attempts = attempts + 1,
-    due_at = now() + make_interval(secs => least($2::float8 * (1 << least(attempts, 20)), $3::float8))
+    due_at = now() + make_interval(secs => ($2::float8[])[least(attempts + 1, cardinality($2::float8[]))])
 FROM picked JOIN lgs_run r USING (run_id)
 WHERE w.run_id = picked.run_id
 RETURNING r.*, w.url AS webhook_url, w.values AS webhook_values, w.attempts AS webhook_attempts

@@ -20,9 +20,7 @@ FROM lgs_webhook w JOIN lgs_run r USING (run_id) WHERE w.due_at <= :now ORDER BY
 """
 
 CHARGE_WEBHOOK: Final = """
-UPDATE lgs_webhook
-SET attempts = attempts + 1, due_at = :now + min(:retry * (1 << min(attempts, 20)), :longest)
-WHERE run_id = :run_id
+UPDATE lgs_webhook SET attempts = attempts + 1, due_at = :now + :pause WHERE run_id = :run_id
 """
 
 RELEASE_WEBHOOK: Final = """
