@@ -223,6 +223,26 @@ def test_ids_of_messages_and_what_a_graph_does_not_see_make_no_other_question(ot
 
 
 @pytest.mark.parametrize(
+    ("ids", "others"),
+    [
+        (["1", "2", None], ["1", "1", None]),
+        (["1", "2", "1"], ["2", "1", "1"]),
+        (["1", "2", "2"], ["1", "2", "3"]),
+    ],
+    ids=str,
+)
+def test_a_message_that_another_one_replaces_or_removes_makes_another_question(
+    ids: list[str | None], others: list[str | None]
+) -> None:
+    def of(ids: list[str | None]) -> Any:
+        roles = zip(["user", "user", "remove"], ["hi", "ho", ""], ids, strict=True)
+        said = [{"type": role, "content": content, "id": each} for role, content, each in roles if each]
+        return asked(replace(QUESTION, input={"messages": said}))
+
+    assert of(ids) != of(others)
+
+
+@pytest.mark.parametrize(
     "named",
     [
         {"type": "invoice", "content": "", "id": "A-17"},

@@ -8,7 +8,8 @@ that the answer was cached. If anything fails here the graph runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -150,14 +151,32 @@ def _lasting(claims: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def without_ids(value: Any) -> Any:
-    """An input without the ids of its messages, which clients make anew for each."""
+    """An input without the ids of its messages, which clients make anew for each; but for those that it has
+    several times, by which one message takes the place of another, or removes it."""
+    return _without_ids(value, Counter(_ids(value)))
+
+
+def _ids(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if isinstance(named := value.get("id"), str):
+            yield named
+        value = value.values()
+    elif not isinstance(value, list):
+        return
+    for each in value:
+        yield from _ids(each)
+
+
+def _without_ids(value: Any, times: Mapping[str, int]) -> Any:
     if isinstance(value, list):
-        return [without_ids(each) for each in value]
+        return [_without_ids(each, times) for each in value]
     if not isinstance(value, Mapping):
         return value
     # What is no message may have a type, a content and an id, too, by which it is asked for.
     is_message = "content" in value and any(value.get(said) in MESSAGES for said in ("type", "role"))
-    return {name: without_ids(each) for name, each in value.items() if not (is_message and name == "id")}
+    named = value.get("id")
+    without = is_message and not (isinstance(named, str) and times[named] > 1)
+    return {name: _without_ids(each, times) for name, each in value.items() if not (without and name == "id")}
 
 
 def has_more_parts(kwargs: RunKwargs, most: int) -> bool:
