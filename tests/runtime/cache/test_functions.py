@@ -16,6 +16,7 @@ import pytest
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 
+from lgs_runtime.breaker import CircuitBreaker, CircuitOpen
 from lgs_runtime.cache import UncacheableArgument, cached
 from lgs_runtime.cache.manager import FOLLOW_SECONDS, CacheManager
 
@@ -46,6 +47,33 @@ async def test_a_result_that_is_nothing_is_kept_like_any_other(answer: Any) -> N
     assert [await look_up("a", answer), await look_up("a", answer)] == [answer, answer]
     assert [look_up_sync("b", answer), look_up_sync("b", answer)] == [answer, answer]
     assert CALLS == ["a", "b"]
+
+
+async def test_what_is_kept_above_a_breaker_is_answered_while_it_is_open_and_below_it_is_not() -> None:
+    breaker = CircuitBreaker("behind what is kept", failure_threshold=0.5, minimum_calls=2)
+
+    async def ask(question: str) -> str:
+        if question == "sick":
+            raise ConnectionError
+        return question
+
+    above = cached(namespace="above")(breaker(ask))
+    below = breaker(cached(namespace="below")(ask))
+    assert [await above("well"), await below("well")] == ["well", "well"]
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            await above("sick")
+
+    assert (breaker.state, await above("well")) == ("open", "well")
+    with pytest.raises(CircuitOpen):
+        await below("well")
+
+
+def test_a_function_of_a_decorator_is_told_where_it_belongs() -> None:
+    with pytest.raises(
+        TypeError, match=r"look_up: is the function of a decorator, .* below other decorators"
+    ):
+        cached()(CircuitBreaker("kept by nobody", failure_threshold=0.5)(look_up.__wrapped__))
 
 
 async def test_what_a_caller_changes_is_its_own() -> None:

@@ -33,6 +33,12 @@ def check_function(function: Any, namespace: Any) -> str:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{name}: yields: must be a function that returns; a stream can't be kept")
     free = [variable for variable in function.__code__.co_freevars if variable != "__class__"]
+    if free and namespace is None and hasattr(function, "__wrapped__"):
+        raise TypeError(
+            f"{name}: is the function of a decorator, which uses {', '.join(free)}: put @cached(...) right "
+            'above your own, below other decorators, or say with namespace="..." that its results depend on '
+            "its arguments alone"
+        )
     if free and namespace is None:
         raise TypeError(
             f"{name}: uses {', '.join(free)} of the function around it, which no key would have: make it an "
