@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.page import put
@@ -59,12 +59,12 @@ def loads() -> Iterator[tuple[str, Load]]:
 class Page:
     """The rows of the page's tables, as they come."""
 
-    comparison: list[str]
-    lost: list[str]
-    fronts: list[str]
-    against: list[str]
-    holds: list[str]
-    overshoots: list[str]
+    comparison: list[str] = field(default_factory=lambda: [COMPARISON_HEAD])
+    lost: list[str] = field(default_factory=list)
+    fronts: list[str] = field(default_factory=list)
+    against: list[str] = field(default_factory=list)
+    holds: list[str] = field(default_factory=lambda: [HOLDS_HEAD])
+    overshoots: list[str] = field(default_factory=lambda: [OVERSHOOTS_HEAD])
 
 
 def row(*parts: str) -> str:
@@ -111,12 +111,11 @@ def front_row(name: str, points: Sequence[Point]) -> str:
     return row(name, *numbers)
 
 
-HOLDS_HEAD = "\n".join(
+COMPARISON_HEAD: str = "\n".join([row("load", "law", *HEAD), row("---", "---", *["---:"] * len(HEAD))])
+HOLDS_HEAD: str = "\n".join(
     [row("load", *(f"{each:g} s" for each in HOLDS), KPA), row("---", *["---:"] * (len(HOLDS) + 1))]
 )
-
-
-OVERSHOOTS_HEAD = "\n".join(
+OVERSHOOTS_HEAD: str = "\n".join(
     [row("load", *(f"{each:g}" for each in OVERSHOOTS)), row("---", *["---:"] * len(OVERSHOOTS))]
 )
 
@@ -211,9 +210,7 @@ def advice_text(name: str, load: Load, words: str, players: Players) -> str:
 def main() -> int:
     """Writes the page."""
     processes = os.cpu_count() or 1
-    page = Page(
-        [row("load", "law", *HEAD), row("---", "---", *["---:"] * len(HEAD))], [], [], [], [HOLDS_HEAD]
-    )
+    page = Page()
     advised = [row("load", "wanted", "as the manifest is", "numbers found", "with them"), row(*["---"] * 5)]
     for name, load in loads():
         print(f"{name}: {load.title}", file=sys.stderr)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from bench import autoscaling
 from bench.autoscaling import (
     DRAWN,
     FRONTS,
@@ -116,3 +117,16 @@ def test_a_page_without_its_marks_is_refused(tmp_path: Path) -> None:
     assert page.read_text() == "<!-- known: begin -->\n| a |\n<!-- known: end -->\nthe rest\n"
     with pytest.raises(ValueError, match=r"page\.md: <!-- other: begin -->: must be there"):
         put("other", "", page)
+
+
+def test_what_writes_the_page_begins_each_table_with_its_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, str] = {}
+    monkeypatch.setattr(autoscaling, "loads", lambda: iter(()))
+    for name in ("waits_table", "latencies_table", "faults"):
+        monkeypatch.setattr(autoscaling, name, lambda *_: "")
+    monkeypatch.setattr(autoscaling, "put", lambda name, text, _page: written.update({name: text}))
+
+    assert autoscaling.main() == 0
+
+    for name in ("comparison", "holds", "overshoots"):
+        assert written[name] and between(name).strip().startswith(written[name])

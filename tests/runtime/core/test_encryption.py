@@ -13,7 +13,7 @@ from langgraph_sdk.encryption.types import DecryptResult
 
 from lgs_runtime.auth.users import User
 from lgs_runtime.encryption.cipher import Cipher
-from lgs_runtime.encryption.context import encrypting_with
+from lgs_runtime.encryption.context import encrypt_with
 from lgs_runtime.encryption.loading import check_handlers, load_cipher
 from lgs_runtime.encryption.wrapping import open_cipher
 from lgs_runtime.errors import ConfigError, EncryptionFailed
@@ -81,10 +81,11 @@ async def test_an_input_of_any_form_comes_back(given: Any) -> None:
 async def test_each_part_is_opened_with_the_context_it_was_sealed_with() -> None:
     seen: Seen = []
     cipher = sealing(seen)
-    with encrypting_with({"tenant": "a"}):
-        first = await cipher.seal("thread", "metadata", {"x": "one", "y": "two"})
-    with encrypting_with({"tenant": "b"}):
-        second = await cipher.seal("thread", "metadata", {"y": "three"})
+    encrypt_with({"tenant": "a"})
+    first = await cipher.seal("thread", "metadata", {"x": "one", "y": "two"})
+    encrypt_with({"tenant": "b"})
+    second = await cipher.seal("thread", "metadata", {"y": "three"})
+    encrypt_with(None)
     seen.clear()
 
     opened = await cipher.open("thread", "metadata", {**first, **second, "z": "before"})

@@ -35,7 +35,6 @@ OPERATOR_BOARD: Final = Board(
                             "sum by (namespace, service, code)"
                             " (increase(lgs_operator_service_scaling_changes_total[1h]))",
                             f"{_WHO} {{{{code}}}}",
-                            is_rare=True,
                         ),
                     ),
                 ),
@@ -46,7 +45,6 @@ OPERATOR_BOARD: Final = Board(
                         Query(
                             'lgs_operator_service_condition{condition="Ready",status!="True"}',
                             f"{_WHO} {{{{reason}}}}",
-                            is_rare=True,
                         ),
                     ),
                 ),
@@ -57,7 +55,6 @@ OPERATOR_BOARD: Final = Board(
                         Query(
                             'lgs_operator_service_condition{condition="Reconciled",status!="True"}',
                             f"{_WHO} {{{{reason}}}}",
-                            is_rare=True,
                         ),
                     ),
                 ),
@@ -69,7 +66,6 @@ OPERATOR_BOARD: Final = Board(
                             "time() - max by (namespace, service)"
                             " (lgs_operator_backup_last_success_timestamp_seconds)",
                             _WHO,
-                            is_rare=True,
                         ),
                     ),
                     "s",
@@ -117,9 +113,7 @@ OPERATOR_BOARD: Final = Board(
                     "Objects written or deleted a second.",
                     (
                         Query(
-                            "sum by (kind, verb) (rate(lgs_operator_writes_total[5m]))",
-                            "{{kind}} {{verb}}",
-                            is_rare=True,
+                            "sum by (kind, verb) (rate(lgs_operator_writes_total[5m]))", "{{kind}} {{verb}}"
                         ),
                     ),
                     "cps",
@@ -127,13 +121,7 @@ OPERATOR_BOARD: Final = Board(
                 Panel(
                     "Scrapes",
                     "Replicas asked for their metrics a second, by result.",
-                    (
-                        Query(
-                            "sum by (result) (rate(lgs_operator_scrapes_total[5m]))",
-                            "{{result}}",
-                            is_rare=True,
-                        ),
-                    ),
+                    (Query("sum by (result) (rate(lgs_operator_scrapes_total[5m]))", "{{result}}"),),
                     "cps",
                 ),
                 Panel(
@@ -141,15 +129,12 @@ OPERATOR_BOARD: Final = Board(
                     "In an hour.",
                     (
                         Query(
-                            "sum by (where) (increase(lgs_operator_internal_errors_total[1h]))",
-                            "{{where}}",
-                            is_rare=True,
+                            "sum by (where) (increase(lgs_operator_internal_errors_total[1h]))", "{{where}}"
                         ),
                         Query(
                             "sum by (namespace, service)"
                             " (increase(lgs_operator_service_reconcile_errors_total[1h])) > 0",
                             _WHO,
-                            is_rare=True,
                         ),
                     ),
                 ),

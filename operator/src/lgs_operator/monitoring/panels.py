@@ -15,8 +15,6 @@ class Query:
 
     expression: str
     legend: str
-    is_rare: bool = False
-    """There may be nothing to show while all is well."""
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,6 @@ def _replicas(of: Replicas) -> Row:
                         "sum by (code) (increase("
                         f"{of.of_operator('lgs_operator_service_scaling_changes_total')}[1h]))",
                         "{{code}}",
-                        is_rare=True,
                     ),
                 ),
             ),
@@ -139,7 +138,7 @@ def _failures(of: Replicas) -> Row:
             Panel(
                 "Errors",
                 "Runs a second that failed, by the node that raised and what.",
-                (Query(errors, "{{graph}} {{node}} {{error}}", is_rare=True),),
+                (Query(errors, "{{graph}} {{node}} {{error}}"),),
                 "cps",
             ),
             Panel(
@@ -154,7 +153,7 @@ def _failures(of: Replicas) -> Row:
             Panel(
                 "Circuits",
                 "Replicas in which a circuit is open, or tries again.",
-                (Query(f"sum by (circuit, state) ({circuits}) > 0", "{{circuit}} {{state}}", is_rare=True),),
+                (Query(f"sum by (circuit, state) ({circuits}) > 0", "{{circuit}} {{state}}"),),
             ),
             Panel(
                 "Database and Redis",
@@ -171,7 +170,7 @@ def _failures(of: Replicas) -> Row:
             Panel(
                 "Unserved runs",
                 "Runs that wait for a graph that no replica takes.",
-                (Query(f"max by (graph) ({of('lgs_queue_unserved')})", "{{graph}}", is_rare=True),),
+                (Query(f"max by (graph) ({of('lgs_queue_unserved')})", "{{graph}}"),),
             ),
         ),
     )
@@ -188,19 +187,19 @@ def _models(of: Replicas) -> Row:
             Panel(
                 "Tokens",
                 "Tokens a second by model.",
-                (Query(tokens, "{{model}} {{direction}}", is_rare=True),),
+                (Query(tokens, "{{model}} {{direction}}"),),
                 "cps",
             ),
             Panel(
                 "Calls of models",
                 "Calls a second by model and result.",
-                (Query(calls, "{{model}} {{result}}", is_rare=True),),
+                (Query(calls, "{{model}} {{result}}"),),
                 "cps",
             ),
             Panel(
                 "Cache hits",
                 "Share of what was asked of the cache that it had.",
-                (Query(f"{found} / {asked}", f"{{{{{_CACHED}}}}}", is_rare=True),),
+                (Query(f"{found} / {asked}", f"{{{{{_CACHED}}}}}"),),
                 "percentunit",
             ),
         ),

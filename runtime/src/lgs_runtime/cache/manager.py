@@ -116,10 +116,6 @@ class CacheManager(Values):
         if self.flights.land(flight, Without.AGAIN if raised is None else Failed.now(raised)):
             self._release(flight)
 
-    def led(self, place: Place) -> Flight | None:
-        """The computation of a value that is under way."""
-        return self.flights.of(place.key)
-
     @property
     def may_refresh(self) -> bool:
         """Whether one more value may be computed beside the calls."""

@@ -33,16 +33,6 @@ def encrypt_with(context: Mapping[str, Any] | None) -> None:
     _context.set(context)
 
 
-@contextmanager
-def encrypting_with(context: Mapping[str, Any] | None) -> Iterator[None]:
-    """What is sealed inside is sealed with `context`."""
-    token = _context.set(context)
-    try:
-        yield
-    finally:
-        _context.reset(token)
-
-
 def sealed_will_do() -> bool:
     """Whether this task takes records that can't be opened as they are kept."""
     return _sealed_will_do.get()
