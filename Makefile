@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test compat bench simulate load centre scale chaos demo e2e cluster cluster-down images lock dashboard
+.PHONY: help setup check format test compat bench pictures simulate load centre scale chaos demo e2e cluster cluster-down images lock dashboard
 
 # LGS_PYTHON=3.13: all on that Python, in an environment beside the usual one.
 export LGS_VENV := .venv$(if $(LGS_PYTHON),-$(LGS_PYTHON))
@@ -59,6 +59,10 @@ chaos: setup ## 10,000 runs in half an hour under random faults, and their accou
 bench: setup ## the checkpointers, the server over HTTP, a start (BENCH_ARGS="--docs" writes docs/performance.md; "http --quick")
 	@tools/setup/system.sh services
 	PYTHONPATH=.:tests $(BIN)/python -m bench $(BENCH_ARGS)
+
+pictures: setup ## pictures of the page for docs/dashboard.md, of a service that takes a spike
+	axe=$$(tools/setup/browser.sh) && LGS_PICTURES=$(CURDIR)/docs LGS_TEST_AXE=$$axe LGS_TEST_JAVASCRIPT=required \
+	  $(BIN)/pytest tests/dashboard/test_first_minute.py
 
 simulate: setup ## the scaling law beside others on every built-in load: tables, fronts and pictures into docs/autoscaling.md
 	PYTHONPATH=. $(BIN)/python -m bench.autoscaling

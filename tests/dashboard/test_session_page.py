@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from dashboard.served import Served
 from support.browser import DESKTOP, PHONE, Browser, needed
-from support.up import Up, up_with_example
+from support.up import up_with_example
 
 MANIFEST = """
 apiVersion: lgs.dev/v1alpha1
@@ -24,36 +23,8 @@ spec:
   replicas: 1
   workers: {drainSeconds: 2}
 """
-LINK = r"its page: (http://127\.0\.0\.1:\d+/)#/local/tried\n"
 HOSTILE = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>\'"&'
 KEY = "a-key-of-anna"
-
-
-class Served:
-    """`lgs up` with a graph that may ask, and what its user does by the API."""
-
-    def __init__(self, up: Up) -> None:
-        self.up = up
-        found = re.search(LINK, up.log.read_text("utf-8"))
-        assert found is not None
-        self.page = found[1]
-
-    def thread(self, **metadata: Any) -> str:
-        return str(self.up.client.post("/threads", json={"metadata": metadata}).json()["thread_id"])
-
-    def run(self, thread: str, say: str = "Where is my order?", **more: Any) -> None:
-        """A run of the thread, not waited for."""
-        given = {"messages": [{"role": "user", "content": say}], "gate": "", "ask": False} | more
-        body = {"assistant_id": "agent", "input": given}
-        assert self.up.client.post(f"/threads/{thread}/runs", json=body).status_code == 200
-
-    def ran(self, thread: str, say: str = "Where is my order?") -> None:
-        """The same, to its end."""
-        given = {"messages": [{"role": "user", "content": say}], "gate": "", "ask": False}
-        self.up.client.post(f"/threads/{thread}/runs/wait", json={"assistant_id": "agent", "input": given})
-
-    def at(self, thread: str = "") -> str:
-        return f"{self.page}#/local/tried/sessions" + (f"/{thread}" if thread else "")
 
 
 def serve(folder: Path, environment: dict[str, str]) -> Iterator[Served]:
@@ -61,10 +32,7 @@ def serve(folder: Path, environment: dict[str, str]) -> Iterator[Served]:
     with up_with_example(folder, MANIFEST) as up:
         shutil.copy(Path(__file__).with_name("refund_graph.py"), folder / "graph.py")
         up.environment = environment
-        up.more = ["--page-port", "0"]
-        up.serve()
-        up.wait(lambda: up.said(LINK))
-        yield Served(up)
+        yield Served(up, "tried")
 
 
 @pytest.fixture(scope="module")
