@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,3 +210,17 @@ def test_what_watches_the_operator_is_made_as_it_is_described_and_only_when_aske
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert dashboard["data"] == {"lgs-lgs-operator.json": DASHBOARD.read_text("utf-8")}
     assert not any(objects(rendered(), kind) for kind in ("PodMonitor", "PrometheusRule", "ConfigMap"))
+
+
+def test_more_objects_are_made_with_the_release_and_may_have_templates(tmp_path: Path) -> None:
+    head = {"apiVersion": "v1", "kind": "ConfigMap"}
+    values = tmp_path / "values.yaml"
+    as_text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: text}\ndata: {of: '{{ .Release.Name }}'}\n"
+    as_object = head | {"metadata": {"name": "object"}, "data": {"in": "{{ .Release.Namespace }}"}}
+    values.write_text(json.dumps({"extraObjects": [as_object, as_text]}))
+
+    made = helm("template", "ours", str(CHART), "-n", "team", "--kube-version=1.35.0", "-f", str(values))
+
+    extra = {each["metadata"]["name"]: each["data"] for each in objects(made, "ConfigMap")}
+    assert extra == {"object": {"in": "team"}, "text": {"of": "ours"}}
+    assert not objects(rendered(), "ConfigMap")
