@@ -33,13 +33,13 @@ class EncryptedPart:
 
     def __init__(self, inner: object, rules: Mapping[str, Rule], fields: Fields) -> None:
         for name, rule in rules.items():
-            setattr(self, name, _behind(fields, getattr(inner, name), rule))
+            setattr(self, name, _encrypted(fields, getattr(inner, name), rule))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name}: nobody has said what of it encryption is to seal")
 
 
-def _behind(fields: Fields, method: Callable[..., Any], rule: Rule) -> Callable[..., Any]:
+def _encrypted(fields: Fields, method: Callable[..., Any], rule: Rule) -> Callable[..., Any]:
     """The method as the rule wants it called; itself, where nothing is to be sealed or opened."""
     if rule.calls is not None:
         return partial(rule.calls, fields, method)

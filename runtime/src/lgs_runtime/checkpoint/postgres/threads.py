@@ -91,6 +91,6 @@ async def _prune_namespace(
     await connection.execute(statements.PRUNE_PARENTS, thread_id, namespace, kept)
     freed = {pair for row in gone for pair in zip(row["channels"], row["versions"], strict=True)}
     referenced = await connection.fetch(statements.PRUNE_REFERENCED, thread_id, namespace)
-    if garbage := freed - {(row["channel"], row["version"]) for row in referenced}:
-        channels, versions = zip(*garbage, strict=True)
+    if unreferenced := freed - {(row["channel"], row["version"]) for row in referenced}:
+        channels, versions = zip(*unreferenced, strict=True)
         await connection.execute(statements.PRUNE_BLOBS, thread_id, namespace, channels, versions)
