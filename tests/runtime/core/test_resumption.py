@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import task as task_of
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
@@ -254,23 +255,67 @@ class CutInside(InMemorySaver):
             self.cut = True
 
 
-@pytest.mark.parametrize("deep", [1, 2])
-async def test_an_answer_by_id_that_a_subgraph_took_before_a_cut_goes_to_no_later_question(deep: int) -> None:
+INSIDE = (
+    "a subgraph's node",
+    "two deep",
+    "the second graph that a node calls",
+    "the last of many graphs that a node calls",
+)
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["its next attempt", "another run"])
+@pytest.mark.parametrize("shape", INSIDE)
+async def test_an_answer_by_id_that_a_subgraph_took_before_a_cut_goes_to_no_later_question(
+    shape: str, *, other: bool
+) -> None:
     saver = CutInside()
-    graph = around(ASKING if deep == 1 else around(ASKING, None), saver)  # type: ignore[arg-type]
-    await graph.ainvoke({}, CONFIG)
+    graph = SHAPES[shape](saver)
+    [question] = (await graph.ainvoke({}, CONFIG))["__interrupt__"]
+    answers = {"resume": {question.id: 0}}
     saver.cut = None
-    begun = await start(graph, saver, {"resume": 0}, "r")
+    begun = await start(graph, saver, answers, "r")
     await graph.ainvoke(begun.input, begun.config)
 
     saver.cut = False
     for _ in range(2):
-        again = await start(graph, saver, {"resume": 0}, "r")
-        assert again.input is None
+        again = await start(graph, saver, answers, "r2" if other else "r")
+        assert (again.kind, again.input is None) == (("fresh", False) if other else ("resume", True))
     await graph.ainvoke(again.input, again.config)
 
     state = await graph.aget_state(CONFIG)
     assert [question.value for question in state.interrupts] == ["and then?"]
+    begun = await start(graph, saver, {"resume": {state.interrupts[0].id: 1}}, "r3")
+    await graph.ainvoke(begun.input, begun.config)
+    assert [one.value for one in (await graph.aget_state(CONFIG)).interrupts] == ["and at last?"]
+
+
+@task_of
+async def ask_and_hold() -> list[Any]:
+    first = interrupt("which?")
+    await hold({})
+    return [first, interrupt("and then?")]
+
+
+async def of_a_task(state: Said) -> Said:
+    return {"said": await ask_and_hold()}
+
+
+async def test_an_answer_by_id_that_a_task_took_before_a_cut_goes_to_no_later_question_of_another_run() -> (
+    None
+):
+    saver = InMemorySaver()
+    graph = around(of_a_task, saver)
+    [question] = (await graph.ainvoke({}, CONFIG))["__interrupt__"]
+    answers = {"resume": {question.id: "blue"}}
+    await cut(graph, await start(graph, saver, answers, "r1"), "r1")
+
+    begun = await start(graph, saver, answers, "r2")
+    asked = await graph.ainvoke(begun.input, begun.config)
+
+    [second] = asked["__interrupt__"]
+    assert second.value == "and then?"
+    begun = await start(graph, saver, {"resume": {second.id: "red"}}, "r3")
+    assert (await graph.ainvoke(begun.input, begun.config))["said"] == ["blue", "red"]
 
 
 async def ask_and_fail(state: Said) -> Said:

@@ -11,20 +11,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from langgraph import types
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Interrupt, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config, checkpoint_id_of, namespace_of
-from lgs_runtime.worker.missing_nodes import NULL_TASK, RESUME
+from lgs_runtime.worker.missing_nodes import BRANCH, NULL_TASK, RESUME, last_questions
 
 MARK: Final = "__lgs_command__"
 GIVEN: Final = "__lgs_given__"
 INSIDE: Final = "__lgs_inside__"
 TAKEN: Final = "__lgs_taken__"
 """The channels of a mark."""
+NUMBERED: Final = hasattr(types, "_interrupt_id")
+"""Whether each question of a task has an id of its own: older versions of LangGraph give all the first's."""
+MOST_WITHOUT_STATE: Final = 10
+"""So many graphs without state (`checkpointer=False`) may a node call one after the other before one of which
+it is known what it asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +130,9 @@ async def taken_inside(
 ) -> bool:
     """Whether a task of a subgraph has taken an answer since a run left its mark beside a checkpoint."""
     thread_id = found.config["configurable"]["thread_id"]
-    for namespace, checkpoint_id, count in inside.answers:
+    for namespace, checkpoint_id, before in inside.answers:
         within = await checkpointer.aget_tuple(checkpoint_config(thread_id, namespace, checkpoint_id))
-        if within is not None and _answers(within) > count:
+        if within is not None and _answers(within) > before:
             return True
     if not inside.answers:
         return False
@@ -136,21 +143,88 @@ async def taken_inside(
     return False
 
 
+def answered_beside(found: CheckpointTuple) -> set[str]:
+    """The ids of the questions that stand beside a checkpoint though a task took the answer that an earlier
+    run gave by their ids: the run was cut before the task asked another."""
+    by_task: dict[str, dict[str, Any]] = {}
+    for task_id, channel, value in found.pending_writes or ():
+        by_task.setdefault(task_id, {})[channel] = value
+    marks = [written for written in by_task.values() if written.get(GIVEN)]
+    now = progress(found)
+    return {
+        question.id
+        for task_id, asked in last_questions(found).items()
+        for question in asked
+        for mark in marks
+        if NUMBERED and question.id in mark[GIVEN] and now.get(task_id, 0) > mark[MARK].get(task_id, 0)
+    }
+
+
+def asks_inside(state: StateSnapshot, found: CheckpointTuple) -> bool:
+    """Whether a question of a state is not that of one of its own nodes. `found`: the state's checkpoint."""
+    return any(
+        task.state or not all(one.id in ids_at(f"{task.name}:{task.id}", task.id, found) for one in asked)
+        for task in state.tasks
+        if (asked := task.interrupts)
+    )
+
+
 async def answered_inside(checkpointer: BaseCheckpointSaver[Any], state: StateSnapshot) -> set[str]:
     """The ids of the questions that tasks of subgraphs have had answered, of a state with its subgraphs."""
     ids: set[str] = set()
+    around = namespace_of(state.config)
     for task in state.tasks:
-        if not isinstance(task.state, StateSnapshot):
+        place = f"{around}|{task.name}:{task.id}" if around else f"{task.name}:{task.id}"
+        within = task.state if isinstance(task.state, StateSnapshot) else None
+        if task.interrupts and (within is None or not within.interrupts):
+            thread_id = state.config["configurable"]["thread_id"]
+            ids |= await _answered_in_calls(checkpointer, thread_id, place, first=0 if within is None else 1)
+        if within is None:
             continue
-        found = await checkpointer.aget_tuple(task.state.config)
+        found = await checkpointer.aget_tuple(within.config)
         counts = progress(found) if found is not None else {}
-        around = namespace_of(task.state.config)
-        for inner in task.state.tasks:
-            place = f"{around}|{inner.name}:{inner.id}"
-            places = (f"{place}|{number}" if number else place for number in range(counts.get(inner.id, 0)))
-            ids |= {Interrupt.from_ns(None, each).id for each in places}
-        ids |= await answered_inside(checkpointer, task.state)
+        inside = namespace_of(within.config)
+        for inner in within.tasks:
+            ids |= _ids_of(f"{inside}|{inner.name}:{inner.id}", counts.get(inner.id, 0))
+        ids |= await answered_inside(checkpointer, within)
     return ids
+
+
+async def _answered_in_calls(
+    checkpointer: BaseCheckpointSaver[Any],
+    thread_id: str,
+    place: str,
+    *,
+    first: int = 0,
+    most_without: int = MOST_WITHOUT_STATE,
+) -> set[str]:
+    """The same of graphs that a node calls and LangGraph does not find: the first at the node's own place,
+    each later one at its number inside of it. `first`: the number to begin with."""
+    ids: set[str] = set()
+    without_state = 0
+    for number in count(first):
+        namespace = f"{place}|{number}" if number else place
+        found = await checkpointer.aget_tuple(checkpoint_config(thread_id, namespace))
+        if found is None:
+            without_state += 1
+            if without_state > most_without:
+                return ids
+            continue
+        without_state = 0
+        counts, channels = progress(found), found.checkpoint["channel_versions"]
+        names = [name.removeprefix(BRANCH) for name in channels if name.startswith(BRANCH)]
+        for task_id in last_questions(found):
+            for name in names:
+                inner = f"{namespace}|{name}:{task_id}"
+                ids |= _ids_of(inner, counts.get(task_id, 0))
+                ids |= await _answered_in_calls(checkpointer, thread_id, inner, most_without=0)
+    raise AssertionError("there are no numbers left")
+
+
+def _ids_of(place: str, questions: int) -> set[str]:
+    """The ids of the first questions of a task."""
+    places = (f"{place}|{number}" if number else place for number in range(questions))
+    return {Interrupt.from_ns(None, each).id for each in places}
 
 
 async def _answers_inside(

@@ -20,15 +20,12 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from lgs_runtime.checkpoint.configs import checkpoint_config, namespace_of
 from lgs_runtime.graphs.schemas import Graph
-from lgs_runtime.worker.command_marks import ids_at
+from lgs_runtime.worker.command_marks import MOST_WITHOUT_STATE, ids_at
 from lgs_runtime.worker.missing_nodes import INTERRUPT
 
 INTERRUPT_ID: Final = re.compile("[0-9a-f]{32}")
 OF_NOBODY: Final = "0" * 32
 """The id of no question: LangGraph takes no answers at all for no input."""
-MOST_WITHOUT_STATE: Final = 10
-"""So many graphs without state (`checkpointer=False`) may a node call one after the other before one of which
-it is known what it asks."""
 
 
 class UnknownInterruptError(Exception):

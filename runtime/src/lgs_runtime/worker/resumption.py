@@ -32,10 +32,13 @@ from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Run
 from lgs_runtime.run_kwargs import NodeNames, RunKwargs
 from lgs_runtime.worker.command_marks import (
+    NUMBERED,
     Inside,
     Mark,
+    answered_beside,
     answered_inside,
     asked_in,
+    asks_inside,
     inside_of,
     leave_mark,
     mark_taken,
@@ -188,7 +191,8 @@ async def _start_command(
     """`found`, `state`: the checkpoint that the command is given to, and what the graph makes of it."""
     mark = read_mark(found, run_id)
     answered: set[str] = set()
-    if mark is not None and mark.given and any(task.state for task in state.tasks):
+    by_id = bool(mark.given) if mark is not None else answers_by_id(command.get("resume"))
+    if NUMBERED and by_id and asks_inside(state, found):
         # By a first question's id LangGraph would give its answer to the next question, too.
         answered = await answered_inside(checkpointer, await graph.aget_state(start.config, subgraphs=True))
     if mark is not None and (
@@ -200,7 +204,8 @@ async def _start_command(
     if mark is None and strict:
         refuse_unknown(command, asked_in(state))
     if mark is None and "checkpoint_id" not in start.config["configurable"]:
-        command = without_answered(command, asked_in(state))
+        answered |= answered_beside(found)
+        command = without_answered(command, [name for name in asked_in(state) if name not in answered])
     if mark is not None and mark.given:
         command = {**command, "resume": _answers(command, mark.given)}
     else:
