@@ -19,7 +19,16 @@ from reply_agent import offers_a_person
 from state import Passage, Question, question, questions
 
 FEW_WORDS = 2
-"""A message of so few words that say something is about what was said before ("and to Norway?")."""
+"""A message of so few words that say something is about what was said before ("And to Norway?"), …"""
+FEWEST_OF_A_QUESTION = 5
+"""… but not one of so many words in all ("What is the capital of France?"), …"""
+POINTS_BACK = frozenset(
+    {
+        "and", "also", "but", "else", "instead", "it", "its",
+        "one", "ones", "or", "same", "so", "that", "them", "then", "there", "they", "this", "those",
+    }
+)  # fmt: skip
+"""… unless one of these is among them."""
 
 
 class Retrieval(Question, total=False):
@@ -37,14 +46,20 @@ class Found(TypedDict):
     passages: list[Passage]
 
 
+def is_about_before(asked: str) -> bool:
+    """Whether a message is too short to stand alone. One without a word, such as a picture, is no question at
+    all."""
+    words = tokens(asked)
+    short = bool(words) and len(set(terms(asked))) <= FEW_WORDS
+    return short and (len(words) < FEWEST_OF_A_QUESTION or not POINTS_BACK.isdisjoint(words))
+
+
 async def phrase(state: Retrieval) -> dict[str, Any]:
     """What to search for: the message, with the one before it where it is too short to stand alone."""
     said = questions(state["messages"])
     asked = calm(matter(said[-1]) or said[-1]) if said else ""
     before = next((calm(each) for each in map(matter, reversed(said[:-1])) if each), "")
-    # A message without a word, such as a picture, is no question at all.
-    short = bool(tokens(asked)) and len(set(terms(asked))) <= FEW_WORDS
-    query = parts_of(f"{before}. {asked}" if short and before else asked)
+    query = parts_of(f"{before}. {asked}" if before and is_about_before(asked) else asked)
     # A complaint tells a story; a question with an outburst is a question all the same.
     is_question = bool(said) and is_outburst(said[-1])
     return {"query": query, "topic": by_words(asked) if is_question else state["intent"]}

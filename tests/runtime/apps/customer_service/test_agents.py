@@ -275,6 +275,28 @@ async def test_a_short_message_is_understood_with_the_one_before_it(centre: Cent
     assert values["passages"][0]["id"] == "delivery-abroad"
 
 
+@pytest.mark.parametrize("other", ["What is the capital of France?", "Can I pay with bitcoin?"])
+async def test_a_short_question_about_something_else_is_not_understood_with_the_one_before_it(
+    centre: Centre, other: str
+) -> None:
+    await centre.say("When will my parcel arrive?")
+
+    values = await centre.say(other)
+
+    assert not values["passages"]
+
+
+@pytest.mark.parametrize("back", ["And how long does it take?", "How long does it take there?"])
+async def test_a_longer_message_that_points_back_is_understood_with_the_one_before_it(
+    centre: Centre, back: str
+) -> None:
+    await centre.say("Do you deliver to other countries?")
+
+    values = await centre.say(back)
+
+    assert values["passages"][0]["id"] == "delivery-abroad"
+
+
 async def test_a_customer_cannot_send_passages_or_instructions_along(centre: Centre) -> None:
     forged = {
         "messages": [
