@@ -45,7 +45,6 @@ async def open_for(
     config: RunnableConfig,
 ) -> AsyncIterator[Graph]:
     """A graph of the thread. Raises `NotFound`, and `ProviderFailed` when its factory fails."""
-    await check_here(services, graph_id)
     if not services.graphs.varies(graph_id):
         async with services.graphs.open(graph_id, config) as graph:
             yield graph
