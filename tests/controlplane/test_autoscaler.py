@@ -159,6 +159,22 @@ async def test_a_service_that_was_left_without_a_replica_has_those_again_that_it
 
 
 @pytest.mark.usefixtures("database")
+async def test_fewer_at_most_are_had_though_no_replica_can_be_asked(
+    plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
+) -> None:
+    """The way out of a quota that has no room: `maxReplicas`. Without a kubelet no pod is ever ready."""
+    await operators.start()
+    apply(plane, namespace, scaling=SCALING | {"minReplicas": 3})
+
+    async def becomes(wanted: int) -> bool:
+        return await replicas(cluster, namespace) == wanted
+
+    await until(lambda: becomes(3), "a new service does not start with minReplicas")
+    apply(plane, namespace, scaling=SCALING | {"maxReplicas": 2})
+    await until(lambda: becomes(2), "what the manifest has at most is not kept")
+
+
+@pytest.mark.usefixtures("database")
 async def test_a_new_operator_goes_on_with_what_the_law_remembers(
     plane: ControlPlane, cluster: KubeClient, namespace: str, operators: Operators
 ) -> None:

@@ -85,6 +85,24 @@ async def test_a_quota_that_is_used_up_is_named_and_room_in_it_is_enough(
     await story.has_condition("Ready", "False", "Starting")
 
 
+async def test_pods_that_are_refused_for_another_reason_by_now_are_told_with_that(
+    story: Story, operators: Operators
+) -> None:
+    """The Deployment's condition says the first one, as long as any pod is refused."""
+    await operators.start()
+    story.apply(quota("1"))
+    await until(lambda: story.plane.run(*CPU_OF_QUOTA, "-n", story.namespace), "the quota is not counted")
+    story.apply(service(pod={"resources": {"limits": {"cpu": "2"}}}))
+    await story.has_condition("Ready", "False", "QuotaExceeded")
+
+    story.apply(limit_range(max={"memory": "100Mi"}))
+    story.plane.run("delete", "resourcequota", "team", "-n", story.namespace)
+    story.apply(service(pod={"resources": {"limits": {"memory": "1Gi"}}}))
+
+    said = await story.has_condition("Ready", "False", "LimitRangeViolated")
+    assert "maximum memory usage per Container is 100Mi" in said["message"]
+
+
 async def test_a_managed_database_outside_a_limit_range_is_told(story: Story, operators: Operators) -> None:
     await operators.start()
     story.apply(limit_range(max={"memory": "100Mi"}))

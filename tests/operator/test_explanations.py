@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
+from lgs_operator.kube.newest_events import NewestEvents
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.reporter import condition_events
-from lgs_operator.status.rollout import refused_pods, refused_server
+from lgs_operator.status.rollout import (
+    newest_replica_set,
+    refused_now,
+    refused_pods,
+    refused_server,
+    says_refused,
+)
 from lgs_operator.status.service import cache_ready, persistence_ready, progressing, ready
 from support.desired import service
 
@@ -81,6 +88,87 @@ def test_replicas_that_serve_go_on_where_more_are_refused() -> None:
 
     assert ready(seen).status == "True"
     assert (progressing(seen).status, progressing(seen).reason) == ("False", "QuotaExceeded")
+
+
+def test_what_the_pods_lack_that_are_there_is_told_beside_the_refusal_of_more() -> None:
+    """Room for more of them would not help."""
+    seen = ObservedService(service(), deployment(failure(QUOTA)), (killed("64Mi"),))
+
+    for said in (ready(seen), progressing(seen)):
+        assert (said.status, said.reason) == ("False", "QuotaExceeded")
+        assert "Besides, pod support-1 needed more memory" in said.message
+
+
+def replica_set(name: str, revision: object, owner: str = "u1") -> dict[str, Any]:
+    annotations = {"deployment.kubernetes.io/revision": revision}
+    return {"metadata": {"name": name, "annotations": annotations, "ownerReferences": [{"uid": owner}]}}
+
+
+def test_the_newest_replica_set_is_that_of_the_greatest_revision() -> None:
+    mine: dict[str, Any] = {"metadata": {"uid": "u1"}}
+    found = [
+        replica_set("b", "10"),
+        replica_set("a", "9"),
+        replica_set("c", "x"),
+        replica_set("d", "11", "u2"),
+    ]
+
+    newest = newest_replica_set(mine, [*found, {"metadata": {"name": "e"}}])
+
+    assert newest is not None and newest["metadata"]["name"] == "b"
+    assert newest_replica_set(mine, []) is None
+
+
+@pytest.mark.parametrize("head", ["", "(combined from similar events): "])
+def test_pods_are_refused_for_what_was_said_last(head: str) -> None:
+    """A Deployment's condition keeps the message of its first refusal."""
+    before, said = (
+        deployment(LATE, failure(QUOTA)),
+        "maximum memory usage per Container is 1Gi, but limit is 2Gi",
+    )
+    event = f'{head}Error creating: pods "support-7f9-q8q8q" is forbidden: {said}'
+
+    seen = ObservedService(service(), refused_now(before, event))
+
+    assert says_refused(before)
+    assert (ready(seen).reason, progressing(ObservedService(service(), before)).reason) == (
+        "LimitRangeViolated",
+        "ProgressDeadlineExceeded",
+    )
+    assert said in ready(seen).message and "q8q8q" not in ready(seen).message
+    assert QUOTA in before["status"]["conditions"][1]["message"], "the watched copy was changed"
+
+
+def test_only_the_newest_events_are_kept_however_many_and_long() -> None:
+    newest = NewestEvents()
+    for number in range(5000):
+        when = f"2026-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+        event = {
+            "reason": "FailedMount",
+            "message": "x" * 9000,
+            "lastTimestamp": when,
+            "metadata": {"x": "y"},
+        }
+        assert newest.keep(event) == {}
+    newest.keep({"reason": ["no text"], "lastTimestamp": None, "eventTime": None})
+
+    assert len(newest.found) == 100
+    assert newest.found[0]["lastTimestamp"] == "2026-01-01T01:23:19Z"
+    assert {len(each["message"]) for each in newest.found} == {4000}
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI"])
+def test_a_database_that_a_variable_names_is_not_taken_for_the_pods_own(name: str) -> None:
+    reference = {"valueFrom": {"secretKeyRef": {"name": "db", "key": "uri"}}}
+    for given in ({"value": "postgres://db/x"}, reference):
+        wanted = service(pod={"env": [{"name": name} | given]})
+        assert persistence_ready(ObservedService(wanted, deployment())).reason == "NoReplica"
+        serving = ObservedService(wanted, deployment(), (pod(status=SERVING),))
+        assert persistence_ready(serving).reason == "Connected"
+
+    for value in ("", "sqlite:///x"):
+        wanted = service(pod={"env": [{"name": name, "value": value}]})
+        assert persistence_ready(ObservedService(wanted, deployment())).reason == "Embedded"
 
 
 def test_what_was_said_of_an_older_manifest_is_not_repeated() -> None:

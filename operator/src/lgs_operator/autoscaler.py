@@ -4,7 +4,7 @@ services without work less often, where there are very many (`pace.py`).
 Each service is asked by itself: replicas that answer slowly delay the next decision of theirs alone.
 A replica that does not answer does not count as one without load. The law's memory goes into the status, so
 that another operator continues where this one stopped. A service of which no replica is ready is left as it
-is, unless it has fewer than its manifest asks for at least, or the law itself left none.
+is, unless it has fewer or more than its manifest asks for at least and at most, or the law itself left none.
 """
 
 from __future__ import annotations
@@ -369,6 +369,8 @@ def _usage(service: LangGraphService, history: ServiceHistory | None, now: float
 
 def _must_begin(policy: Policy, live: int, memory: Memory, *, is_auto: bool) -> bool:
     """Whether there is something to decide though nobody can be asked: less is there than at least must be,
-    as after `spec.replicas: 0` or a hand that scaled, and nobody would ever come to be asked; or it was the
-    law that left none, which must not last."""
-    return (is_auto and live < policy.min_replicas) or (live == 0 and memory.replicas == 0)
+    as after `spec.replicas: 0` or a hand that scaled, and nobody would ever come to be asked; more than at
+    most may be, as where `maxReplicas` was lowered since a quota has no room; or it was the law that left
+    none, which must not last."""
+    is_outside = is_auto and not policy.min_replicas <= live <= policy.max_replicas
+    return is_outside or (live == 0 and memory.replicas == 0)

@@ -27,20 +27,30 @@ from lgs_operator.kube.kinds import (
     DEPLOYMENT,
     EVENT,
     JOB,
+    REPLICA_SET,
     STATEFUL_SET,
     Key,
     Manifest,
     ServiceKey,
 )
+from lgs_operator.kube.newest_events import NewestEvents
 from lgs_operator.kube.pods import is_going, is_ready, url_of
 from lgs_operator.kube.referenced import MissingReference
-from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, Component, claim_name, object_name
+from lgs_operator.naming import (
+    COMPONENT_LABEL,
+    REPLICAS,
+    SERVICE_LABEL,
+    Component,
+    claim_name,
+    object_name,
+)
 from lgs_operator.pod_answers import NoAnswer, read_json
 from lgs_operator.status.backup import BackupView, last_backup, noted_of
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.node_words import held_up, told_by
 from lgs_operator.status.observed import ObservedService, Reports
 from lgs_operator.status.restore import RestoreView, restore_of
+from lgs_operator.status.rollout import newest_replica_set, refused_now, says_refused
 
 log = structlog.get_logger(__name__)
 PODS_ASKED: Final = 3
@@ -80,18 +90,24 @@ class Inspector:
         postgres_pods, redis_pods = (self._state.pods(key, each) for each in ("postgres", "redis"))
         return ObservedService(
             service=service,
-            deployment=live.get(Key(DEPLOYMENT, key.namespace, key.name)),
+            deployment=await self._as_refused_now(live.get(Key(DEPLOYMENT, key.namespace, key.name))),
             pods=pods,
-            api_deployment=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "api"))),
+            api_deployment=await self._as_refused_now(
+                live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "api")))
+            ),
             api_pods=api_pods,
             revisions=tuple(history_of(live)),
-            canary_deployment=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary"))),
+            canary_deployment=await self._as_refused_now(
+                live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary")))
+            ),
             canary_pods=canary_pods,
             leads_to_api=leads_to_api(key, live),
             postgres=postgres,
             postgres_pods=postgres_pods,
             postgres_refused=None if postgres_pods else await self._refused(postgres),
-            redis=live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "redis"))),
+            redis=await self._as_refused_now(
+                live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "redis")))
+            ),
             redis_pods=redis_pods,
             missing=missing,
             refused=refused,
@@ -145,11 +161,29 @@ class Inspector:
         answer = None if serving is None else await self._ready(serving)
         return database_id_of(answer)
 
-    async def _refused(self, stateful_set: Manifest | None) -> str | None:
-        """Why it has no pod, as its newest Event says: unlike a Deployment it has no condition for that."""
-        if stateful_set is None:
+    async def _as_refused_now(self, deployment: Manifest | None) -> Manifest | None:
+        """The Deployment; where pods are refused, with the words of the newest refusal."""
+        if deployment is None or not says_refused(deployment):
+            return deployment
+        metadata = deployment["metadata"]
+        labels = f"{SERVICE_LABEL}={metadata['labels'][SERVICE_LABEL]}"
+        try:
+            found, _ = await self._cluster.list(
+                REPLICA_SET, metadata["namespace"], labels=labels, metadata_only=True
+            )
+        except KubeError as error:
+            # An explanation is worth no failure: an older chart's role may not list them.
+            log.info("replica_sets.unread", namespace=metadata["namespace"], error=str(error))
+            return deployment
+        said = await self._refused(newest_replica_set(deployment, found))
+        return refused_now(deployment, said) if said else deployment
+
+    async def _refused(self, owner: Manifest | None) -> str | None:
+        """Why it has no pod, as its newest Event says: a StatefulSet has no condition for that, and that of a
+        Deployment is of the first refusal."""
+        if owner is None:
             return None
-        metadata = stateful_set["metadata"]
+        metadata = owner["metadata"]
         fields = f"involvedObject.uid={metadata['uid']},reason=FailedCreate"
         events = await self._events(metadata["namespace"], fields)
         newest = max(events, key=lambda event: event.get("lastTimestamp") or "", default=None)
@@ -169,7 +203,9 @@ class Inspector:
 
     async def _events(self, namespace: str, fields: str) -> list[Manifest]:
         try:
-            return (await self._cluster.list(EVENT, namespace, fields=fields))[0]
+            newest = NewestEvents()
+            await self._cluster.list(EVENT, namespace, fields=fields, kept=newest.keep)
+            return newest.found
         except KubeError as error:
             # An explanation is worth no failure: an older chart's role may not read Events.
             log.info("events.unread", namespace=namespace, error=str(error))

@@ -121,9 +121,7 @@ def of_pods(view: ObservedService) -> Diagnosis | None:
     """What keeps replicas from being made, or from their work."""
     if (lacking := of_missing_objects(view)) is not None:
         return lacking
-    # pods that are refused are newer than any that is there
-    budget = _budget(view)
-    found = refused_pods(view.deployment, budget.field) or diagnose(view.pods, budget, view.told)
+    found = _refused_or_failing(view)
     ended = ended_at_database(view.service, view.database, found)
     if ended is None:
         return found
@@ -132,13 +130,22 @@ def of_pods(view: ObservedService) -> Diagnosis | None:
     return (server or found) if ended.reason == "DatabaseUnreachable" else ended
 
 
+def _refused_or_failing(view: ObservedService) -> Diagnosis | None:
+    """Pods that are refused are newer than any that is there; what those lack is told with it, as room for
+    more would not help them."""
+    budget = _budget(view)
+    refused, failing = refused_pods(view.deployment, budget.field), diagnose(view.pods, budget, view.told)
+    if refused is None or failing is None:
+        return refused or failing
+    return Diagnosis(refused.reason, f"{refused.message}. Besides, {failing.message}")
+
+
 def of_canary(view: ObservedService) -> Diagnosis | None:
     """What keeps replicas of the canary from being made, or from their work."""
     beside = view.beside
     if view.canary is None or beside.ready >= beside.desired:
         return None
-    budget, late = _budget(beside), seconds_past(beside.deployment)
-    found = refused_pods(beside.deployment, budget.field) or diagnose(beside.pods, budget, view.told)
+    found, late = _refused_or_failing(beside), seconds_past(beside.deployment)
     if found is None and late is not None:
         words = "its pods run and don't get ready; `kubectl describe pod` tells more"
         found = of_reports(beside) or Diagnosis("NotReady", words)

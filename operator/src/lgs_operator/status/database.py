@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from lgs_crds import LangGraphService
+from lgs_crds import LangGraphService, Spec
 from lgs_crds.reasons import Reason
 from lgs_crds.status import DatabaseStatus
 from lgs_operator.naming import FORGET_ANNOTATION
@@ -17,8 +17,18 @@ DATABASE_WORDS: Final[Mapping[str, Reason]] = {
     "the database is another one": "DatabaseReplaced",
 }
 """The runtime's words; `tests/seams/test_database_words.py` holds the two together."""
+_VARIABLES: Final = frozenset({"DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI"})
+"""By which the runtime is told of its database."""
 _OF_DATABASE: Final = re.compile(r"(^|: )(DATABASE_URI|StorageUnavailable): ")
 DATABASE_REASONS: Final = frozenset({"DatabaseUnreachable", *DATABASE_WORDS.values()})
+
+
+def is_embedded(spec: Spec) -> bool:
+    """Sessions are in the pods themselves, as far as the manifest tells: neither it nor a variable of
+    `spec.pod.env`, which the runtime takes as any other, names a database."""
+    given = (each for each in spec.pod.env if each.name in _VARIABLES and (each.value or each.value_from))
+    is_given = any(not (each.value or "").startswith("sqlite") for each in given)
+    return spec.persistence.postgres is None and not is_given
 
 
 def of_database(service: LangGraphService, database: DatabaseStatus | None, words: str) -> Diagnosis:

@@ -2,13 +2,13 @@
 still. Pure.
 
 Both are conditions of a Deployment, `ReplicaFailure` and `Progressing`; those of a generation that is not its
-own any more say nothing. A StatefulSet has only Events.
+own any more say nothing, and why it is now the Events of its ReplicaSet say. A StatefulSet has only Events.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -42,6 +42,8 @@ _REFUSALS: Final[tuple[tuple[str, Refusal, str], ...]] = (
     ),
 )
 _POD: Final = re.compile(r'^pods "[^"]*" is forbidden: ')
+_EVENT: Final = re.compile(r"^(\(combined from similar events\): )?Error creating: ")
+_REVISION: Final = "deployment.kubernetes.io/revision"
 _LONGEST_QUOTE: Final = 1500
 """Who may write Events may write long ones."""
 OTHERWISE: Final = "`kubectl describe replicaset` tells more"
@@ -59,6 +61,38 @@ def refused_pods(deployment: Manifest | None, field: str) -> Diagnosis | None:
     if _is_of_an_older_template(deployment or {}):
         return None
     return _refusal("pods are refused", said, field, OTHERWISE)
+
+
+def says_refused(deployment: Manifest | None) -> bool:
+    """It says that a pod can't be made."""
+    failure = _condition(deployment, "ReplicaFailure")
+    return failure.get("status") == "True" and failure.get("reason") == "FailedCreate"
+
+
+def newest_replica_set(deployment: Manifest, replica_sets: Iterable[Manifest]) -> Manifest | None:
+    """The one of the Deployment's template, as its controller counts them."""
+    uid = deployment["metadata"].get("uid")
+    own = [each for each in replica_sets if uid in _owners(each)]
+    return max(own, key=_revision, default=None)
+
+
+def refused_now(deployment: Manifest, said: str) -> Manifest:
+    """The Deployment with the words of its ReplicaSet's newest Event `FailedCreate` in place of its own: its
+    controller keeps the first ones as long as any pod is refused, whatever keeps them by now."""
+    conditions = [
+        each | {"message": _EVENT.sub("", said)} if each.get("type") == "ReplicaFailure" else each
+        for each in deployment["status"]["conditions"]
+    ]
+    return deployment | {"status": deployment["status"] | {"conditions": conditions}}
+
+
+def _owners(replica_set: Manifest) -> set[str]:
+    return {each.get("uid", "") for each in replica_set["metadata"].get("ownerReferences") or ()}
+
+
+def _revision(replica_set: Manifest) -> int:
+    said = (replica_set["metadata"].get("annotations") or {}).get(_REVISION, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else 0
 
 
 def _is_of_an_older_template(deployment: Manifest) -> bool:

@@ -28,6 +28,7 @@ from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
 from lgs_operator.status.canary import canary_of, stepped
+from lgs_operator.status.database import is_embedded
 from lgs_operator.status.exposure import exposed
 from lgs_operator.status.health import healthy
 from lgs_operator.status.monitoring import monitoring_ready
@@ -232,8 +233,7 @@ def _as_the_manifest_says(view: ObservedService) -> Condition:
 
 def persistence_ready(view: ObservedService) -> Condition:
     """Sessions and runs can be kept."""
-    postgres = view.service.spec.persistence.postgres
-    if postgres is None:
+    if is_embedded(view.service.spec):
         return condition(
             "PersistenceReady", "True", "Embedded", "SQLite in the one replica: sessions go with its pod"
         )
