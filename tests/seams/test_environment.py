@@ -3,6 +3,7 @@ that leaves a number out means the runtime's own default."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -318,14 +319,37 @@ def test_what_tracing_leaves_out_is_what_the_runtime_takes_by_itself() -> None:
     assert of_manifest.tracing is not None
 
 
-def test_what_a_circuit_breaker_leaves_out_is_what_the_runtime_takes_by_itself() -> None:
-    spec = service({"image": "example.com/support:1", "circuitBreaker": {}}).spec
-    graphs = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}'}
+LEAST: Mapping[str, tuple[dict[str, Any], Any]] = {
+    "LGS_CIRCUIT_BREAKER": ({"circuitBreaker": {}}, {}),
+    "LGS_CACHE_WARMUP": ({"cache": {"warmup": {"file": "warmup.jsonl"}}}, {"file": "warmup.jsonl"}),
+    "LGS_ANSWER_CACHE": ({"cache": {"answers": {"agent": {}}}}, {"agent": {}}),
+    "LGS_BUDGETS": (
+        {"budgets": {"limits": [{"tokens": 5, "per": "Hour"}]}},
+        {"limits": [{"tokens": 5, "per": "Hour"}]},
+    ),
+    "LANGSERVE_GRAPHS": ({}, SPEC["graphs"]),
+}
+"""Of each variable that holds a section: as little as a manifest may say in it, and the same by itself."""
 
-    of_manifest = load_settings(graphs | variables_of(spec))
-    of_runtime = load_settings(graphs | {"LGS_CIRCUIT_BREAKER": "{}"})
 
-    assert of_manifest.circuits == of_runtime.circuits == {"agent": GraphPolicy(BreakerPolicy())}
+def test_every_variable_that_holds_a_section_is_compared_with_the_runtimes_defaults() -> None:
+    written = in_the_container(SPEC)
+
+    assert {name for name, value in written.items() if value.startswith("{")} == LEAST.keys()
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_what_a_section_leaves_out_is_what_the_runtime_takes_by_itself(name: str) -> None:
+    said, alone = LEAST[name]
+    spec = service({"image": "example.com/support:1", "graphs": SPEC["graphs"], **said}).spec
+    graphs = {"LANGSERVE_GRAPHS": json.dumps(SPEC["graphs"])}
+    found, whole = READ[name]
+
+    of_manifest = found(load_settings(variables_of(spec)))
+    of_runtime = found(load_settings(graphs | {name: json.dumps(alone)}))
+
+    assert of_manifest == of_runtime
+    assert name == "LANGSERVE_GRAPHS" or of_runtime != whole, "SPEC above must say something else"
 
 
 def test_what_a_graph_may_have_of_its_own_is_what_all_have() -> None:
