@@ -9,10 +9,12 @@ cache learns on a simulated clock.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from bench import away, cache, checkpointers, http, modes, startup
 
-PARTS = {
+PARTS: Final[Mapping[str, Callable[[list[str]], int]]] = {
     "checkpointers": checkpointers.main,
     "http": http.main,
     "startup": startup.main,

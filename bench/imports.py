@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 
 
@@ -15,12 +15,13 @@ def heaviest(code: str, count: int, environment: Mapping[str, str]) -> dict[str,
     """
     command = (sys.executable, "-X", "importtime", "-c", code)
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return dict(by_package(done.stderr).most_common(count))
+    found = sorted(by_package(done.stderr).items(), key=lambda each: each[1], reverse=True)
+    return dict(found[:count])
 
 
-def by_package(lines: str) -> Counter[str]:
+def by_package(lines: str) -> dict[str, float]:
     """Reads the report: `import time: <own µs> | <with children µs> | <module>` a line."""
-    seconds: Counter[str] = Counter()
+    seconds = defaultdict[str, float](float)
     for line in lines.splitlines():
         own, _, rest = line.removeprefix("import time:").partition("|")
         if line.startswith("import time:") and own.strip().isdigit():

@@ -16,8 +16,18 @@ from typing import Final
 from bench import page
 from bench.replicas import ROOT, stop_on_signals
 
-from support import judged
 from support.customer_service import Centre, example, rows
+from support.judged import (
+    MEANING,
+    PAGE,
+    answers,
+    by_meaning,
+    by_words,
+    found,
+    refused,
+    served_by_meaning,
+    understood,
+)
 
 SETUP: Final = ROOT / "tools" / "setup" / "meaning.sh"
 
@@ -27,31 +37,31 @@ async def measured(folder: Path) -> str:
     model = example.local_model.LocalChatModel(latency=0)
     for module in (example.intent_agent, example.reply_agent):
         module.chat_model = lambda: model
-    answers, ask = await judged.answers(Centre()), judged.by_words(Centre())
-    async with judged.served_by_meaning(folder) as client:
-        mean = judged.by_meaning(client)
+    said, ask = await answers(Centre()), by_words(Centre())
+    async with served_by_meaning(folder) as client:
+        mean = by_meaning(client)
         lines = [
             (
                 f"{len(rows('questions.jsonl'))} questions: the passage is among the three that were found",
-                answers.found,
-                await judged.found(mean, "questions.jsonl"),
+                said.found,
+                await found(mean, "questions.jsonl"),
             ),
             (
                 "their answers: no sentence of a passage that is about something else",
-                answers.nothing_beside,
+                said.nothing_beside,
                 None,
             ),
             (
                 f"{len(rows('paraphrased.jsonl'))} questions in words that the handbook does not have",
-                await judged.found(ask, "paraphrased.jsonl"),
-                await judged.found(mean, "paraphrased.jsonl"),
+                await found(ask, "paraphrased.jsonl"),
+                await found(mean, "paraphrased.jsonl"),
             ),
             (
                 f"{len(rows('unknown.jsonl'))} questions that the handbook does not answer: refused",
-                await judged.refused(ask),
-                await judged.refused(mean),
+                await refused(ask),
+                await refused(mean),
             ),
-            (f"{len(rows('utterances.jsonl'))} messages: understood", await judged.understood(), None),
+            (f"{len(rows('utterances.jsonl'))} messages: understood", await understood(), None),
         ]
     return table(lines)
 
@@ -70,12 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", action="store_true", help="write the table into the example's README")
     options = parser.parse_args(argv)
     stop_on_signals()
-    if judged.MEANING not in os.environ:
-        found = subprocess.run([SETUP], check=True, stdout=subprocess.PIPE, text=True)
-        os.environ[judged.MEANING] = found.stdout.strip()
+    if MEANING not in os.environ:
+        built = subprocess.run([SETUP], check=True, stdout=subprocess.PIPE, text=True)
+        os.environ[MEANING] = built.stdout.strip()
     with tempfile.TemporaryDirectory() as folder:
         text = asyncio.run(measured(Path(folder)))
     print(text)
     if options.docs:
-        page.put("judged", text, judged.PAGE)
+        page.put("judged", text, PAGE)
     return 0

@@ -54,4 +54,5 @@ class Story:
         return await until(told, f"no Event {reason}")
 
     async def template(self) -> dict[str, Any]:
-        return (await self.get(DEPLOYMENT))["spec"]["template"]
+        template: dict[str, Any] = (await self.get(DEPLOYMENT))["spec"]["template"]
+        return template

@@ -75,7 +75,7 @@ def by_meaning(client: LangGraphClient) -> Ask:
     """Asks one that is served."""
 
     async def ask(question: str) -> Sequence[str]:
-        said = {"messages": [{"role": "user", "content": question}]}
+        said: dict[str, Any] = {"messages": [{"role": "user", "content": question}]}
         values: Any = await client.runs.wait(None, "customer_service", input=said)
         return [passage["id"] for passage in values["passages"]]
 

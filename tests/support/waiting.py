@@ -6,15 +6,17 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 LONGEST = 120.0
 T = TypeVar("T")
 
 
-async def until(
-    seen: Callable[[], T | Awaitable[T]], otherwise: Callable[[], str] | str = "it did not happen"
-) -> T:
+@overload
+async def until(seen: Callable[[], Awaitable[T | None]], otherwise: Callable[[], str] | str = ...) -> T: ...
+@overload
+async def until(seen: Callable[[], T | None], otherwise: Callable[[], str] | str = ...) -> T: ...
+async def until(seen: Callable[[], Any], otherwise: Callable[[], str] | str = "it did not happen") -> Any:
     """The first true value that `seen` gives."""
     end = time.monotonic() + LONGEST
     last: Any = None
