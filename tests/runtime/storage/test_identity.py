@@ -9,10 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.errors import ConfigError, DatabaseReplaced, StorageUnavailable
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.identity import ANOTHER, EMPTY
 from lgs_runtime.storage.queries import ThreadQuery
+from lgs_runtime.store.backends import open_store
 from support.service import Service
 
 Another = Callable[..., Awaitable[Storage]]
@@ -56,6 +58,21 @@ async def test_a_database_that_is_emptied_under_a_replica_is_noticed(
 
     with pytest.raises(DatabaseReplaced, match=EMPTY):
         await storage.ping()
+
+
+@ON_POSTGRES
+@pytest.mark.parametrize("table", ["checkpoints", "checkpoint_blobs", "checkpoint_writes", "store"])
+async def test_a_table_of_sessions_or_of_the_store_that_is_lost_is_noticed_where_they_were_made(
+    storage: Storage, database_uri: str, table: str
+) -> None:
+    await storage.ping()
+    async with open_checkpointer(database_uri), open_store(database_uri):
+        await storage.ping()
+
+        at(database_uri, f"DROP TABLE {table} CASCADE")
+
+        with pytest.raises(DatabaseReplaced, match=EMPTY):
+            await storage.ping()
 
 
 async def test_another_database_in_its_place_is_noticed(storage: Storage, database_uri: str) -> None:

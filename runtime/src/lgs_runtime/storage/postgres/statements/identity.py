@@ -6,7 +6,25 @@ from typing import Final
 
 ID: Final = "SELECT id FROM lgs_database"
 
-TABLES_ARE_THERE: Final = """
-SELECT to_regclass('lgs_database') IS NOT NULL AND to_regclass('lgs_thread') IS NOT NULL
-   AND to_regclass('lgs_run') IS NOT NULL
-"""
+_WITH: Final = {
+    "checkpoint_migrations": ("checkpoints", "checkpoint_blobs", "checkpoint_writes"),
+    "store_migrations": ("store",),
+}
+"""Where there is the first table, those that it speaks of were made; an application may bring a saver or a
+store of its own."""
+
+
+def _is_there(table: str) -> str:
+    return f"to_regclass('{table}') IS NOT NULL"
+
+
+TABLES_ARE_THERE: Final = "SELECT " + " AND ".join(
+    (
+        *map(_is_there, ("lgs_database", "lgs_thread", "lgs_run")),
+        *(
+            f"({_is_there(first)}) <= ({_is_there(each)})"
+            for first, others in _WITH.items()
+            for each in others
+        ),
+    )
+)
