@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from controlplane.controlplane_server import ControlPlane
-from controlplane.manifests import service
+from controlplane.held_up import is_held_up
+from controlplane.manifests import condition, service
 from controlplane.operators import Operators
 from controlplane.story import Story
 from lgs_operator.kube.kinds import CLAIM, CRON_JOB, DEPLOYMENT, JOB, POD, SERVICE_OF_OURS, STATEFUL_SET
@@ -67,11 +68,11 @@ async def ends(story: Story, component: str, code: int, message: str) -> str:
     return name
 
 
-async def database_is_up(story: Story) -> None:
+async def database_is_up(story: Story, name: str = "support") -> None:
     """The managed server's pod takes connections."""
-    await story.appears(POD, "support-postgres-0")
+    await story.appears(POD, f"{name}-postgres-0")
     ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
-    patch = ["patch", "pod", "support-postgres-0", "-n", story.namespace, "--subresource=status"]
+    patch = ["patch", "pod", f"{name}-postgres-0", "-n", story.namespace, "--subresource=status"]
     status = {"status": {"phase": "Running", "conditions": ready}}
     story.plane.run(*patch, "--type=merge", "-p", json.dumps(status))
 
@@ -237,6 +238,33 @@ async def test_a_backup_that_fails_is_told_with_its_pods_words(story: Story, ope
     assert "there is no backup yet" in told["message"]
     await story.event("BackupFailed")
     await operator.shows("lgs_operator_backup_ready", 0)
+
+
+async def test_what_keeps_the_node_of_a_backup_or_of_a_restore_is_told_by_its_events(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(managed(backup=backups()))
+    await story.appears(CRON_JOB, "support-backup")
+    story.plane.run("create", "job", "--from=cronjob/support-backup", "try", "-n", story.namespace)
+    (backup,) = await until(lambda: pods_of(story, "backup"), "there is no pod of the backup")
+
+    is_held_up(story, backup, "FailedMount", "no such share")
+
+    said = await story.has_condition("BackupReady", "False", "BackupFailed")
+    assert f"pod {backup['metadata']['name']} is held up at its node: no such share" in said["message"]
+
+    story.apply(managed("copy", restoreFrom={"service": "support"}))
+    await database_is_up(story, "copy")
+    (restore,) = await until(lambda: pods_of(story, "restore"), "there is no pod of the restore")
+
+    is_held_up(story, restore, "FailedMount", "no such share")
+
+    async def told() -> bool:
+        found = condition(await status_of(story, "copy"), "PersistenceReady")
+        return found.get("reason") == "FailedMount" and "no such share" in found["message"]
+
+    await until(told, "what keeps the node of the restore is not told")
 
 
 async def test_a_backup_that_can_not_start_makes_room_when_the_manifest_is_mended(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from controlplane.fake_kubelet import FakeKubelet
+from controlplane.held_up import is_held_up
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
@@ -145,27 +146,9 @@ async def test_what_keeps_a_node_from_the_containers_of_a_pod_is_told_by_its_eve
 ) -> None:
     await operators.start()
     story.apply(service(persistence={"postgres": {"managed": {}}}))
-    name = "support-postgres-0"
-    pod = await story.appears(POD, name)
-    metadata = pod["metadata"]
-    about = {"kind": "Pod", "name": name, "namespace": story.namespace, "uid": metadata["uid"]}
-    told = {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": "held-up"},
-        "involvedObject": {"apiVersion": "v1"} | about,
-        "type": "Warning",
-        "reason": "FailedAttachVolume",
-        "message": "Multi-Attach error for volume pvc-1",
-        "lastTimestamp": metadata["creationTimestamp"],
-    }
-    story.apply(told)
-    long_ago = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    waiting = {"name": "postgres", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
-    waiting |= {"state": {"waiting": {"reason": "ContainerCreating"}}}
-    patch = {"status": {"conditions": [long_ago], "containerStatuses": [waiting]}}
-    where = ("pod", name, "-n", story.namespace, "--subresource=status")
-    story.plane.run("patch", *where, "-p", json.dumps(patch))
+    pod = await story.appears(POD, "support-postgres-0")
+
+    is_held_up(story, pod, "FailedAttachVolume", "Multi-Attach error for volume pvc-1")
 
     said = await story.has_condition("PersistenceReady", "False", "FailedAttachVolume")
     assert "pod support-postgres-0 is held up at its node: Multi-Attach error" in said["message"]

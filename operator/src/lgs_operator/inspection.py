@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -88,6 +89,9 @@ class Inspector:
         canary_pods = tuple(each for each in replicas if is_canary(each))
         postgres = live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres")))
         postgres_pods, redis_pods = (self._state.pods(key, each) for each in ("postgres", "redis"))
+        backup = self._backup(key, service)
+        backup_pods = () if backup is None else backup.pods
+        told = await self._told(pods, api_pods, canary_pods, postgres_pods, redis_pods, backup_pods)
         return ObservedService(
             service=service,
             deployment=await self._as_refused_now(live.get(Key(DEPLOYMENT, key.namespace, key.name))),
@@ -111,9 +115,9 @@ class Inspector:
             redis_pods=redis_pods,
             missing=missing,
             refused=refused,
-            told=await self._told(pods, api_pods, canary_pods, postgres_pods, redis_pods),
+            told=told,
             reports=await self._reports((*api_pods, *pods, *canary_pods)),
-            backup=self._backup(key, service),
+            backup=backup and replace(backup, told=told),
             restore=restore,
             awaited=awaited,
             # what pods wait for was read of the Cluster just now
@@ -122,18 +126,21 @@ class Inspector:
             else None,
         )
 
-    def restore(self, key: ServiceKey, service: LangGraphService, before: Mapping[str, Any]) -> RestoreView:
+    async def restore(
+        self, key: ServiceKey, service: LangGraphService, before: Mapping[str, Any]
+    ) -> RestoreView:
         """Where the restore of a new service stands. `before` is its status as it was."""
         live = self._state.owned(key)
-        managed = _managed(service)
+        managed, pods = _managed(service), self._state.pods(key, "restore")
         return restore_of(
             managed.restore_from if managed else None,
             before,
             has_replicas=Key(DEPLOYMENT, key.namespace, key.name) in live,
             jobs=_jobs(live, "restore"),
-            pods=self._state.pods(key, "restore"),
+            pods=pods,
             generation=service.metadata.generation,
             now=datetime.now(UTC),
+            told=await self._told(pods),
         )
 
     def _backup(self, key: ServiceKey, service: LangGraphService) -> BackupView | None:

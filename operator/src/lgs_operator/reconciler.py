@@ -143,7 +143,7 @@ class Reconciler:
         missing = missing_of(pin, missing)
         live, before = self._state.owned(key), self._reporter.before(key)
         known = id_in_status(service, before)
-        restore = self._inspector.restore(key, service, before)
+        restore = await self._inspector.restore(key, service, before)
         try:
             read = await self._databases.read(key, service, live)
             inputs = self._inputs(key, service, contents, read.inputs if read else None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
@@ -18,7 +18,7 @@ from lgs_crds.schedules import next_time, times
 from lgs_crds.status import BackupStatus, Condition, condition, status_before, timestamp, timestamp_of
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, result_of
-from lgs_operator.status.diagnosis import Budget, diagnose
+from lgs_operator.status.diagnosis import Budget, Told, diagnose
 
 NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 SKEW: Final = timedelta(hours=1)
@@ -36,6 +36,8 @@ class BackupView:
     pods: tuple[Manifest, ...] = ()
     noted: str | None = None
     """What the claim of the database's volume says of the last one, by `noted_of`."""
+    told: Told = field(default_factory=dict)
+    """What keeps nodes from the containers of pods."""
 
 
 def last_backup(view: BackupView, before: Mapping[str, Any], now: datetime) -> BackupStatus | None:
@@ -162,7 +164,7 @@ def _problem(view: BackupView, kept_until: datetime | None) -> str | None:
         made = _made(each)
         return kept_until is None or made is None or made > kept_until
 
-    found = diagnose([pod for pod in view.pods if is_newer(pod)], BUDGET)
+    found = diagnose([pod for pod in view.pods if is_newer(pod)], BUDGET, view.told)
     if found is not None:
         return found.message
     failed = [(job, words) for job in view.jobs if is_newer(job) and (words := _failure(job)) is not None]

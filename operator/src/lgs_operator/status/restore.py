@@ -23,7 +23,7 @@ from lgs_crds.status import (
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import created_at, result_of
 from lgs_operator.status.backup import BUDGET, described
-from lgs_operator.status.diagnosis import Diagnosis, diagnose
+from lgs_operator.status.diagnosis import NOTHING_TOLD, Diagnosis, Told, diagnose
 
 GRACE_SECONDS: Final = 10.0
 """So much later than its Job a pod that ended may be seen."""
@@ -51,8 +51,10 @@ def restore_of(
     pods: Iterable[Manifest],
     generation: int,
     now: datetime,
+    told: Told = NOTHING_TOLD,
 ) -> RestoreView:
-    """`before` is the status as it was. A service that has a Deployment already restores nothing."""
+    """`before` is the status as it was; `told` what keeps nodes from the containers of pods. A service that
+    has a Deployment already restores nothing."""
     known = status_before(before).restore
     if known is not None:
         return RestoreView(source=source, result=known)
@@ -64,7 +66,7 @@ def restore_of(
     result = next((each for pod in there if (each := result_of(pod))), None)
     if result is not None or any(_is_long_over(job, now) for job in jobs):
         return RestoreView(source=source, result=_result(result or {}))
-    return RestoreView(True, source, None, _diagnosis(there) or _said_before(before, generation))
+    return RestoreView(True, source, None, _diagnosis(there, told) or _said_before(before, generation))
 
 
 def restoring(view: RestoreView, kind: ConditionType) -> Condition | None:
@@ -84,8 +86,8 @@ def restoring(view: RestoreView, kind: ConditionType) -> Condition | None:
     )
 
 
-def _diagnosis(pods: list[Manifest]) -> Diagnosis | None:
-    found = diagnose(pods, BUDGET)
+def _diagnosis(pods: list[Manifest], told: Told) -> Diagnosis | None:
+    found = diagnose(pods, BUDGET, told)
     if found is None or found.reason != "CrashLoopBackOff":
         return found
     return Diagnosis("RestoreFailed", f"the restore failed: {found.message}. {_WAY_OUT}")
