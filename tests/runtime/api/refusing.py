@@ -1,10 +1,15 @@
 """Graphs whose state refuses what a node gives it, and one whose error handler asks."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
+from langgraph._internal._typing import MISSING
+from langgraph.channels.last_value import LastValue
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
+from langgraph_sdk.runtime import ServerRuntime
 from typing_extensions import TypedDict
 
 
@@ -125,3 +130,30 @@ asks_beside_refused = (
 )
 ASKING = ("handler_asks", "handler_asks_twice", "handlers_ask", "asks_beside_refused")
 GRAPHS = ("twice", "refused", "refused_inside", "cancelled", "closed", "panicked", "panicked_together")
+
+
+class Sealed(LastValue[int]):
+    """A channel that takes a value and does not give it back."""
+
+    def from_checkpoint(self, checkpoint: Any) -> Any:
+        if checkpoint is not MISSING:
+            raise KeyError("the vault is sealed")
+        return super().from_checkpoint(checkpoint)
+
+
+class Unreadable(TypedDict, total=False):
+    one: Annotated[int, Sealed(int)]
+
+
+unreadable = StateGraph(Unreadable).add_node(first).add_edge(START, "first").compile()
+
+
+@asynccontextmanager
+async def unclosable(runtime: ServerRuntime[Any]) -> AsyncIterator[Any]:
+    """A factory that can close what it opened for runs alone."""
+    yield _of(first)
+    if runtime.access_context != "threads.create_run":
+        raise KeyError("the vault is sealed")
+
+
+READ = ("unreadable", "unclosable")

@@ -9,8 +9,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
-from api_refusing import ASKING, GRAPHS
+from api_refusing import ASKING, GRAPHS, READ
 from api_replicas import Replica
 from langgraph_sdk.client import LangGraphClient
 
@@ -25,7 +26,9 @@ RAISED = {"InvalidUpdateError", "ValueError", "CancelledError", "GeneratorExit",
 
 
 def refusing(settings: Settings) -> Settings:
-    return replace(settings, graphs={name: GraphSpec(f"api_refusing:{name}") for name in (*GRAPHS, *ASKING)})
+    return replace(
+        settings, graphs={name: GraphSpec(f"api_refusing:{name}") for name in (*GRAPHS, *ASKING, *READ)}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +140,20 @@ async def test_what_an_error_handler_asks_is_told_beside_what_the_state_refuses(
     state = await client.threads.get_state(thread)
 
     assert [one["value"] for task in state["tasks"] for one in task["interrupts"]] == ["what now?"]
+
+
+@pytest.mark.parametrize("graph", READ)
+async def test_what_a_graph_raises_as_its_state_is_read_is_told_with_its_words(
+    client: LangGraphClient, graph: str
+) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, graph, input={"one": 0}, raise_error=False)
+
+    refused = []
+    for read in (client.threads.get_state, client.threads.get_history):
+        with pytest.raises(httpx.HTTPStatusError) as raised:
+            await read(thread)
+        refused.append((raised.value.response.status_code, raised.value.response.json()["detail"]))
+
+    assert [status for status, _ in refused] == [502, 502]
+    assert all(words == f"graph {graph}: KeyError: 'the vault is sealed'" for _, words in refused)

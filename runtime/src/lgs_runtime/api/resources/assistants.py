@@ -175,7 +175,11 @@ async def set_latest(
         )
 
 
-@routes.get("/assistants/{assistant_id}/schemas", response_model=shapes.AssistantSchemas)
+@routes.get(
+    "/assistants/{assistant_id}/schemas",
+    response_model=shapes.AssistantSchemas,
+    responses=operations.refusals(502),
+)
 async def get_schemas(parts: Parts, caller: Asking, assistant_id: str) -> Response:
     """JSON schemas of the graph's input, output, state, config and context."""
     assistant = await _readable(parts, caller, assistant_id)
@@ -184,7 +188,9 @@ async def get_schemas(parts: Parts, caller: Asking, assistant_id: str) -> Respon
         return JsonResponse(await parts.graphs.schemas(assistant.graph_id, _config(assistant, caller)))
 
 
-@routes.get("/assistants/{assistant_id}/graph", response_model=shapes.Drawing)
+@routes.get(
+    "/assistants/{assistant_id}/graph", response_model=shapes.Drawing, responses=operations.refusals(502)
+)
 async def get_graph(parts: Parts, caller: Asking, assistant_id: str, xray: Xray = False) -> Response:
     """The graph's nodes and edges. `xray` shows subgraphs too: all, or so many levels of them."""
     assistant = await _readable(parts, caller, assistant_id)
@@ -194,13 +200,21 @@ async def get_graph(parts: Parts, caller: Asking, assistant_id: str, xray: Xray 
     return JsonResponse({**drawing, "nodes": [_node(node) for node in drawing["nodes"]]})
 
 
-@routes.get("/assistants/{assistant_id}/subgraphs", response_model=dict[str, shapes.GraphSchemas])
+@routes.get(
+    "/assistants/{assistant_id}/subgraphs",
+    response_model=dict[str, shapes.GraphSchemas],
+    responses=operations.refusals(502),
+)
 async def get_subgraphs(parts: Parts, caller: Asking, assistant_id: str, recurse: Flag = False) -> Response:
     """Schemas of the subgraphs, by namespace. `recurse` goes on into theirs."""
     return await _subgraphs(parts, caller, assistant_id, None, recurse)
 
 
-@routes.get("/assistants/{assistant_id}/subgraphs/{namespace}", response_model=dict[str, shapes.GraphSchemas])
+@routes.get(
+    "/assistants/{assistant_id}/subgraphs/{namespace}",
+    response_model=dict[str, shapes.GraphSchemas],
+    responses=operations.refusals(502),
+)
 async def get_subgraphs_in(
     parts: Parts, caller: Asking, assistant_id: str, namespace: str, recurse: Flag = False
 ) -> Response:

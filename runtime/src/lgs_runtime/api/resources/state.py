@@ -26,7 +26,7 @@ from lgs_runtime.graphs.failures import graph_called
 from lgs_runtime.graphs.schemas import Graph
 from lgs_runtime.model import Thread, ThreadStatus, rooted
 from lgs_runtime.streams.json_encoding import to_json
-from lgs_runtime.threads.reading import graph_at, read_history, read_state
+from lgs_runtime.threads.reading import graph_at, named_graph, read_history, read_state
 from lgs_runtime.threads.removal import refuse_busy
 from lgs_runtime.threads.thread_graph import open_configured
 from lgs_runtime.worker.resumption import as_command
@@ -34,7 +34,9 @@ from lgs_runtime.worker.resumption import as_command
 routes = router("Threads")
 
 
-@routes.get("/threads/{thread_id}/state", response_model=shapes.StateFields)
+@routes.get(
+    "/threads/{thread_id}/state", response_model=shapes.StateFields, responses=operations.refusals(502)
+)
 async def get_state(
     parts: Parts, caller: Asking, thread_id: bodies.PathId, subgraphs: Flag = False, keys: StateKeys = None
 ) -> Response:
@@ -42,7 +44,11 @@ async def get_state(
     return await _state(parts, caller, thread_id, None, subgraphs=subgraphs, fields=keys)
 
 
-@routes.get("/threads/{thread_id}/state/{checkpoint_id}", response_model=shapes.StateFields)
+@routes.get(
+    "/threads/{thread_id}/state/{checkpoint_id}",
+    response_model=shapes.StateFields,
+    responses=operations.refusals(502),
+)
 async def get_state_at(
     parts: Parts,
     caller: Asking,
@@ -57,7 +63,11 @@ async def get_state_at(
     return await _state(parts, caller, thread_id, at, subgraphs=subgraphs, fields=keys)
 
 
-@routes.post("/threads/{thread_id}/state/checkpoint", response_model=shapes.StateFields)
+@routes.post(
+    "/threads/{thread_id}/state/checkpoint",
+    response_model=shapes.StateFields,
+    responses=operations.refusals(502),
+)
 async def get_state_at_checkpoint(
     parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.StateAtCheckpoint
 ) -> Response:
@@ -67,7 +77,7 @@ async def get_state_at_checkpoint(
     )
 
 
-@routes.get("/threads/{thread_id}/history", response_model=shapes.States)
+@routes.get("/threads/{thread_id}/history", response_model=shapes.States, responses=operations.refusals(502))
 async def get_history(
     parts: Parts, caller: Asking, thread_id: bodies.PathId, limit: Limit = 10, before: Before = None
 ) -> Response:
@@ -75,7 +85,7 @@ async def get_history(
     return await _history(parts, caller, thread_id, bodies.StateHistory(limit=limit, before=before))
 
 
-@routes.post("/threads/{thread_id}/history", response_model=shapes.States)
+@routes.post("/threads/{thread_id}/history", response_model=shapes.States, responses=operations.refusals(502))
 async def search_history(
     parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.StateHistory
 ) -> Response:
@@ -84,7 +94,7 @@ async def search_history(
 
 
 @routes.post(
-    "/threads/{thread_id}/state", response_model=shapes.StateUpdated, responses=operations.refusals(409)
+    "/threads/{thread_id}/state", response_model=shapes.StateUpdated, responses=operations.refusals(409, 502)
 )
 async def update_state(
     parts: Parts, caller: Asking, thread_id: bodies.PathId, body: bodies.StateUpdate
@@ -143,6 +153,17 @@ def _refusing(name: str) -> Iterator[None]:
         raise InvalidRequest(f"{name}: {wrong}") from wrong
 
 
+@contextmanager
+def _of_a_subgraph(checkpoint: bodies.Checkpoint | None) -> Iterator[None]:
+    """Around the reading of a state: LangGraph raises `ValueError` for a namespace that the graph lacks."""
+    try:
+        yield
+    except ValueError as wrong:
+        if checkpoint is None or not checkpoint.checkpoint_ns:
+            raise
+        raise NotFound("checkpoint", f"{checkpoint.checkpoint_ns}: {wrong}") from wrong
+
+
 def _update(update: bodies.SuperstepUpdate) -> StateUpdate:
     values = as_command(update.command.model_dump()) if update.command else update.values
     return StateUpdate(values, update.as_node)  # type: ignore[arg-type]
@@ -168,10 +189,8 @@ async def _state(
 ) -> Response:
     thread = await caller.thread("read", thread_id)
     config = config_at(thread_id, checkpoint or bodies.Checkpoint(), caller)
-    try:
+    with graph_called(named_graph(thread) or thread_id), _of_a_subgraph(checkpoint):
         snapshot = await read_state(parts, thread, config, subgraphs=subgraphs)
-    except ValueError as wrong:
-        raise NotFound("checkpoint", f"{checkpoint and checkpoint.checkpoint_ns}: {wrong}") from wrong
     if checkpoint and checkpoint.checkpoint_id and (snapshot is None or snapshot.created_at is None):
         raise NotFound("checkpoint", checkpoint.checkpoint_id)
     shown = _nothing_yet(config) if snapshot is None else state_json(snapshot)
@@ -194,5 +213,7 @@ async def _history(parts: Parts, caller: Caller, thread_id: str, body: bodies.St
         before=config_at(thread_id, before, caller) if before and before.checkpoint_id else None,
         limit=body.limit,
     )
-    async with aclosing(history):
-        return JsonResponse([select_state(state_json(snapshot), body.select) async for snapshot in history])
+    with graph_called(named_graph(thread) or thread_id):
+        async with aclosing(history):
+            found = [select_state(state_json(snapshot), body.select) async for snapshot in history]
+    return JsonResponse(found)

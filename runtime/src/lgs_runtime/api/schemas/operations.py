@@ -18,7 +18,8 @@ MEANING = {
     413: "The body is longer than LGS_MAX_BODY_BYTES.",
     422: "A field is wrong: its name, its value and the rule.",
     429: "The queue of this priority is full; nothing was stored. Retry-After says when to come back.",
-    502: "What the application has the service ask failed, such as its embedding provider; its words.",
+    502: "What the application has the service ask failed, such as its embedding provider or the code of a "
+    "graph; its words.",
     503: "The database can't be reached, the graph's circuit breaker is open, or another replica has the "
     "graph, as in a rollout; nothing was acknowledged. Retry-After says when to come back.",
 }
