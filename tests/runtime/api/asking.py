@@ -3,6 +3,7 @@ keeps it from one call to the next, and one that keeps none, each as a node or c
 functional API.
 """
 
+import asyncio
 import operator
 from typing import Annotated, Any
 
@@ -78,3 +79,23 @@ GRAPHS = (
     "called_keeps_none",
     "asked_by_a_task",
 )
+
+HELD = "held"
+held: dict[str, asyncio.Event] = {}
+"""By thread: that an answer `HELD` was taken, whose task never ends by itself."""
+
+
+@task
+async def ask_and_hold(thread_id: str) -> Any:
+    answer = interrupt("which?")
+    if answer == HELD:
+        held.setdefault(thread_id, asyncio.Event()).set()
+        await asyncio.Event().wait()
+    return {"answer": answer}
+
+
+async def call_one_that_holds(state: Said, config: RunnableConfig) -> Said:
+    return {"said": [await ask_and_hold(config["configurable"]["thread_id"])]}
+
+
+held_in_a_task = _around(call_one_that_holds)

@@ -3,15 +3,17 @@ and whoever changed its state."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from api_asking import GRAPHS
+from api_asking import GRAPHS, HELD, held
 from api_replicas import Replica
 from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.schema import MultitaskStrategy
 
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
@@ -23,7 +25,9 @@ EMPTY = [(graph, {}) for graph in GRAPHS if "none" not in graph]
 
 
 def asking(settings: Settings) -> Settings:
-    return replace(settings, graphs={name: GraphSpec(f"api_asking:{name}") for name in GRAPHS})
+    return replace(
+        settings, graphs={name: GraphSpec(f"api_asking:{name}") for name in (*GRAPHS, "held_in_a_task")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +81,23 @@ async def test_a_question_takes_its_answer_after_its_subgraph_was_changed_by_han
 
     assert values["said"] == ["begun", "by hand", {"answer": "blue"}]
     assert (await client.threads.get(thread))["status"] == "idle"
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["alone", "by its id"])
+@pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
+async def test_the_answer_of_a_run_that_another_replaces_is_given_up_also_where_a_task_has_taken_it(
+    client: LangGraphClient, strategy: MultitaskStrategy, *, by_id: bool
+) -> None:
+    thread, question = await asked(client, "held_in_a_task")
+    first: Any = {question: HELD} if by_id else HELD
+    second: Any = {question: "blue"} if by_id else "blue"
+    await client.runs.create(thread, "held_in_a_task", command={"resume": first})
+    async with asyncio.timeout(60):
+        await held.setdefault(thread, asyncio.Event()).wait()
+
+    async with asyncio.timeout(60):
+        values: Any = await client.runs.wait(
+            thread, "held_in_a_task", command={"resume": second}, multitask_strategy=strategy
+        )
+
+    assert values["said"] == [{"answer": "blue"}]

@@ -109,6 +109,8 @@ class Attempt:
         if self.work is None or self.work.done() or self.cancelled:
             return
         self.cancelled = True
+        if self.saver is not None:
+            self.saver.cut()
         # A node may swallow the cancellation: nothing is run after it.
         self.control.request_drain("the run is stopped")
         self.work.cancel()

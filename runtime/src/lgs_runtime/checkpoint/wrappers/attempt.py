@@ -27,6 +27,7 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
     writes_sort_key,
 )
+from langgraph.checkpoint.serde.types import ERROR
 
 from lgs_runtime.checkpoint.configs import address_of, checkpoint_config, without_who_asked
 from lgs_runtime.checkpoint.metadata import CallMetadata
@@ -82,6 +83,12 @@ class AttemptSaver(DelegatingSaver):
         """The checkpoint that was put last, where the graph goes on before it is stored."""
         return self._memory.last_put
 
+    def cut(self) -> None:
+        """The graph is cancelled from now on. What a cancelled task has taken, an answer to its question, is
+        not kept: LangGraph keeps it of the tasks that a node calls, and not of nodes, so that the answer of a
+        run that was replaced would come before that of the run which replaced it."""
+        self._memory.is_cut = True
+
     def shut(self) -> None:
         """Nothing more is stored, of subgraphs neither: the attempt ended without its graph."""
         self._memory.shut = True
@@ -122,6 +129,8 @@ class AttemptSaver(DelegatingSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self._memory.check()
+        if self._memory.is_cut and _is_of_a_cancelled_task(writes):
+            return
         if not self._is_root(config):
             await super().aput_writes(config, writes, task_id, task_path)
             return
@@ -152,6 +161,8 @@ class AttemptSaver(DelegatingSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self._memory.check()
+        if self._memory.is_cut and _is_of_a_cancelled_task(writes):
+            return
         self._memory.forget()
         super().put_writes(config, writes, task_id, task_path)
 
@@ -166,7 +177,7 @@ class _Memory:
     def __init__(self, *, empty: bool = False) -> None:
         self.empty = empty
         """Whether there is nothing: no checkpoint was put, neither by the attempt nor before it."""
-        self.shut = False
+        self.is_cut = self.shut = False
         self.of_call = CallMetadata()
         self.last_put: asyncio.Future[Any] | None = None
         self._under_way: set[asyncio.Future[Any]] = set()
@@ -253,6 +264,11 @@ class _Memory:
     def _raise(self) -> None:
         if self._failed is not None:
             raise self._failed
+
+
+def _is_of_a_cancelled_task(writes: Sequence[tuple[str, Any]]) -> bool:
+    """Whether a task's writes end with its cancellation, as LangGraph stores them."""
+    return any(channel == ERROR and isinstance(value, asyncio.CancelledError) for channel, value in writes)
 
 
 def may_write_behind(channels: Mapping[str, object], durability: str) -> bool:
