@@ -1,1 +1,1 @@
-"""The ground floor under checkpoints and queue: drivers, group commit, addresses, JSON as columns take it."""
+"""The layer under checkpoints, store and storage: drivers, group commit, addresses, JSON for columns."""

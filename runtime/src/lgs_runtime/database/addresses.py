@@ -1,4 +1,4 @@
-"""What a `DATABASE_URI` means: which storage, where, and how it is shown without its password."""
+"""The meaning of a `DATABASE_URI`: which kind of database, where, and how to show it without its password."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _OPEN_OPTIONS: Final = re.compile(
     r"load_balance_hosts|port|protocol|require_auth|service|socket_connect_timeout|socket_timeout|"
     r"ssl_cert_reqs|sslcert|sslcrl|sslkey|sslmode|sslrootcert|target_session_attrs|tcp_user_timeout|user"
 )
-"""What of a query is shown. Of another option not even the name is: an `&` in a password makes one of the
-rest of it."""
+"""Options of a query that are shown. Of any other option not even the name is shown: an `&` in a password
+turns the rest of the password into an option."""
 _SECRET_OPTIONS: Final = frozenset({"options", "password", "ssl_password", "sslpassword"})
 
 
@@ -55,14 +55,14 @@ def address(uri: str, name: str = "DATABASE_URI") -> Address:
 
 
 def masked(uri: str) -> str:
-    """The URI with `***` for its password, fit to be shown. Of what can't be read as one nothing is shown:
-    any part of it may be the password."""
+    """The URI with `***` for its password, fit to be shown. If the text can't be read as a URI, nothing of it
+    is shown: any part may be the password."""
     parts = _parts_of(uri)
     if parts is None or "@" in parts.query:
         return NOT_SHOWN
     userinfo, at, hosts = parts.netloc.rpartition("@")
     if "=" in f"{userinfo.partition(':')[0]}{hosts}{parts.path}":
-        return NOT_SHOWN  # options, in another way of writing them
+        return NOT_SHOWN  # options, written in another way
     query = "&".join(map(_shown_option, parts.query.split("&"))) if parts.query else ""
     return (
         f"{parts.scheme}://{_shown_user(userinfo, parts.scheme)}{at}{hosts}{parts.path}{query and '?'}{query}"
@@ -70,7 +70,8 @@ def masked(uri: str) -> str:
 
 
 def _shown_user(userinfo: str, scheme: str) -> str:
-    """Who is no user of a PostgreSQL may be a token; with an encoded colon both are one text."""
+    """The user part, fit to be shown. Outside of PostgreSQL a user without a password may be a token; with an
+    encoded colon, user and password are one text."""
     user, colon, _ = userinfo.partition(":")
     if ":" in unquote(user) or not (colon or scheme in _POSTGRES):
         return userinfo and "***"
@@ -85,8 +86,8 @@ def _shown_option(option: str) -> str:
 
 
 def _parts_of(uri: str) -> SplitResult | None:
-    """The parts of a URI; None for what is none, or is torn by its password, in which case what looks like a
-    port may be none, too."""
+    """The parts of a URI; None if it is no URI, or if its password breaks it: what looks like a port may then
+    be no port."""
     try:
         parts = urlsplit(uri)
     except ValueError:
@@ -104,8 +105,9 @@ def _is_host(text: str) -> bool:
 
 
 def _is_read_alike(uri: str, parts: SplitResult) -> bool:
-    """Whether libpq reads it, and finds the same hosts in it. It does not where something in the password
-    must be encoded, and its words quote that, as the name of a host too."""
+    """Whether libpq can read the URI, and finds the same hosts in it. It does not when a character of the
+    password should have been encoded; libpq's messages may then quote the password, even as the name of a
+    host."""
     import psycopg.conninfo  # noqa: PLC0415 - slow, and not needed with SQLite
 
     try:
@@ -121,12 +123,13 @@ def _is_read_alike(uri: str, parts: SplitResult) -> bool:
 
 
 def shown_pooler(pooler: str) -> str:
-    """A host and its port as they are; of a URI, which it must not be, without the password."""
+    """A host and its port as they are; if it is a URI, which it must not be, without the password."""
     return pooler if _POOLER.fullmatch(pooler) else masked(pooler)
 
 
 def through(uri: str, pooler: str) -> str:
-    """The URI of the same database, as the same user, at `pooler`: a host, with a port or without."""
+    """The URI of the same database and user at `pooler`: a host, with or without a port. Raises
+    `ConfigError`."""
     if not _POOLER.fullmatch(pooler):
         raise ConfigError(
             f"LGS_DATABASE_POOLER: {shown_pooler(pooler)}: must be host or host:port, such as pooler:6432"

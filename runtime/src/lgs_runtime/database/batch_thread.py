@@ -1,8 +1,8 @@
-"""A thread that does what it is asked, in order; what comes while it is busy it takes up together.
+"""A thread that does the work it is asked for, in order; work that arrives while it is busy is done together.
 
-A crossing between threads costs more than most of what is asked of SQLite, so many callers share one way
-there and one way back, and the way there is a queue: an executor's future, with the locks that it has, costs
-as much again. Belongs to the event loop in which it is made.
+A crossing between threads costs more than most work for SQLite. So many callers share one way to the thread
+and one way back. The way there is a queue: an executor's future, with its locks, costs as much again. Belongs
+to the event loop in which it is made.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class _Asked(Generic[Work]):
 
 
 class BatchThread(Generic[Work]):
-    """`answer` runs on the thread, gets the works of a group and returns the result of each, or `Failed`."""
+    """A thread that runs `answer`: it gets the works of a group and returns the result of each, or
+    `Failed`."""
 
     def __init__(self, name: str, answer: Callable[[Sequence[Work]], Sequence[Any]]) -> None:
         self._answer = answer
@@ -49,23 +50,23 @@ class BatchThread(Generic[Work]):
 
     @property
     def closed(self) -> bool:
-        """Whether it takes nothing more."""
+        """Whether it takes no more work."""
         return self._closed
 
     def ask(self, work: Work) -> asyncio.Future[Any]:
-        """The future gets what the work returns, or raises. One that is cancelled before its turn is not
-        done."""
+        """Asks for work. The future gets what the work returns, or what it raises. Work whose future is
+        cancelled before its turn is not done."""
         done = self._loop.create_future()
         self._waiting.append(_Asked(work, done))
         if not self._busy:
-            # After all that is ready to run now: what it asks comes along.
+            # Runs after all callbacks that are ready now: the work they ask for goes along.
             self._busy = True
             self._idle.clear()
             self._loop.call_soon(self._take_up)
         return done
 
     async def close(self) -> None:
-        """Takes nothing more, and waits for what was asked."""
+        """Takes no more work, and waits for the work that was asked for."""
         self._closed = True
         await self._idle.wait()
         self._groups.put(None)
@@ -80,11 +81,11 @@ class BatchThread(Generic[Work]):
             self._idle.set()
 
     def _serve(self) -> None:
-        # An event loop that is closed asks for nothing more, and for no answer.
+        # A closed event loop asks for no more work, and for no answer.
         with suppress(RuntimeError):
             for group in iter(self._groups.get, None):
                 self._work(group)
-                # Nothing is kept of what is done while there is nothing to do.
+                # Keep no reference to finished work while idle.
                 del group
 
     def _work(self, group: Sequence[_Asked[Work]]) -> None:

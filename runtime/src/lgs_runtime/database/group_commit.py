@@ -1,9 +1,9 @@
-"""Group commit, for whatever there is to commit: many callers, few round trips.
+"""Group commit for any kind of work: many callers, few round trips.
 
-Work that arrives while others are under way gathers, and the next free turn takes all of it at once; with
-nothing under way it goes out at once, alone. Work of one key (a thread) goes in the order of its submission:
-never two turns at a time, and within a turn in order. Work that fails fails alone: its group is cut in halves
-until it stands by itself, and what was to go `after` it falls with it. While the database can't be reached a
+Work that arrives while other work is under way gathers, and the next free turn takes all of it; with nothing
+under way it goes out at once, alone. Work of one key (a thread) goes in the order of its submission: never in
+two turns at a time, and within a turn in order. Work that fails fails alone: its group is halved until it
+stands by itself, and work submitted to go `after` it fails with it. While the database can't be reached, a
 group is tried again, for a bounded time.
 """
 
@@ -30,14 +30,15 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True, eq=False)
 class _Item(Generic[Work, Result]):
-    """An item in a queue. `work` is None until it is prepared; an `alone` item is the whole queue's turn."""
+    """An item in a queue. `work` is None until it is prepared; an `alone` item takes the queue's whole
+    turn."""
 
     done: asyncio.Future[Any]
     work: Work | None = None
     size: int = 0
     alone: bool = False
     after: asyncio.Future[Any] | None = None
-    """Work of the same queue, without which this one must not be done."""
+    """Work of the same queue that must have succeeded before this item may be done."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +50,8 @@ class _KeyQueue(Generic[Work, Result]):
 
 
 class GroupCommitter(Generic[Work, Result]):
-    """Runs what is submitted in groups: `run` gets the works of a group and returns a result for each, or
-    raises and has done nothing. At most `at_once` groups are under way."""
+    """Runs submitted work in groups: `run` gets the works of a group and returns a result for each, or raises
+    and has done nothing. At most `at_once` groups are under way."""
 
     def __init__(
         self,
@@ -60,8 +61,8 @@ class GroupCommitter(Generic[Work, Result]):
         patience_seconds: float,
         most_items: int = MOST_ITEMS,
     ) -> None:
-        """`patience_seconds`: for so long a group is tried again while the database can't be reached; it is
-        tried twice at least."""
+        """`patience_seconds`: how long a group is tried again while the database can't be reached; it is
+        tried at least twice."""
         self._run = run
         self._at_once = at_once
         self._patience_seconds = patience_seconds
@@ -77,9 +78,9 @@ class GroupCommitter(Generic[Work, Result]):
     def submit(
         self, key: str, work: Work, size: int = 0, after: asyncio.Future[Any] | None = None
     ) -> asyncio.Future[Result]:
-        """Puts work at the end of a key. The future gets its result, or raises what it failed with:
-        `StorageUnavailable` when the database could not be reached. Where `after`, submitted to the key
-        before, has failed, this fails as it did and is not done."""
+        """Puts work at the end of a key's queue. The future gets its result, or raises what it failed with:
+        `StorageUnavailable` when the database could not be reached. If `after`, submitted to the key before,
+        has failed, this work is not done and fails in the same way."""
         return self._append(key, _Item(self._loop.create_future(), work, size, after=after)).done
 
     def submit_later(
@@ -88,7 +89,8 @@ class GroupCommitter(Generic[Work, Result]):
         prepare: Callable[[], Coroutine[Any, Any, tuple[Work, int]]],
         after: asyncio.Future[Any] | None = None,
     ) -> asyncio.Future[Result]:
-        """As `submit`, for work (and its size) that takes time to prepare: its item is taken now."""
+        """Like `submit`, for work (and its size) that takes time to prepare; its place in the queue is taken
+        now."""
         item: _Item[Work, Result] = self._append(key, _Item(self._loop.create_future(), after=after))
         task = self._loop.create_task(self._prepare(key, item, prepare()))
         self._preparing.add(task)
@@ -96,14 +98,14 @@ class GroupCommitter(Generic[Work, Result]):
         return item.done
 
     async def settled(self, key: str) -> None:
-        """Returns when what was submitted to the key so far has ended, well or not."""
+        """Returns when everything submitted to the key so far has ended, successfully or not."""
         found = self._queues.get(key)
         if found is not None and found.last is not None:
             await asyncio.wait((found.last,))
 
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
-        """Takes the key's turn after all that was submitted before, and keeps it while the context is
+        """Waits for all that was submitted to the key before, then holds the key's turn while the context is
         open."""
         item: _Item[Work, Result] = _Item(self._loop.create_future(), alone=True)
         self._append(key, item)
@@ -118,7 +120,7 @@ class GroupCommitter(Generic[Work, Result]):
                 self._release(mine)
 
     async def close(self) -> None:
-        """Ends what is under way, without patience, and refuses what comes."""
+        """Finishes what is under way, without patience, and refuses new work."""
         self._closing.set()
         while self._turns or self._preparing:
             await asyncio.wait((*self._turns, *self._preparing))
@@ -166,7 +168,7 @@ class GroupCommitter(Generic[Work, Result]):
             queue.taken = True
             self._ready.append(queue)
             if not self._scheduled:
-                # After all that is ready to run now: what it submits comes along.
+                # Runs after all callbacks that are ready now: the work they submit goes along.
                 self._scheduled = True
                 self._loop.call_soon(self._start_turns)
 
@@ -242,12 +244,12 @@ class GroupCommitter(Generic[Work, Result]):
             except StorageUnavailable:
                 if failures and (self._loop.time() >= give_up_at or self._closing.is_set()):
                     raise
-            # The first failure may be that of connections which a restart has cut: the next are new ones.
+            # The first failure may come from connections that a restart has cut: the next ones are new.
             await self._pause(BACKOFF.pause(failures) if failures else 0.0)
         raise AssertionError("it is tried until it is given up")
 
     async def _pause(self, seconds: float) -> None:
-        """Waits, unless it is closed meanwhile."""
+        """Waits, unless the committer is closed meanwhile."""
         try:
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
@@ -256,7 +258,8 @@ class GroupCommitter(Generic[Work, Result]):
 
 
 def _may_go(item: _Item[Any, Any]) -> bool:
-    """Whether an item is still to be delivered: nobody gave it up, and what it goes after has not failed."""
+    """Whether to deliver an item: its caller has not given up, and the item that it goes after has not
+    failed."""
     before = item.after
     if not item.done.done() and before is not None and before.done():
         if before.cancelled():
@@ -271,5 +274,6 @@ def _fail(item: _Item[Any, Any], reason: BaseException) -> None:
         return
     item.done.set_exception(reason)
     if isinstance(reason, StorageUnavailable):
-        # Whoever waits for it gets it. Where nobody does any more, as after a lost lease, it is no fault.
+        # Waiters get the error. When nobody waits any more, as after a lost lease, asyncio must not report
+        # it.
         item.done.exception()

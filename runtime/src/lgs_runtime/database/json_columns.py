@@ -1,10 +1,11 @@
-"""JSON and text as the databases take them, and back as they were.
+"""JSON and text in a form that the databases take, and back to what they were.
 
-PostgreSQL's text and searchable JSON can't hold the character NUL, neither can UTF-8 hold half a character,
-nor the usual parser an integer beyond 64 bits, and PostgreSQL makes integers of large floats; graphs and
-clients do have them. Such a character is stored as a mark and its number, such a number as a text with a
-mark. The mark is a code point that Unicode keeps for a program's own use; one that stood in the value is
-marked too. So each value has one form, and what is equal, or contained in another, stays so in the database.
+Graphs and clients have values that can't be stored as they are: PostgreSQL's text and searchable JSON can't
+hold the character NUL, UTF-8 can't hold half a character (a lone surrogate), the usual parser can't read an
+integer beyond 64 bits, and PostgreSQL makes integers of large floats. Such a character is stored as a mark
+and its number, such a number as a text with a mark. The mark is a code point that Unicode reserves for a
+program's own use; a mark that stands in the value is marked too. So each value has one form, and values that
+are equal, or contained in another, stay so in the database.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any, Final, overload
 import orjson
 
 MARK: Final = "\U0001fffe"
-"""Beyond the usual planes, so that a search for it in text of most languages takes no time."""
+"""A character beyond the usual planes, so that a search for it in text of most languages takes no time."""
 MARK_BYTES: Final = MARK.encode()
 INTEGER: Final = f"{MARK}i"
 MOST_BITS: Final = 14_000
-"""Python reads and writes integers of up to 4300 digits."""
+"""Largest size of an integer in bits: Python reads and writes integers of up to 4300 digits. A larger one
+becomes null."""
 FLOAT: Final = f"{MARK}f"
 _FIRST_WITHOUT_POINT: Final = 1e16
 _NUMBER: Final = re.compile(f"(?:{INTEGER}(-?[0-9]{{1,4300}})|{FLOAT}(-?[0-9.]+e[+][0-9]+))")
@@ -31,19 +33,19 @@ _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 
 
 def dump(value: Any) -> str:
-    """A JSON document that any column takes. What JSON doesn't know becomes its text."""
+    """A JSON document that any column takes. Values that JSON doesn't know become their text."""
     try:
         text = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
         return json.dumps(_each(value, escape, _marked), ensure_ascii=False, default=str)
-    # One character is found much faster than several.
+    # A search for one character is much faster than one for several.
     if MARK in text or ("\\" in text and "\\u0000" in text) or ("+" in text and "e+1" in text):
         return json.dumps(_each(value, escape, _marked), ensure_ascii=False, default=str)
     return text
 
 
 def dump_optional(value: Any) -> str | None:
-    """A JSON document, or NULL for None."""
+    """A JSON document, or None (NULL) for None."""
     return None if value is None else dump(value)
 
 
@@ -58,7 +60,7 @@ def load(text: str | bytes) -> Any:
 
 
 def restored(value: Any) -> Any:
-    """The value whose marked form was read by another parser."""
+    """The value whose marked form another parser has read."""
     return _each(value, unescape, _unmarked)
 
 
@@ -67,7 +69,7 @@ def escape(text: str) -> str: ...
 @overload
 def escape(text: None) -> None: ...
 def escape(text: str | None) -> str | None:
-    """Text that any column takes."""
+    """The text in a form that any column takes."""
     if text is None or (text.isascii() and "\x00" not in text):
         return text
     return _AWKWARD.sub(lambda found: f"{MARK}{ord(found[0]) & 0xFFFF:04x}", text)
@@ -85,7 +87,7 @@ def unescape(text: str | None) -> str | None:
 
 
 def contains(whole: Any, part: Any) -> bool:
-    """Whether `part` is contained in `whole`, as the `@>` of Postgres means it: objects by key, arrays by
+    """Whether `part` is contained in `whole`, in the sense of PostgreSQL's `@>`: objects by key, arrays by
     element."""
     if isinstance(part, dict):
         return isinstance(whole, dict) and all(
@@ -99,7 +101,7 @@ def contains(whole: Any, part: Any) -> bool:
 
 
 def _each(value: Any, key: Callable[[str], str], scalar: Callable[[Any], Any]) -> Any:
-    """The value with each of its keys and scalars made another."""
+    """The value with `key` applied to each of its keys and `scalar` to each of its scalars."""
     if isinstance(value, dict):
         return {
             key(name) if isinstance(name, str) else name: _each(item, key, scalar)
@@ -119,7 +121,7 @@ def _marked(value: Any) -> Any:
         return f"{FLOAT}{value!r}"
     if value is None or isinstance(value, int):
         return value
-    # As orjson writes it, where it can: times, identifiers; NaN is null.
+    # As orjson writes it, where it can: times and identifiers; NaN becomes null.
     try:
         return orjson.loads(orjson.dumps(value))
     except TypeError:

@@ -32,26 +32,28 @@ from lgs_runtime.database.postgres_pool import ConnectionPool, Pool
 from lgs_runtime.errors import StorageUnavailable
 
 TAKES_WRITES: Final = "SELECT current_setting('transaction_read_only') = 'off'"
-"""A primary that became a standby keeps its connections, and answers on."""
+"""Whether the server takes writes: a primary that became a standby keeps its connections, and goes on
+answering."""
 POOL_SIZE: Final = 10
 IDLE_SECONDS: Final = 300.0
-"""After so long without use a connection is closed."""
+"""Seconds without use after which a connection is closed."""
 POOLED_IDLE_SECONDS: Final = 30.0
-"""The same for one to a pooler: in session mode it is a server's."""
+"""The same for a connection to a pooler: in session mode it occupies a connection to the server."""
 _TRIES: Final = 5
 FULL_BACKOFF: Final = Backoff(first_seconds=0.02, longest_seconds=0.5)
 RACE_BACKOFF: Final = Backoff(first_seconds=0.005, longest_seconds=0.08, jitter=1.0)
-"""All of a pause is chance: who lost a race to the same rows must not meet there again."""
+"""The whole pause is random: transactions that lost a race for the same rows must not meet there again."""
 
 _Result = TypeVar("_Result")
 
 PLANNED_ONCE: Final = {"plan_cache_mode": "force_generic_plan"}
-"""For statements that go by keys, with arrays of them: planning takes several times as long as the statement
-itself, and PostgreSQL would plan it anew each time, as it takes the arrays to be longer than they are."""
+"""Setting for statements that look rows up by arrays of keys. Planning takes several times as long as such a
+statement itself, and PostgreSQL would plan it anew each time, as it estimates the arrays to be longer than
+they are."""
 
 
 _OPEN: Final[WeakSet[Database]] = WeakSet()
-"""Those of this process."""
+"""The open databases of this process."""
 
 
 class Database:
@@ -66,8 +68,9 @@ class Database:
     async def open(
         cls, access: Access, *, connections: int = POOL_SIZE, settings: Mapping[str, str] = NO_SETTINGS
     ) -> Database:
-        """Connects, with at most `connections`, whose sessions have `settings` besides ours where they are
-        ours. Raises `StorageUnavailable` when nobody answers, `ConfigError` when the URI can't work."""
+        """Connects, with at most `connections`. Their sessions have `settings` beside our own, unless a
+        pooler stands between. Raises `StorageUnavailable` when nobody answers, `ConfigError` when the URI
+        can't work."""
         pool = ConnectionPool(
             partial(ways.opened, access, settings),
             most=connections,
@@ -79,11 +82,11 @@ class Database:
 
     @property
     def pool(self) -> Pool:
-        """The connections."""
+        """The pool of connections."""
         return self._pool
 
     async def close(self) -> None:
-        """Closes every connection, those in use too after a moment."""
+        """Closes every connection; those still in use after `CONNECT_SECONDS` are cut."""
         try:
             await asyncio.wait_for(self._pool.close(), CONNECT_SECONDS)
         except TimeoutError:
@@ -91,35 +94,35 @@ class Database:
         await ways.cut_closing()
 
     async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
-        """Runs a statement in a transaction of its own and returns its rows."""
+        """Runs a statement in its own transaction and returns its rows."""
         async with _Lease(self, None) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *values)
             return rows
 
     async def row(self, statement: str, *values: Any) -> asyncpg.Record | None:
-        """The first row."""
+        """Like `rows`, but returns the first row only; None: there is none."""
         async with _Lease(self, None) as connection:
             return await connection.fetchrow(statement, *values)
 
     async def value(self, statement: str, *values: Any) -> Any:
-        """The first value of the first row."""
+        """Like `rows`, but returns the first value of the first row; None: there is no row."""
         async with _Lease(self, None) as connection:
             return await connection.fetchval(statement, *values)
 
     async def check(self) -> None:
-        """Raises `StorageUnavailable` unless a statement runs now, and could write."""
+        """Raises `StorageUnavailable` unless a statement runs now, on a server that takes writes."""
         async with _Lease(self, None) as connection:
             if not await connection.fetchval(TAKES_WRITES):
                 raise asyncpg.ReadOnlySQLTransactionError("the server takes no writes any more")
 
     def connection(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
-        """A connection of the pool."""
+        """A connection of the pool, while the context is open."""
         return _Lease(self, ways.STATEMENT_SECONDS)
 
     async def acquire(self, patience: float | None) -> asyncpg.Connection:
-        """A connection for who gives it back to the pool, waited for `patience` seconds, without an end where
-        it is None. Where the server has no room for another one, those of the pool are waited for, as long as
-        it has any."""
+        """A connection, which the caller must release to the pool. Waits for it for `patience` seconds; None:
+        without limit. If the server has no room for another connection, waits for those of the pool, as long
+        as it has any."""
         waited = 0.0
         for failures in count(1):
             try:
@@ -133,11 +136,11 @@ class Database:
         raise AssertionError("it is tried until it is given up")
 
     async def failed(self, error: BaseException) -> None:
-        """Raises `StorageUnavailable` where `error` says that the database can't be reached, and gives up the
-        connections that are no better than the one that had it.
+        """Raises `StorageUnavailable` if `error` says that the database can't be reached, and gives up the
+        connections that are no better than the one with the error.
 
-        A statement that was never answered may have had a connection to a server that is gone without a
-        good-bye: the others in the pool are no better then, and all are made anew.
+        A statement that was never answered may have had a connection to a server that vanished without
+        closing it. The other connections of the pool are no better then, and all are made anew.
         """
         if (gone := unavailable(error)) is None:
             return
@@ -148,8 +151,9 @@ class Database:
         raise gone from error
 
     async def _leave(self) -> None:
-        """A server that takes no writes is a primary no longer. No pool of this process keeps a connection to
-        it: what one read there would be old, and another would write the new primary by it."""
+        """Leaves a server that takes no writes: it is no longer a primary. No pool of this process keeps a
+        connection to it: what one pool read there would be stale, and another pool would write it to the new
+        primary."""
         for database in [each for each in _OPEN if each.access.uri == self.access.uri]:
             await database.pool.expire_connections()
 
@@ -172,8 +176,8 @@ class Database:
 
 
 class _Lease:
-    """A connection of the pool for a block, whose errors are translated. A class, for a generator's context
-    would be a third of what a statement takes on this side of the wire."""
+    """A connection of the pool for a block, whose errors are translated. It is a class because a generator's
+    context would take a third of a statement's time on this side of the wire."""
 
     __slots__ = ("_connection", "_database", "_patience")
 

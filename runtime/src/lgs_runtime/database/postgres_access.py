@@ -1,7 +1,7 @@
-"""The first check of a database: whether it can be used, and whether a pooler is before it.
+"""The first check of a database: whether it can be used, and whether a pooler stands before it.
 
-One that isn't there yet is waited for, by who called. One that answers and can't be used, whatever it says,
-is a `ConfigError` with its words: nothing would change by waiting.
+If the database isn't there yet, the caller waits for it. If it answers and can't be used, for whatever
+reason, that is a `ConfigError` with its message: waiting would change nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lgs_runtime.database.postgres_connections import CONNECT_SECONDS, Access, P
 from lgs_runtime.errors import ConfigError
 
 OLDEST: Final = 13
-"""The oldest PostgreSQL that is served."""
+"""The oldest supported major version of PostgreSQL."""
 
 _PROBE: Final = """
 SELECT pg_backend_pid() AS pid, current_setting('transaction_read_only') AS read_only,
@@ -33,13 +33,13 @@ _REFUSED_BY_POOLER: Final = re.compile(
     r"authentication failed|does not exist|no such (database|user)|permission denied|not allowed|pg_hba"
     r"|unsupported startup parameter|SSL required|wrong password"
 )
-"""A pooler has one code (08P01) for all that it says; these pass by no waiting."""
+"""Messages of a pooler that waiting does not change. A pooler has one code (08P01) for all its errors."""
 log = structlog.get_logger(__name__)
 
 
 async def probe(uri: str, name: str = "DATABASE_URI") -> Access:
-    """Connects once and says how the database is to be talked to. Raises `ConfigError` in the words `name:
-    value: rule` for one that can't be used, and `StorageUnavailable` where nobody answers."""
+    """Connects once and returns how to talk to the database. Raises `ConfigError` (`name: value: rule`) for a
+    database that can't be used, and `StorageUnavailable` when nobody answers."""
     with translated(), refused(uri, name):
         connection = await asyncpg.connect(
             uri,
@@ -51,7 +51,8 @@ async def probe(uri: str, name: str = "DATABASE_URI") -> Access:
         try:
             async with connection.transaction():
                 seen = await connection.fetchrow(_PROBE)
-                # A pooler gives its clients keys of its own, among them a process that is not the server's.
+                # A pooler gives its clients cancel keys of its own, with a process id that is not the
+                # server's.
                 pooled = seen["pid"] != connection.get_server_pid()
                 names = not pooled or await _keeps_names(connection)
             await connection.close(timeout=CONNECT_SECONDS)
@@ -70,7 +71,7 @@ async def probe(uri: str, name: str = "DATABASE_URI") -> Access:
 
 
 def log_access(access: Access, direct: str | None) -> None:
-    """Says in the log which way was chosen, where it is not the plain one."""
+    """Logs how the database is accessed, unless directly."""
     if access.pooled:
         log.info(
             "database.pooler",
@@ -81,7 +82,7 @@ def log_access(access: Access, direct: str | None) -> None:
 
 @contextmanager
 def refused(uri: str, name: str = "DATABASE_URI") -> Iterator[None]:
-    """Turns what a database or a pooler says that answers, and that waiting does not change, into a
+    """Turns errors from a database or pooler that answers, and that waiting does not change, into a
     `ConfigError`."""
     try:
         yield
@@ -101,10 +102,10 @@ def refused(uri: str, name: str = "DATABASE_URI") -> Iterator[None]:
 
 
 async def _keeps_names(connection: asyncpg.Connection) -> bool:
-    """Whether the pooler has prepared statements wherever they are executed: then it gives them names of
-    its own, which they have at the server."""
+    """Whether the pooler has prepared statements wherever they are executed. It then gives them its own
+    names, which they have at the server."""
     name = f"lgs_{uuid4().hex}"
-    # Referenced during the search: the driver closes statements that have no reference.
+    # The variable keeps a reference during the search: the driver closes statements without one.
     held = await connection.prepare("SELECT 1", name=name)
     is_there = await connection.fetchval(_IS_PREPARED, held.get_name())
     if is_there:

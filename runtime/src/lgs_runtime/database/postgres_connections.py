@@ -1,10 +1,9 @@
-"""Connections to PostgreSQL, straight or through a pooler, and the only place that handles the driver's
-errors.
+"""Connections to PostgreSQL, direct or through a pooler, and the only place that handles the driver's errors.
 
-Straight, a session is ours: it has settings, and its prepared statements are there the next time. Through a
-pooler (PgBouncer in transaction mode, and whatever is like it) each transaction may be another session's, so
-nothing is set for longer than a transaction, and a statement's preparation and execution are one transaction.
-Every failure to reach the database leaves as `StorageUnavailable`.
+On a direct connection the session is ours: it has settings, and its prepared statements are there the next
+time. Through a pooler (PgBouncer in transaction mode, and the like) each transaction may run in another
+session, so nothing is set for longer than a transaction, and a statement is prepared and executed in one
+transaction. Every failure to reach the database leaves as `StorageUnavailable`.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _UNREACHABLE: Final = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.LockNotAvailableError,
-    # They worked at the start, so they pass: a password that is being changed, a server that is set up anew.
+    # They worked at the start, so they will pass: a password being changed, a server being set up anew.
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InterfaceError,
-    # An idle connection that was notified of the server's stop, and does not appear closed yet.
+    # An idle connection that was told of the server's stop, and does not appear closed yet.
     asyncpg.InternalClientError,
     OSError,
     TimeoutError,
@@ -61,12 +60,13 @@ def translated() -> Iterator[None]:
 
 
 def unavailable(error: BaseException) -> StorageUnavailable | None:
-    """What an error of the driver says of an unreachable database; None for any other error."""
+    """The `StorageUnavailable` for a driver error of an unreachable database; None for any other error."""
     if isinstance(error, asyncpg.DataError):
-        # A value of a wrong type is a mistake in this code, though the driver counts it among the others.
+        # A value of a wrong type is a mistake in this code, though the driver counts it as an interface
+        # error.
         return None
     if isinstance(error, asyncpg.UndefinedTableError):
-        # Every statement's tables are made at the start.
+        # The tables of all statements are made at the start.
         return StorageUnavailable(f"the database has lost its tables: {error}")
     if isinstance(error, _UNREACHABLE):
         words = str(error) or "no answer in time"
@@ -82,28 +82,33 @@ SESSION_SETTINGS: Final = {
     "enable_seqscan": "off",
     "jit": "off",
 }
-"""Settings of each session at the server. A replica whose node loses its power closes no connection:
-without the first its open transaction would hold its locks for hours, and the replica that takes over its
-runs would wait for them. Nor is a table read as a whole where an index will do: a plan is kept that was made
-when the table was empty, and the table of a service that has just begun grows to thousands of rows before
-PostgreSQL counts them. What can only be read as a whole costs a fortune by that setting, which is no reason
-to compile the statement."""
+"""Settings of each session at the server.
+
+Keepalives: a replica whose node loses its power closes no connection. Without them its open transaction would
+hold its locks for hours, and the replica that takes over its runs would wait for them.
+
+`enable_seqscan`: no table is read as a whole when an index will do. A plan made when the table was empty is
+kept, and the table of a new service grows to thousands of rows before PostgreSQL counts them.
+
+`jit`: with that setting, what can only be read as a whole gets a very high cost, which is no reason to
+compile the statement.
+"""
 TRANSACTION_SETTINGS: Final = "SET LOCAL idle_in_transaction_session_timeout = 15000"
-"""The same for a transaction whose session is not ours; the pooler keeps alive its connections itself."""
+"""The timeout for a transaction whose session is not ours; the pooler keeps its own connections alive."""
 NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 
 _closing: Final[dict[asyncpg.Connection, asyncio.Future[None]]] = {}
-"""Connections of this process that are saying good-bye, and what is done when they have."""
+"""Connections of this process that are being closed, each with a future that is done when it is closed."""
 
 
 class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that is not reset when it returns to the pool: we set nothing on it, and it saves a
-    round trip. One whose server does not answer is cut when it is closed, without an error: the pool closes
-    old ones in tasks of its own, whose errors no code handles."""
+    """A connection that is not reset when it returns to the pool: nothing is set on it, and that saves a
+    round trip. If its server does not answer, closing it cuts it without an error: the pool closes old
+    connections in its own tasks, whose errors no code handles."""
 
     async def close(self, *, timeout: float | None = None) -> None:
-        """Says good-bye within `CLOSE_SECONDS`, or cuts the connection."""
+        """Closes the connection within `CLOSE_SECONDS`, or cuts it."""
         closed = _closing[self] = asyncio.get_running_loop().create_future()
         try:
             with suppress(*_UNREACHABLE):
@@ -113,22 +118,24 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
             closed.set_result(None)
 
     def get_reset_query(self) -> str:
-        """Nothing to run."""
+        """No query: nothing has to be reset."""
         return ""
 
     def is_in_transaction(self) -> bool:
-        """Also where the driver takes for begun what was given up, or failed, as it began: until a `reset`
-        it would make each transaction a savepoint in that one. Not where the connection is closed."""
+        """Also true when the driver believes in a transaction whose beginning was given up or failed: until a
+        `reset` it would make each later transaction a savepoint in that one. False when the connection is
+        closed."""
         return not self.is_closed() and (self._top_xact is not None or bool(super().is_in_transaction()))
 
 
 class BorrowedConnection(PlainConnection):
     """A connection through a pooler that keeps no prepared statements. The driver prepares a statement in one
-    round trip and executes it in the next, between which another client's could take its place: both go into
-    one transaction, where there is none yet."""
+    round trip and executes it in the next; between them, another client's transaction could take the session.
+    So both go into one transaction, unless one is open already."""
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
-        """See asyncpg, as for all that follow. Without values it is one message, which needs nothing."""
+        """See asyncpg, as for the other methods. Without values it is one message, which needs no
+        transaction."""
         if args:
             async with self._together():
                 return str(await super().execute(query, *args, timeout=timeout))
@@ -159,30 +166,31 @@ class BorrowedConnection(PlainConnection):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a database is talked to: what `postgres_access.probe` has found."""
+    """How to talk to a database, as `postgres_access.probe` found out."""
 
     uri: str
     pooled: bool = False
-    """A pooler stands between: what a transaction leaves in its session, the next one need not find."""
+    """A pooler stands between: what a transaction leaves in its session may be missing for the next one."""
     names: bool = True
     """Prepared statements can have names: the session is ours, or the pooler (PgBouncer 1.21 and later, with
-    `max_prepared_statements`) has each of them wherever it is executed."""
+    `max_prepared_statements`) has each statement wherever it is executed."""
 
     def options(self, settings: Mapping[str, str] = NO_SETTINGS) -> dict[str, Any]:
-        """The driver's, for sessions with `settings` besides ours where they can have any."""
+        """The driver's options, for sessions with `settings` beside our own, unless a pooler stands
+        between."""
         shared = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
         if not self.pooled:
             own = {**SESSION_SETTINGS, **settings}
             return {**shared, "connection_class": PlainConnection, "server_settings": own}
         if self.names:
-            # The driver would prepare long statements without a name, which the pooler does not keep.
+            # The driver would prepare long statements without a name, and the pooler does not keep those.
             return {**shared, "connection_class": PlainConnection, "max_cacheable_statement_size": 0}
         return {**shared, "connection_class": BorrowedConnection, "statement_cache_size": 0}
 
 
 async def cut_closing() -> None:
-    """Cuts the connections that are being closed. A pool has no reference to those that it has replaced, so
-    closing it would leave their tasks."""
+    """Cuts the connections that are being closed. A pool has no reference to connections that it has
+    replaced, so closing the pool would leave their tasks."""
     waiting = dict(_closing)
     for connection in waiting:
         connection.terminate()
@@ -190,13 +198,13 @@ async def cut_closing() -> None:
 
 
 async def connect(access: Access) -> asyncpg.Connection:
-    """One connection outside of the pool. Raises `StorageUnavailable`."""
+    """Opens one connection outside of the pool. Raises `StorageUnavailable`."""
     with translated():
         return await opened(access)
 
 
 async def opened(access: Access, settings: Mapping[str, str] = NO_SETTINGS) -> asyncpg.Connection:
-    """As `connect`, whose session has `settings` besides ours, with the driver's errors."""
+    """Like `connect`, for a session with `settings` beside our own; raises the driver's errors."""
     connection = await asyncpg.connect(access.uri, **access.options(settings))
     try:
         await prepare(connection)
@@ -217,6 +225,6 @@ async def connected(access: Access) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def prepare(connection: asyncpg.Connection) -> None:
-    """JSON goes in as text and comes out as values."""
+    """Makes the connection take JSON as text and return it as values."""
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, encoder=str, decoder=encoding.load, schema="pg_catalog")

@@ -1,7 +1,7 @@
 """A pool of connections to PostgreSQL.
 
 Most statements find a connection free, and get it and give it back without a task, a future or a turn of the
-event loop: the driver's own pool takes all of these, and more time than the rest of a short statement. Those
+event loop. The driver's own pool takes all of these, and more time than the rest of a short statement. Those
 who must wait are served in the order in which they came.
 """
 
@@ -16,38 +16,39 @@ from typing import Any, Final, Protocol
 import asyncpg  # type: ignore[import-untyped]
 
 LIFETIME_SECONDS: Final = 3600.0
-"""After so long, and up to a tenth more, a connection is replaced: a server's process that is older has the
-plans and the catalogue of all that it ever did in its memory."""
+"""Seconds, and up to a tenth more, after which a connection is replaced: an old server process holds in
+memory the plans and the catalogue entries of all that it ever did."""
 SETTLE_SECONDS: Final = 5.0
-"""How long a statement that was cancelled may take to end at the server before its connection is cut."""
+"""Seconds that a cancelled statement may take to end at the server before its connection is cut."""
 
 
 class Pool(Protocol):
-    """What a `Database` asks of its connections."""
+    """What a `Database` needs of its connections."""
 
     async def acquire(self, *, timeout: float | None = None) -> asyncpg.Connection:
-        """A connection, for whoever releases it. Raises `TimeoutError` after `timeout` seconds, and the
+        """A connection, which the caller must release. Raises `TimeoutError` after `timeout` seconds, and the
         driver's errors."""
 
     async def release(self, connection: asyncpg.Connection, *, settled: bool = True) -> None:
-        """Takes a connection back. Not `settled`: its last statement was given up before it was answered."""
+        """Takes a connection back. `settled` False: its last statement was given up before it was
+        answered."""
 
     async def expire_connections(self) -> None:
-        """Makes every connection anew, those in use when they are released."""
+        """Replaces every connection; those in use when they are released."""
 
     def get_size(self) -> int:
         """How many connections are open."""
 
     async def close(self) -> None:
-        """Closes all, when those in use are released."""
+        """Closes all connections; those in use when they are released."""
 
     def terminate(self) -> None:
-        """Cuts all."""
+        """Cuts all connections."""
 
 
 class ConnectionPool:
-    """A `Pool` of at most `most` connections that `connect` opens, each closed after `idle_seconds` without
-    use. For one event loop."""
+    """A `Pool` of at most `most` connections, opened by `connect`; each is closed after `idle_seconds`
+    without use. For one event loop."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[asyncpg.Connection]], *, most: int, idle_seconds: float
@@ -56,25 +57,26 @@ class ConnectionPool:
         self._most = most
         self._idle_seconds = idle_seconds
         self._places = 0
-        """Taken by connections that are open, or are being opened."""
+        """Places taken by connections that are open or are being opened."""
         self._members: dict[asyncpg.Connection, float] = {}
-        """Those that may go on, and until when. When they expire, another takes its place."""
+        """Connections that may still be used, each with the time until which. When all expire, a new dict
+        replaces this one."""
         self._free: list[tuple[asyncpg.Connection, float]] = []
-        """Those that nobody has, and since when; the one that was used last is the last."""
+        """Connections that nobody uses, each with the time since when; the one used last stands last."""
         self._lent: set[asyncpg.Connection] = set()
         self._waiters: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
-        """Each gets a connection, or None: a place for one that it opens itself."""
+        """Each waiter gets a connection, or None: a place for a connection that it opens itself."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._none_left: asyncio.Future[None] | None = None
 
     def get_size(self) -> int:
-        """How many connections are open and may go on."""
+        """How many connections are open and may still be used."""
         return len(self._members)
 
     async def acquire(self, *, timeout: float | None = None) -> asyncpg.Connection:
-        """See `Pool`. Raises `InterfaceError` of the driver when the pool is closing."""
+        """See `Pool`. Raises the driver's `InterfaceError` when the pool is closing."""
         self._refuse_when_closing()
         while self._free:
             connection, _ = self._free.pop()
@@ -88,7 +90,7 @@ class ConnectionPool:
             return await self._waited_or_opened()
 
     async def release(self, connection: asyncpg.Connection, *, settled: bool = True) -> None:
-        """See `Pool`. It does not wait for anything."""
+        """See `Pool`. Waits for nothing."""
         if connection not in self._lent:
             return
         if settled and not connection.is_in_transaction():
@@ -105,7 +107,7 @@ class ConnectionPool:
             self._retire(connection)
 
     async def close(self) -> None:
-        """See `Pool`. Whoever waits for a connection gets `InterfaceError` of the driver."""
+        """See `Pool`. Callers that wait for a connection get the driver's `InterfaceError`."""
         self._closing = True
         while self._waiters:
             if not (waiter := self._waiters.popleft()).done():
@@ -138,14 +140,14 @@ class ConnectionPool:
         return connection
 
     async def _granted(self) -> asyncpg.Connection | None:
-        """What the next who has something to give gives; None is a place."""
+        """Waits for a connection that is given back; None is a place for a new connection."""
         waiter: asyncio.Future[asyncpg.Connection | None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
             return await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                # It was given, and its taker is gone.
+                # It was granted, and the waiter is gone.
                 if (connection := waiter.result()) is None:
                     self._give_place_up()
                 else:
@@ -166,7 +168,7 @@ class ConnectionPool:
         return connection
 
     def _take_back(self, connection: asyncpg.Connection) -> None:
-        """Of one that is nobody's: it goes to who waits, to the free ones, or is closed."""
+        """Passes on a connection that nobody uses: to a waiter or to the free ones; or it is closed."""
         until, now = self._members.get(connection), _now()
         if until is None or until < now or connection.is_closed():
             self._retire(connection)
@@ -185,7 +187,7 @@ class ConnectionPool:
     def _forget(self, connection: asyncpg.Connection) -> None:
         self._members.pop(connection, None)
         if connection.is_closed():
-            # The driver cleans up after a connection only when it is told to.
+            # The driver cleans up after a connection only on request.
             connection.terminate()
         self._give_place_up()
 
@@ -204,7 +206,7 @@ class ConnectionPool:
         return None
 
     async def _settle(self, connection: asyncpg.Connection) -> None:
-        """Waits for the end of a statement that was given up, and of its transaction."""
+        """Waits until a statement that was given up has ended, with its transaction."""
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await connection.execute("SELECT")
@@ -225,14 +227,14 @@ class ConnectionPool:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # Whatever it is, the connection is cut, and nobody has it.
+            # Whatever the error is, the connection is cut, and nobody has it.
             task.exception()
 
     def _sweep_in(self, seconds: float) -> None:
         self._sweep_timer = asyncio.get_running_loop().call_later(seconds, self._sweep)
 
     def _sweep(self) -> None:
-        """Closes those that were not used for long, the longest first."""
+        """Closes the connections that were not used for long, those unused longest first."""
         self._sweep_timer = None
         oldest_allowed = _now() - self._idle_seconds
         kept = [(connection, since) for connection, since in self._free if since > oldest_allowed]
@@ -256,12 +258,12 @@ def _closing_error() -> asyncpg.InterfaceError:
 
 
 def pool_of(pool: Pool | asyncpg.Pool) -> Pool:
-    """A pool of the driver's is wrapped."""
+    """The pool as a `Pool`: one made by the driver is wrapped."""
     return DriverPool(pool) if isinstance(pool, asyncpg.Pool) else pool
 
 
 class DriverPool:
-    """A pool that was made by the driver, as a `Pool`."""
+    """A pool made by the driver, as a `Pool`."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -271,7 +273,7 @@ class DriverPool:
         return await self._pool.acquire(timeout=timeout)
 
     async def release(self, connection: asyncpg.Connection, *, settled: bool = True) -> None:
-        """See `Pool`. It waits by itself for a statement that was given up."""
+        """See `Pool`. The driver itself waits for a statement that was given up."""
         del settled
         await self._pool.release(connection)
 

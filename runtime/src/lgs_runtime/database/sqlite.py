@@ -1,9 +1,9 @@
 """One SQLite file: a thread that writes and a thread that reads, each with its connection.
 
 A write is a function of a connection that runs inside of `BEGIN IMMEDIATE`, so it sees and changes everything
-alone, whatever other processes do. Writes that come while one is under way share the next transaction, each
-in a savepoint of its own: one that raises leaves nothing, and the others stay. WAL lets reads go on beside
-it; a commit is on disk before any of its writes returns. Errors of the file leave as `StorageUnavailable`.
+alone, whatever other processes do. Writes that arrive while one is under way share the next transaction, each
+in its own savepoint: a write that raises leaves nothing, and the others stay. WAL lets reads go on beside it;
+a commit is on disk before any of its writes returns. Errors of the file leave as `StorageUnavailable`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection set up for several processes. To be used by one thread at a time."""
+    """A connection set up for a file that several processes use. Only one thread may use it at a time."""
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )
@@ -74,14 +74,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that holds the write lock from its start. Nothing of it stays when it, or its commit,
-    raises."""
+    """A transaction that holds the write lock from its start. If it raises, or its commit does, nothing of it
+    stays."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # SQLite has rolled back by itself where the disk was full or failed.
+        # SQLite has already rolled back if the disk was full or failed.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
@@ -89,7 +89,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """Of so many arguments, for the statements of one user of the file. Pure."""
+    """A pure function with a number of `arguments`, for the statements of one user of the file."""
 
     arguments: int
     of: Callable[..., Any]
@@ -112,8 +112,8 @@ class Database:
         prepare: Callable[[sqlite3.Connection], None],
         functions: Mapping[str, Function] = MappingProxyType({}),
     ) -> Database:
-        """Opens or makes the file; its statements may call these functions. Raises `ConfigError` when it
-        can't be one, `StorageUnavailable`."""
+        """Opens or makes the file; its statements may call `functions`. Raises `ConfigError` when the path
+        can't hold a database, and `StorageUnavailable`."""
         connections = await asyncio.to_thread(_opened, path, prepare)
         for connection in connections:
             for name, function in functions.items():
@@ -185,8 +185,8 @@ def _opened(
 
 
 def _by_itself(connection: sqlite3.Connection, work: _Work) -> Any:
-    """What one work of a group returns, or `Failed` with what it raised; errors of the file, which are not
-    its own, are raised and end the group."""
+    """What one work of a group returns, or `Failed` with what it raised. Errors of the file are not the
+    work's own: they are raised and end the group."""
     connection.execute("SAVEPOINT lgs_work")
     try:
         result = work(connection)
@@ -204,7 +204,7 @@ def _contains(whole: str | None, part: str) -> bool:
 
 
 def _within(whole: str | None, parts: str) -> bool:
-    """Whether a document contains one of several."""
+    """Whether the document `whole` contains one of the documents in the list `parts`."""
     if whole is None:
         return False
     found = encoding.load(whole)
@@ -212,7 +212,7 @@ def _within(whole: str | None, parts: str) -> bool:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turns WAL on. SQLite doesn't wait by itself when another process is doing the same."""
+    """Turns on WAL. SQLite doesn't wait by itself when another process is doing the same."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -1,8 +1,8 @@
 """The records and values that all parts of the runtime use: assistants, threads, runs, crons.
 
-Plain frozen values without behaviour, shared by the storage, the workers and the API; a module for each
-kind of record, all of whose names are also here. Times are aware datetimes in UTC, durations are seconds,
-ids are strings in UUID form.
+They are plain frozen values without behaviour, shared by the storage, the workers and the API. There is a
+module for each kind of record, and all their names are also here. Times are aware datetimes in UTC, durations
+are seconds, ids are strings in UUID form.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""What all records and searches share: JSON objects, the records that a caller may reach, a page of a
-search."""
+"""What all records and searches share: JSON objects, scopes, and pages of a search."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Records whose metadata contains one of `any_of`; none at all when that is empty."""
+    """The records whose metadata contains one of `any_of`; no records when it is empty."""
 
     any_of: tuple[Json, ...]
 

@@ -1,4 +1,4 @@
-"""Crons: runs that are made by a schedule."""
+"""Crons: runs that are made on a schedule."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lgs_runtime.model.base import Json
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A run that is made again and again. `payload` is the request of each, as the API validated it."""
+    """A run that is made again and again. `payload` is the request for each run, as the API validated it."""
 
     cron_id: str
     assistant_id: str
     thread_id: str | None
     """None: each run has a thread of its own."""
     schedule: str
-    """Five fields, in the time of `timezone`."""
+    """Five cron fields, in the time of `timezone`."""
     timezone: str | None
-    """A name of the IANA database; None: UTC."""
+    """A name of the IANA time zone database; None: UTC."""
     payload: Json
     metadata: Json
     on_run_completed: Literal["delete", "keep"] | None
@@ -31,4 +31,4 @@ class Cron:
     created_at: datetime
     updated_at: datetime
     caller: Json | None = None
-    """Who made it (`auth.users.User` as JSON), and in whose name its runs are made."""
+    """The user who made it (`auth.users.User` as JSON), in whose name its runs are made."""

@@ -20,8 +20,8 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a replica runs, by the name of its revision; as a canary, the percentage of the threads whose runs
-    it takes. None: it is no canary."""
+    """What a replica runs: the name of its revision, and for a canary the percentage of the threads whose
+    runs it takes (None: it is no canary)."""
 
     revision: str | None = None
     canary_percent: int | None = None
@@ -29,7 +29,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class AssignedPriority:
-    """Where the runs of a thread stand in the queue."""
+    """The place in the queue of a thread's runs."""
 
     level: int = 0
     """From -5, the most urgent, to 5."""
@@ -54,8 +54,8 @@ class QueueLimits:
 
 @dataclass(frozen=True, slots=True)
 class PriorityDepth:
-    """Runs of one priority that wait and could be claimed now, and the age of the oldest in seconds (0 when
-    none)."""
+    """Runs of one priority that wait and could be claimed now, and the age of the oldest in seconds (0 if
+    there is none)."""
 
     waiting: int
     oldest_seconds: float
@@ -63,23 +63,24 @@ class PriorityDepth:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """The whole service's queue at one moment. `blocked` runs wait for their thread or for their time."""
+    """The queue of the whole service at one moment. `blocked` runs wait for their thread or for their
+    time."""
 
     high: PriorityDepth
     normal: PriorityDepth
     low: PriorityDepth
     blocked: int
     unserved: Mapping[str, int] = field(default_factory=dict)
-    """Runs, by their graph, that wait for a replica that has it: none that lives does. They are among none of
-    the others."""
+    """Runs that could be claimed if a live replica had their graph, counted by graph. None of the other
+    numbers includes them."""
     next_due_seconds: float | None = None
-    """Seconds until the next delayed run, or cron, is due. None: nothing is to come."""
+    """Seconds until the next delayed run or cron is due. None: none is to come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A message from another replica. A signal may be lost or doubled: code that needs certainty reads the
-    storage too.
+    """A message from one replica to all, itself included. A signal may be lost or doubled: code that needs
+    certainty reads the storage too.
 
     `queued`: a run may be claimable; `cancel`: the run was asked to stop; `finished`: the run ended;
     `thread`: a run of the thread has begun, or was cancelled before it could, or the thread is gone.

@@ -1,4 +1,4 @@
-"""Runs: the request for one, its record, how an attempt and the run end."""
+"""Runs: the request for one, its record, and how an attempt and the run end."""
 
 from __future__ import annotations
 
@@ -40,33 +40,34 @@ class Run:
     created_at: datetime
     updated_at: datetime
     due_at: datetime
-    """When it may be claimed first: `created_at` unless it was delayed."""
+    """When it may first be claimed: `created_at` unless it was delayed."""
     claimed_at: datetime | None
     """When its present or last attempt was claimed."""
     result: Json | None = None
-    """What it answers, kept here only where its thread has it not: for stateless runs, whose thread is gone
-    by then, and for graphs whose output is less than their state."""
+    """The run's answer, kept here only if its thread does not have it: for stateless runs, whose thread is
+    gone by then, and for graphs whose output is less than their state."""
     created_by: str | None = None
-    """Who asked for it; None: nobody is known."""
+    """Who asked for the run; None: unknown."""
     version: int | None = None
-    """The version of its thread that its end made."""
+    """The version of its thread that the run's end made."""
     graph_id: str | None = None
-    """The graph that it needs; None: it was stored by a replica that did not say."""
+    """The graph that the run needs; None: the replica that stored it did not say, and any replica may take
+    it."""
     handed_back: bool = False
-    """An attempt that was not charged may have touched its thread."""
+    """An attempt that was not charged may have changed its thread."""
     thread_metadata: Json = field(default_factory=dict)
-    """Those of its thread when it was made, which its graph finds among its own."""
+    """Metadata of its thread when the run was made; the graph finds it among the run's own metadata."""
 
     @property
     def untouched(self) -> bool:
-        """Whether no attempt before this one can have stored anything for it."""
+        """Whether no attempt before this one can have stored anything for the run."""
         return self.attempt <= 1 and not self.handed_back
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run to be stored. The ids are made by the caller, so that the acknowledgement can't be lost with the
-    answer."""
+    """A run to be stored. The caller makes the ids, so that a lost answer does not lose the
+    acknowledgement."""
 
     run_id: str
     thread_id: str
@@ -77,38 +78,38 @@ class NewRun:
     multitask_strategy: MultitaskStrategy = "enqueue"
     delay_seconds: float = 0.0
     create_thread: bool = False
-    """Make the thread when it does not exist (`if_not_exists: create`, and stateless runs)."""
+    """Whether to make the thread when it does not exist (`if_not_exists: create`, and stateless runs)."""
     thread_metadata: Json = field(default_factory=dict)
-    """Merged into the thread's metadata (graph_id and assistant_id), unless it has unfinished runs: its state
-    is read by the graph that made it, and not by that of a run which waits."""
+    """Merged into the thread's metadata (graph_id and assistant_id), unless the thread has unfinished runs:
+    its state is read by the graph that made it, not by the graph of a waiting run."""
     thread_config: Json | None = None
-    """What the thread shows as its config from now on; None: what it showed before."""
+    """The config that the thread shows from now on; None: the one it showed before."""
     delete_thread_after: bool = False
-    """Stateless run: the thread's record goes when it ends; the run's record keeps the values as its
-    `result`."""
+    """Marks a stateless run: the thread's record is deleted when the run ends, and the run's record keeps the
+    values as its `result`."""
     webhook: str | None = None
     """URL to call when the run has ended."""
     created_metadata: Json = field(default_factory=dict)
-    """The thread's metadata when it is made for this run, besides `thread_metadata`."""
+    """Metadata of the thread that is made for the run, besides `thread_metadata`."""
     scope: Scope | None = None
-    """The threads it may be put on; one that is made for it is within."""
+    """The threads that the run may be put on; a thread made for it counts as within."""
     level: int | None = None
     """-5 … 5, within `priority`; None: the level that the priority's name stands for."""
     group: str = DEFAULT_GROUP
     """The fairness group."""
     thread_ttl: Ttl | None = None
-    """Of a thread that is made for it."""
+    """Time to live of the thread that is made for the run."""
     assigned_priority: AssignedPriority | None = None
-    """Kept with the thread for its later runs, unless it has one."""
+    """The priority kept with the thread for its later runs, unless the thread has one."""
     assistant_as_of: datetime | None = None
-    """`updated_at` of the assistant that it was made from, when that was not read just now."""
+    """`updated_at` of the assistant that the run was made from, if that was not read just now."""
     graph_id: str | None = None
-    """The graph that it needs; None: any replica may take it."""
+    """The graph that the run needs; None: any replica may take it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """A run that is durable. `claimed` says that it was inserted as claimed by the replica that asked."""
+    """A run that is stored durably. `claimed`: it was inserted as claimed by the replica that asked."""
 
     run: Run
     claimed: bool
@@ -118,7 +119,7 @@ class Enqueued:
 class Outcome:
     """How an attempt ended, as the worker saw it.
 
-    `thread_status` is what the thread becomes when nothing else waits on it; `values` and `interrupts` are
+    `thread_status` is what the thread becomes when no other run waits on it; `values` and `interrupts` are
     those of its latest checkpoint (None: unknown, keep what is stored).
     """
 
@@ -128,11 +129,11 @@ class Outcome:
     values: Json | None = None
     interrupts: Json | None = None
     checkpoint_id: str | None = None
-    """The thread's latest checkpoint at its end (None: unknown, or there is none)."""
+    """The thread's latest checkpoint when the attempt ended (None: unknown, or there is none)."""
     answer: Json | None = None
-    """What the run answers, where its graph's output is less than `values` (None: those)."""
+    """The run's answer, if its graph's output is less than `values` (None: the answer is `values`)."""
     undone: bool = False
-    """Its checkpoints were deleted."""
+    """The checkpoints of the run were deleted."""
     thread_metadata: Json = field(default_factory=dict)
     """Merged into the thread's metadata (graph_id and assistant_id), unless the run is rolled back."""
     run_metadata: Json = field(default_factory=dict)
@@ -141,20 +142,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What the end of a run left."""
+    """What remains after the end of a run."""
 
     kept: bool
-    """Whether the run's record is still there: that of one that was cancelled with `rollback` is not."""
+    """Whether the run's record still exists: a run that was cancelled with `rollback` has none."""
     waiting: int
-    """Unfinished runs of its thread."""
+    """Unfinished runs of the thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A call to be made because a run has ended. `values` are those at its end (None: unknown)."""
+    """A call to make because a run has ended. `values` are those at the run's end (None: unknown)."""
 
     run: Run
     url: str
     values: Json | None
     attempt: int
-    """Counts from 1."""
+    """The number of the attempt, from 1."""

@@ -1,4 +1,4 @@
-"""What models' calls have cost."""
+"""What calls of models have cost."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """`tokens` and `cost` of one who spends, in a bucket of `seconds`. Which one, what is read says."""
+    """`tokens` and `cost` of one spender (`who`) in a bucket of `seconds`."""
 
     who: str
     seconds: int
     tokens: float
     cost: float
     bucket: int = 0
-    """Seconds since the epoch, in buckets."""
+    """The number of the bucket since the epoch, in units of `seconds`; set only in what is read."""

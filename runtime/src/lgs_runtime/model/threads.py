@@ -15,7 +15,7 @@ TtlStrategy = Literal["delete", "keep_latest"]
 
 @dataclass(frozen=True, slots=True)
 class Ttl:
-    """How long a thread is left alone after its last change. Then it is deleted, or loses all but its latest
+    """How long a thread is kept after its last change. Then it is deleted, or loses all but its latest
     state."""
 
     seconds: float
@@ -37,35 +37,35 @@ class Thread:
     updated_at: datetime
     state_updated_at: datetime
     assigned_priority: AssignedPriority | None = None
-    """What its first run settled for its later ones; None: nothing yet."""
+    """The priority that its first run settled for its later ones; None: nothing is settled yet."""
     ttl: Ttl | None = None
-    """None: it is kept for ever."""
+    """The time to live; None: the thread is kept for ever."""
     expires_at: datetime | None = None
-    """When its time is over unless it changes before; None: never, or what was due then is done."""
+    """When its time to live ends unless it changes before; None: never, or what was due then is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """A numbered state of a thread, made by the end of a run or by hand. `interrupts` are the questions that
-    waited for a person then, by task."""
+    waited for a person at that time, by task."""
 
     thread_id: str
     version: int
     checkpoint_id: str
     run_id: str | None
-    """The run whose end it is; None: it was saved by hand, or rolled back to."""
+    """The run whose end made it; None: it was saved by hand, or rolled back to."""
     description: str | None
     metadata: Json
     interrupts: Json
     created_at: datetime
     created_by: str | None
-    """Who asked for the run, or saved it; None: nobody is known."""
+    """Who asked for the run, or saved the version; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Who did what to a thread, and when by the database's clock. `who` None: nobody is known, or the
-    service did it by itself."""
+    """Who did what to a thread, and when by the database's clock. `who` None: unknown, or the service did it
+    by itself."""
 
     at: datetime
     who: str | None

@@ -1,4 +1,4 @@
-"""Where runs, threads and assistants are kept: one contract, a SQLite and a Postgres implementation."""
+"""The storage of runs, threads and assistants: one contract, implemented for SQLite and for PostgreSQL."""
 
 from lgs_runtime.storage.backends import open_storage
 from lgs_runtime.storage.contract import Lease, Storage

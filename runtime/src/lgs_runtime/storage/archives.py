@@ -1,7 +1,7 @@
-"""What every storage promises about records that leave a database and come back, perhaps to another kind.
+"""The format of thread records that leave a database and are restored, perhaps in another kind of database.
 
-A record is plain JSON: the columns of its row by name, as `TABLES` lists them; times are ISO 8601. Everything
-that comes from outside goes through `checked` before a database sees it.
+A record is plain JSON: the columns of its row by name, as listed in `TABLES`; times are ISO 8601. Every
+record from outside goes through `checked` before a database sees it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "audit": {"thread_id": "text", "at": "time", "who": "text?", "what": "text", "details": "json"},
 }
-"""The columns that are kept of each table, with their kinds; `?`: may be null."""
+"""The columns kept of each table, with their kinds; a kind with `?` may be null."""
 
 LONGEST_SECONDS: Final = 100 * 366 * 86400
 CHOICES: Final[Mapping[str, frozenset[Any]]] = {
@@ -109,18 +109,18 @@ FITS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Everything that is stored of a thread beside its checkpoints."""
+    """Everything stored about a thread, except its checkpoints."""
 
     thread: Json
     runs: Sequence[Json] = ()
-    """Those that have ended."""
+    """The runs that have ended."""
     versions: Sequence[Json] = ()
     audit: Sequence[Json] = ()
-    """What neither the thread's record nor those of its runs have."""
+    """The entries that can't be read from the records of the thread and its runs."""
 
 
 def checked(table: str, row: Any, place: str) -> dict[str, Any]:
-    """The columns of a row from outside. Raises `InvalidRequest` that names `place` and the column."""
+    """Returns the columns of a row from outside. Raises `InvalidRequest`, naming `place` and the column."""
     if not isinstance(row, dict):
         raise InvalidRequest(f"{place}: {type(row).__name__}: must be an object")
     for name, kind in TABLES[table].items():

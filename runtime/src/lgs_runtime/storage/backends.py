@@ -1,4 +1,4 @@
-"""Opens the storage that a `DATABASE_URI` names."""
+"""Opens the storage at the address in `DATABASE_URI`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from lgs_runtime.storage.options import StorageOptions
 
 
 async def open_storage(uri: str, options: StorageOptions) -> Storage:
-    """A storage, migrated and ready. The schemes are `sqlite:///path`, `postgres://…` and `postgresql://…`.
+    """Opens a storage, migrated and ready. The schemes are `sqlite:///path`, `postgres://…` and
+    `postgresql://…`.
 
-    Raises `ConfigError` when the URI can't work and `StorageUnavailable` when nobody answers there.
+    Raises `ConfigError` for a URI that can't work, and `StorageUnavailable` when nothing answers there.
     """
     where = address(uri)
     if where.path is not None:

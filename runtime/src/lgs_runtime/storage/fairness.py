@@ -1,10 +1,11 @@
-"""The order in which waiting runs are claimed, as pure functions: urgent before others, older before younger,
-and no group of runs before another for being larger. `docs/queue.md` explains the law and its bounds.
+"""The order in which waiting runs are claimed, as pure functions: urgent before less urgent, older before
+younger, and no group of runs first only because it is larger. `docs/queue.md` explains the law and its
+bounds.
 
-A run waits at a level, -5 (most urgent) to 5. Its `rank` is when it is due plus an offset of its level: that
-is what levels compete by. Its `turn` is a round of its level: a group has one run in each round, so within a
-level a run with a smaller turn goes first, and of equal turns the one with the smaller rank. SQLite calls
-these functions, PostgreSQL says the same in its statements, and one suite holds both to it.
+A run waits at a level, -5 (most urgent) to 5. Its `rank` is its due time plus an offset of its level; levels
+compete by rank. Its `turn` is a round of its level, and a group has one run in each round: within a level the
+run with the smaller turn goes first, and among equal turns the one with the smaller rank. SQLite calls these
+functions, PostgreSQL says the same in its statements, and one test suite holds both to it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ MOST_URGENT: Final = -5
 LEAST_URGENT: Final = 5
 LEVELS: Final = range(MOST_URGENT, LEAST_URGENT + 1)
 LEVEL: Final = {Priority.HIGH: MOST_URGENT, Priority.NORMAL: 0, Priority.LOW: LEAST_URGENT}
-"""What a priority by its name stands for."""
+"""The level that each named priority stands for."""
 
 FIRST_TURN: Final = 0
-"""The turn of a run that was handed back: before all that never started."""
+"""The turn of a run that was handed back: before all runs that never started."""
 
 SECONDS_AHEAD: Final = 6.0
-"""What a level below 0 gains on the next one, in seconds of waiting."""
+"""What a level below 0 gains on the next level, in seconds of waiting."""
 SECONDS_BEHIND: Final = 18.0
-"""What a level above 0 loses on the one before."""
+"""What a level above 0 loses to the level before it, in seconds of waiting."""
 NORMAL_OFFSET: Final = -MOST_URGENT * SECONDS_AHEAD
 
 
@@ -43,14 +44,14 @@ class Waiting:
 
 
 def priority_of_level(level: int) -> Priority:
-    """The queue, with a limit of its own, that runs of a level wait in."""
+    """The queue that runs of a level wait in; each queue has its own limit."""
     if level <= -2:
         return Priority.HIGH
     return Priority.LOW if level >= 2 else Priority.NORMAL
 
 
 def level_of(new: NewRun) -> int:
-    """Where a run stands: at the level it was given, or that of its priority's name."""
+    """The level of a run: the one it was given, or else that of its named priority."""
     return LEVEL[new.priority] if new.level is None else new.level
 
 
@@ -64,11 +65,11 @@ def rank_offset(level: int) -> float:
 def next_turn(running: int | None, waiting: int | None, of_group: int | None) -> int:
     """The turn of a new run: the round after the present one of its level, and after its group's last.
 
-    `running`: the largest turn of the level's running runs; `waiting`: the smallest of its waiting ones that
-    were not handed back; `of_group`: the largest of its group's waiting ones. None: there are none.
+    `running`: the largest turn of the level's running runs; `waiting`: the smallest turn of its waiting runs
+    that were not handed back; `of_group`: the largest turn of its group's waiting runs. None: there are none.
 
     The present round goes on with the runs in service, as in self-clocked fair queueing (Golestani, 1994). A
-    new run joins the round after it, behind the older ones there: so rounds end, also when new groups come
+    new run joins the round after it, behind the older runs there. So rounds end even when new groups arrive
     faster than they are served.
     """
     present = max(running or FIRST_TURN, (waiting or 1) - 1)
@@ -76,10 +77,10 @@ def next_turn(running: int | None, waiting: int | None, of_group: int | None) ->
 
 
 def in_line(claimable: Iterable[Waiting]) -> Sequence[Waiting]:
-    """Runs in the order in which they are to be claimed: of the first of each level, by turn, the one with
-    the smallest rank, again and again.
+    """Runs in the order in which to claim them: repeatedly, compare the first run (by turn) of each level and
+    take the one with the smallest rank.
 
-    That is the order of the largest rank that stands at or before each run in its level.
+    This is the same as sorting by the largest rank found at or before each run in its level.
     """
     levels: defaultdict[int, list[Waiting]] = defaultdict(list)
     for run in claimable:

@@ -1,7 +1,7 @@
-"""Which database a storage has: a random id that is made with the tables, and goes with every copy of them.
+"""The id of a database: random, made with the tables, and copied with every copy of them.
 
-A database that came back empty, or that is another service's, answers every statement; only its id shows
-it. Two services that are given one database on purpose have the same id.
+A database that came back empty, or that belongs to another service, answers every statement; only its id
+shows the mistake. Two services that are given one database on purpose have the same id.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ ANOTHER: Final = "the database is another one"
 
 
 def mismatch(found: str | None, known: str) -> str | None:
-    """What is wrong with a database whose id is `found`; None: it has none, since its tables are gone."""
+    """What is wrong with a database whose id is `found`; None: nothing. `found` is None when the database has
+    no id, because its tables are gone."""
     if found is None:
         return f"{EMPTY}: the tables of the service are gone; its id was {known}: restore it"
     if found != known:

@@ -1,4 +1,4 @@
-"""How signals travel: many in one payload, doubles dropped."""
+"""How signals travel: many in one payload, duplicates dropped."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ Kind = Literal["queued", "cancel", "finished", "thread"]
 KINDS: Final = get_args(Kind)
 
 BATCH: Final = 50
-"""Signals in a payload. Keeps it well below the 8000 bytes that NOTIFY takes."""
+"""Most signals in one payload. Keeps it well below the 8000 bytes that NOTIFY takes."""
 
 KEPT: Final = 10_000
-"""Signals that wait to be sent while nobody can take them; the oldest go first."""
+"""Most signals kept for sending while the database is away; the oldest are dropped first."""
 
 
 def packed(signals: Iterable[Signal]) -> list[str]:
-    """Signals as payloads."""
+    """Packs signals into payloads."""
     lines = list(dict.fromkeys(f"{signal.kind} {signal.subject}" for signal in signals))
     return ["\n".join(lines[start : start + BATCH]) for start in range(0, len(lines), BATCH)]
 
 
 def unpacked(payload: str) -> list[Signal]:
-    """The signals of a payload; what is not ours is left out."""
+    """The signals in a payload; lines that are not signals of this service are ignored."""
     found = []
     for line in payload.split("\n"):
         kind, _, subject = line.partition(" ")
@@ -35,8 +35,8 @@ def unpacked(payload: str) -> list[Signal]:
 
 
 class Inbox:
-    """Signals that arrived, in order. Unlike a generator it survives that waiting for the next one is
-    cancelled."""
+    """Signals that arrived, in order. Unlike a generator, it survives the cancellation of a wait for the next
+    one."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Signal] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""How a storage is opened, beside where it is."""
+"""The options with which a storage is opened, apart from its address."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ VERSIONS_LIMIT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class StorageOptions:
-    """The same for both databases."""
+    """Options that are the same for both databases."""
 
     lease_seconds: float
-    """A replica that has not renewed its lease for so long is taken for dead."""
+    """Seconds after which a replica that has not renewed its lease is considered dead."""
     versions_limit: int = VERSIONS_LIMIT
     """A thread with more versions is marked for pruning."""
     direct_uri: str | None = None
-    """The PostgreSQL without the pooler that the storage goes through, to listen at; None: there is none, or
-    no other way."""
+    """The PostgreSQL behind the pooler that the storage goes through, to listen at; None: there is no pooler,
+    or no other way."""
     database_id: str | None = None
-    """The id of the database that the service has known; None: it has known none, and an empty one is
+    """The id of the database that the service has used before; None: it has used none, and an empty one is
     migrated."""

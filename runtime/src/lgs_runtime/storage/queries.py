@@ -1,7 +1,7 @@
-"""What a search asks for: one value for a listing and for its count, of each kind of record.
+"""Queries: what a search asks for, one value for both its listing and its count, for each kind of record.
 
-A record is found when it matches all that is given; None asks for nothing. `metadata` and `values` are
-contained in those of the record. A count takes no notice of `page`.
+A record matches when it meets every condition given; None is no condition. `metadata` and `values` must be
+contained in those of the record. A count ignores `page`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _order(page: Page, columns: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sorted:
-    """A search whose order is asked for, by a column of a fixed list: no word of a request becomes SQL."""
+    """A search with a requested order, by a column from a fixed list: no word of a request becomes SQL."""
 
     COLUMNS: ClassVar[tuple[str, ...]]
 
@@ -37,24 +37,25 @@ class _Sorted:
 
     @property
     def order(self) -> str:
-        """`column ASC` or `column DESC`. Raises `InvalidRequest` for anything that is not in `COLUMNS`."""
+        """`column ASC` or `column DESC`. Raises `InvalidRequest` for a column that is not in `COLUMNS`, and
+        for any other direction."""
         return _order(self.page, self.COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssistantQuery(_Sorted):
-    """Assistants, at their current versions."""
+    """A search for assistants, at their current versions."""
 
     COLUMNS: ClassVar = ("assistant_id", "graph_id", "name", "created_at", "updated_at")
 
     graph_id: str | None = None
     name: str | None = None
-    """Part of the name, in any case."""
+    """Part of the name, in upper or lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadQuery(_Sorted):
-    """Threads."""
+    """A search for threads."""
 
     COLUMNS: ClassVar = ("thread_id", "status", "created_at", "updated_at", "state_updated_at")
 
@@ -65,7 +66,7 @@ class ThreadQuery(_Sorted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronQuery(_Sorted):
-    """Crons."""
+    """A search for crons."""
 
     COLUMNS: ClassVar = (
         "cron_id",
@@ -84,7 +85,7 @@ class CronQuery(_Sorted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunQuery:
-    """Runs of a thread, or of a user: the newest first, whatever `page` says of the order."""
+    """A search for runs of a thread, or of a user: newest first, whatever order `page` asks for."""
 
     page: Page = FIRST_PAGE
     status: RunStatus | None = None

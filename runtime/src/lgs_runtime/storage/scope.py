@@ -1,7 +1,7 @@
-"""Which records a caller may touch: those whose metadata contains one of several documents.
+"""Scopes: which records a caller may touch, namely those whose metadata contains one of several documents.
 
-Containment is what both databases know (`@>` in PostgreSQL), so a scope is one parameter of a statement.
-`None` in place of a scope means: all of them.
+Both databases can test containment (`@>` in PostgreSQL), so a scope is one parameter of a statement. `None`
+in place of a scope means all records.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from lgs_runtime.model import Json, Scope
 
 
 def covers(scope: Scope, metadata: Json) -> bool:
-    """Whether a record with this metadata is within."""
+    """Whether a record with this metadata is within the scope."""
     return any(contains(dict(metadata), dict(document)) for document in scope.any_of)
 
 
 def widened(scope: Scope | None, document: Json) -> Scope | None:
-    """The scope, and the records that contain `document`."""
+    """The scope, extended by the records that contain `document`."""
     return None if scope is None else Scope((*scope.any_of, document))
 
 
 def made_within(scope: Scope | None, metadata: Json) -> dict[str, Any]:
-    """The metadata of a record that is made in a scope: what the scope asks for is added where nothing was
-    said. Raises `Forbidden` when it says something else."""
+    """The metadata of a record made within a scope. If the scope asks for one document, and `metadata` has
+    none of its keys, the document is added. Raises `Forbidden` when the metadata is outside the scope
+    otherwise."""
     if scope is None or covers(scope, metadata):
         return dict(metadata)
     if len(scope.any_of) == 1 and not scope.any_of[0].keys() & metadata.keys():
@@ -34,7 +35,8 @@ def made_within(scope: Scope | None, metadata: Json) -> dict[str, Any]:
 
 
 def check_kept(scope: Scope | None, changes: Json) -> None:
-    """Raises `Forbidden` when merging `changes` into the metadata of a record takes it out of the scope."""
+    """Raises `Forbidden` when merging `changes` into the metadata of a record would take it out of the
+    scope."""
     if scope is not None and not any(
         contains({**document, **changes}, dict(document)) for document in scope.any_of
     ):
@@ -42,10 +44,10 @@ def check_kept(scope: Scope | None, changes: Json) -> None:
 
 
 def documents(scope: Scope | None) -> list[str] | None:
-    """The parameter of a statement of PostgreSQL: `jsonb[]`, or null for all."""
+    """The scope as a parameter of a PostgreSQL statement: `jsonb[]`, or null for all records."""
     return None if scope is None else [dump(document) for document in scope.any_of]
 
 
 def document_list(scope: Scope | None) -> str | None:
-    """The parameter of a statement of SQLite: a JSON array, or null for all."""
+    """The scope as a parameter of an SQLite statement: a JSON array, or null for all records."""
     return None if scope is None else dump(list(scope.any_of))

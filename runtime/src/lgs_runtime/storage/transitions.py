@@ -1,5 +1,5 @@
-"""What both storages decide alike, as pure functions of values: strategies, and what becomes of a lost run.
-The order of the queue is in `fairness`.
+"""The decisions that both storages share, as pure functions of values: what multitask strategies do, and what
+becomes of a lost run. The order of the queue is in `fairness`.
 
 Nothing here reads a clock or a database. The storages read their rows, get the decision here, and act.
 """
@@ -16,14 +16,15 @@ from lgs_runtime.errors import AssistantChanged, Conflict, InvalidRequest, NotFo
 from lgs_runtime.model import Assistant, CancelAction, MultitaskStrategy, NewRun, Priority
 
 CHANGEABLE: Final = ("graph_id", "name", "description", "config", "context", "metadata")
-"""What a new version of an assistant may change."""
+"""The fields that a new version of an assistant may change."""
 
 HANDED_BACK_SECONDS = 1e9
-"""Taken off the rank of a run that was handed back, so that it goes before all that never started."""
+"""Seconds taken off the rank of a run that was handed back, so that it goes before all runs that never
+started."""
 
 NEAR_LIMIT = 128
-"""Within so many runs of its limit a queue is counted under a lock; further away, more writers than a
-database has connections would be needed to pass the limit unseen."""
+"""A queue with less room than this many runs is counted under a lock. With more room, passing the limit
+unseen would take more concurrent writers than a database has connections."""
 
 CODE = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 """How priorities are stored."""
@@ -31,35 +32,36 @@ CODE = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 PRIORITY = {code: priority for priority, code in CODE.items()}
 
 Transition = Literal["wait", "fail", "stop", "delete", "undo"]
-"""`undo`: it waits, uncharged and first in line, for a replica that deletes its checkpoints and ends it."""
+"""`undo`: the run waits, uncharged and first in line, for a replica that deletes its checkpoints and ends
+it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What a strategy needs to know of a run that stands on the thread."""
+    """What a strategy needs to know about an unfinished run of the thread."""
 
     run_id: str
     running: bool
     begun: bool = False
-    """An attempt of it was lost or given back, and may have left checkpoints."""
+    """An attempt of it has started, and may have left checkpoints."""
     asked: CancelAction | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """What cancelling does to each run: those that waited end now, those that run are asked to stop."""
+    """What a cancellation does to each run: waiting runs end now, running runs are asked to stop."""
 
     end: Sequence[str]
-    """Waiting: become `interrupted`."""
+    """Waiting runs that become `interrupted`."""
     delete: Sequence[str]
-    """Waiting, rolled back: their record goes."""
+    """Waiting runs that are rolled back: their record is deleted."""
     ask: Sequence[str]
-    """Running, or to be undone by a replica: get `cancel_requested`."""
+    """Runs that run, or that a replica must undo: they get `cancel_requested`."""
 
 
 def check_assistant(new: NewRun, changed_at: datetime | None) -> None:
-    """Raises `NotFound` for a run of an assistant that is not there, `AssistantChanged` for one that was made
-    from what the assistant no longer is. `changed_at`: when it was changed last; None: it is not there."""
+    """Raises `NotFound` when the run's assistant does not exist, and `AssistantChanged` when it has changed
+    since the run was made from it. `changed_at`: when it was last changed; None: it does not exist."""
     if new.assistant_as_of is not None and changed_at != new.assistant_as_of:
         raise AssistantChanged(f"assistant {new.assistant_id}: was changed or deleted meanwhile")
     if changed_at is None:
@@ -67,8 +69,8 @@ def check_assistant(new: NewRun, changed_at: datetime | None) -> None:
 
 
 def cancellation(unfinished: Sequence[Unfinished], action: CancelAction) -> Cancellation:
-    """What `action` does to unfinished runs. One that has begun is rolled back by a replica, also where it
-    waits: its checkpoints go before its record does."""
+    """What `action` does to unfinished runs. A run that has begun is rolled back by a replica, even when it
+    waits: its checkpoints are deleted before its record is."""
     asked = [
         run.run_id
         for run in unfinished
@@ -85,8 +87,8 @@ def cancellation(unfinished: Sequence[Unfinished], action: CancelAction) -> Canc
 def strategy(
     name: MultitaskStrategy, thread_id: str, unfinished: Sequence[Unfinished]
 ) -> Cancellation | None:
-    """What a new run with this strategy does to the unfinished runs of its thread. Raises `Conflict`
-    (`reject`)."""
+    """What a new run with this strategy does to the unfinished runs of its thread; None: nothing. Raises
+    `Conflict` (`reject`)."""
     if not unfinished or name == "enqueue":
         return None
     if name == "reject":
@@ -98,22 +100,22 @@ def strategy(
 
 
 def lost(attempt: int, cancel_requested: CancelAction | None, max_attempts: int) -> Transition:
-    """What becomes of a running run whose replica is gone. A cancellation that its worker never answered is
-    carried out here."""
+    """What becomes of a running run whose replica is gone. If its worker never answered a cancellation, the
+    cancellation is carried out here."""
     if cancel_requested is not None:
         return handed_back(cancel_requested)
     return "wait" if attempt < max_attempts else "fail"
 
 
 def handed_back(cancel_requested: CancelAction | None) -> Transition:
-    """What becomes of a run that its replica gives back unfinished."""
+    """What becomes of a run that its replica hands back unfinished."""
     if cancel_requested is None:
         return "wait"
     return "stop" if cancel_requested == "interrupt" else "undo"
 
 
 def lost_reason(attempt: int, max_attempts: int) -> str:
-    """The error of a run that lost its replica too often."""
+    """The error of a run that lost its replica in its last attempt."""
     return (
         f"the replica that ran it was lost in attempt {attempt} of {max_attempts}; "
         "start a new run on the thread to go on from its last checkpoint, or raise workers.maxAttempts"
@@ -121,7 +123,7 @@ def lost_reason(attempt: int, max_attempts: int) -> str:
 
 
 def by_graph(counted: Iterable[tuple[str | None, int]]) -> Mapping[str, int]:
-    """The sums of what was counted of each graph; None is no graph."""
+    """The sums of the counts by graph; counts of no graph (None) and sums of zero are left out."""
     sums: Counter[str] = Counter()
     for graph_id, count in counted:
         if graph_id is not None:
@@ -130,13 +132,13 @@ def by_graph(counted: Iterable[tuple[str | None, int]]) -> Mapping[str, int]:
 
 
 def retry_after_seconds(limit: int) -> int:
-    """When a client may try a full queue again: longer for long queues, between 1 and 10 s."""
+    """Seconds after which a client may try a full queue again: longer for long queues, between 1 and 10."""
     return max(1, min(10, limit // 100))
 
 
 def with_changes(assistant: Assistant, changes: Mapping[str, Any]) -> Assistant:
-    """The assistant with `changes`; metadata is merged, None leaves a field as it is. Raises
-    `InvalidRequest`."""
+    """The assistant with `changes`: metadata is merged, None leaves a field as it is. Raises `InvalidRequest`
+    for a field that can't be changed."""
     unknown = sorted(set(changes) - set(CHANGEABLE))
     if unknown:
         raise InvalidRequest(f"{unknown[0]} can't be changed; it must be one of {', '.join(CHANGEABLE)}")

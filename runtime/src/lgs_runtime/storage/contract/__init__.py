@@ -1,11 +1,11 @@
-"""What every storage promises, in parts: each is a protocol, with an implementation for each database.
+"""The contract of every storage, in parts: each part is a protocol with one implementation per database.
 
-Two implementations, SQLite and Postgres, pass one contract suite. All methods raise `StorageUnavailable` when
-the database can't be reached, and never leave half of a change. The database's clock is the only one that
-counts.
+The two implementations, SQLite and PostgreSQL, pass one contract suite. All methods raise
+`StorageUnavailable` when the database can't be reached, and never leave half of a change. The database's
+clock is the only one that counts.
 
-Where a method takes a `scope`, what is outside of it is not there: it is not found, listed, counted or
-changed. A run is within the scope of its thread.
+Where a method takes a `scope`, records outside of it do not exist for the caller: they are not found, listed,
+counted or changed. A run is within the scope of its thread.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Backend(Protocol):
     """The connections that the parts share."""
 
     async def ping(self) -> None:
-        """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` where the database
-        is empty, or another one than was opened."""
+        """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` when the database
+        is empty, or is not the one that was opened."""
 
     async def now(self) -> datetime:
         """The database's clock."""
@@ -60,13 +60,14 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """A database of the service, by its parts: code takes only the one that it needs. Opened by
-    `open_storage`, which also migrates it, safely when several replicas start at once on an empty one."""
+    """A database of the service, by its parts: code takes only the part that it needs. Opened by
+    `open_storage`, which also migrates it, safely even when several replicas start at once on an empty
+    one."""
 
     name: str
     """`sqlite` or `postgres`, for `/info` and messages that people read."""
     database_id: str
-    """By which this database is known from another one."""
+    """The id that tells this database from another one."""
     queue: Queue
     runs: Runs
     webhooks: Webhooks
@@ -83,8 +84,8 @@ class Storage:
     backend: Backend
 
     async def ping(self) -> None:
-        """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` where the database
-        is empty, or another one than was opened."""
+        """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` when the database
+        is empty, or is not the one that was opened."""
         await self.backend.ping()
 
     async def now(self) -> datetime:

@@ -16,7 +16,7 @@ class Assistants(Protocol):
         self, assistant: Assistant, if_exists: str = "raise", scope: Scope | None = None
     ) -> Assistant:
         """Stores version 1 of an assistant. `if_exists`: `raise` (`Conflict`) or `do_nothing` (returns the
-        stored, if that is within the scope; else `Conflict`)."""
+        stored assistant if it is within the scope, else `Conflict`)."""
 
     async def get(self, assistant_id: str, scope: Scope | None = None) -> Assistant:
         """One assistant at its current version. Raises `NotFound`."""
@@ -24,16 +24,16 @@ class Assistants(Protocol):
     async def update(
         self, assistant_id: str, changes: Mapping[str, Any], scope: Scope | None = None
     ) -> Assistant:
-        """Stores a new version with `changes` (fields of `Assistant`; metadata is merged) and makes it
-        current."""
+        """Stores a new version with `changes` (fields of `Assistant`; metadata is merged) and makes it the
+        current one. Raises `NotFound`, `InvalidRequest`."""
 
     async def versions(
         self, assistant_id: str, page: Page, metadata: Json | None = None, scope: Scope | None = None
     ) -> Sequence[Assistant]:
-        """Its versions, newest first."""
+        """The versions of an assistant, newest first."""
 
     async def set_latest(self, assistant_id: str, version: int, scope: Scope | None = None) -> Assistant:
-        """Makes a stored version, which is within the scope too, the current one. Raises `NotFound`."""
+        """Makes a stored version, which must be within the scope too, the current one. Raises `NotFound`."""
 
     async def delete(
         self,
@@ -43,11 +43,11 @@ class Assistants(Protocol):
         scope: Scope | None = None,
         threads_scope: Scope | None = None,
     ) -> None:
-        """Deletes an assistant with its versions and its crons, whoever made them, and its threads in
-        `threads_scope`. Raises `NotFound`."""
+        """Deletes an assistant with its versions and its crons, whoever made them; with `delete_threads`,
+        also its threads within `threads_scope`. Raises `NotFound`."""
 
     async def search(self, query: AssistantQuery) -> Sequence[Assistant]:
         """A page of the assistants that match."""
 
     async def count(self, query: AssistantQuery) -> int:
-        """How many match."""
+        """How many assistants match."""

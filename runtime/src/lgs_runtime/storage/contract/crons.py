@@ -1,4 +1,4 @@
-"""Crons: records, and that what is due is given to one replica at a time."""
+"""Crons: their records, and claiming those that are due, each by one replica at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHANGEABLE: Final = (
 
 
 class Crons(Protocol):
-    """Runs that are to be made again and again."""
+    """Runs that are made again and again, on a schedule."""
 
     async def create(self, cron: Cron) -> Cron:
         """Stores a cron."""
@@ -42,12 +42,13 @@ class Crons(Protocol):
         """A page of the crons that match."""
 
     async def count(self, query: CronQuery) -> int:
-        """How many match."""
+        """How many crons match."""
 
     async def claim(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
-        """Crons that are due, each given to one caller for `hold_seconds`; then to the next, until one has
-        advanced it. Those that nobody was given yet come first, then those that were longest ago."""
+        """Crons that are due, each given to one caller for `hold_seconds` and then to the next caller, until
+        one has advanced it. Crons that nobody was given yet come first, then those given longest ago."""
 
     async def advance(self, cron_id: str, due: datetime, following: datetime | None) -> bool:
-        """The run of the time `due` is made: the next is at `following` (None: there is none). False when the
-        cron was advanced or changed meanwhile; nothing is changed then."""
+        """Notes that the run of the time `due` is made, and sets the time of the next to `following` (None:
+        there is none). Returns False, and changes nothing, when the cron was advanced or changed
+        meanwhile."""

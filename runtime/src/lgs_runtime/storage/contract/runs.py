@@ -1,4 +1,4 @@
-"""Runs as records, and what their ends leave to be done: webhooks, and checkpoints that belong to nobody."""
+"""Runs as records, and the work that their ends leave: webhooks, and checkpoints without a thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Runs(Protocol):
     """Runs as they are stored."""
 
     async def get(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> Run:
-        """One run. Raises `NotFound`, also when it is not of `thread_id`."""
+        """One run. Raises `NotFound`, also when it is not on `thread_id`."""
 
     async def of_thread(self, thread_id: str, query: RunQuery) -> Sequence[Run]:
         """The runs of a thread, newest first."""
@@ -30,46 +30,48 @@ class Runs(Protocol):
         scope: Scope | None = None,
         assistant_id: str | None = None,
     ) -> Sequence[str]:
-        """Ids of pending or running runs of all threads (with `assistant_id`, of that assistant) that were
-        stored until `before` and have not been asked to stop in the way `not_asked`: at most five
-        hundred."""
+        """Ids of pending or running runs (`statuses`) of all threads, or of `assistant_id` only, that were
+        stored until `before` and have not been asked to stop by the action `not_asked` or by rollback; at
+        most five hundred."""
 
     async def finished(self, run_ids: Collection[str]) -> Collection[str]:
         """Those of the runs that have ended or are gone: one read for all waiters."""
 
     async def delete(self, thread_id: str, run_id: str, scope: Scope | None = None) -> None:
-        """Deletes a finished run. Raises `NotFound`, `Conflict` while it is pending or running."""
+        """Deletes a finished run. Raises `NotFound`, and `Conflict` while the run is pending or running."""
 
     async def expire(self, older_than_hours: float) -> int:
-        """Deletes the records of runs that ended longer ago than that. Returns how many."""
+        """Deletes the records of runs that ended more than this many hours ago. Returns how many."""
 
 
 class Webhooks(Protocol):
-    """Calls to be made because runs have ended."""
+    """Calls to make because runs have ended."""
 
     async def claim(self, limit: int, pauses: Sequence[float]) -> Sequence[Webhook]:
-        """The webhooks that are due, each given to one caller, attempt charged. One that is not dropped is
-        due again after that of `pauses` (seconds) which stands at the number of its attempts, or the last. A
-        webhook is stored with the end of its run, and goes with the run's record; a run that is rolled back
-        has none."""
+        """The webhooks that are due, each given to one caller, with an attempt charged. A webhook that is not
+        dropped is due again after a pause in seconds: attempt n is followed by the n-th of `pauses`, or by
+        the last. A webhook is stored with the end of its run, and deleted with the run's record; a run that
+        is rolled back has none."""
 
     async def release(self, run_id: str, seconds: float) -> None:
-        """The call was not made: the attempt is not charged, and it is due again after so long."""
+        """Notes that the call was not made: the attempt is not charged, and the webhook is due again after
+        `seconds`."""
 
     async def drop(self, run_id: str) -> None:
-        """The call was made, or is given up."""
+        """Notes that the call was made, or is given up."""
 
 
 class Orphans(Protocol):
-    """Threads whose record is gone, or never was, and whose checkpoints are not."""
+    """Threads that have checkpoints but no record: it was deleted, or never existed."""
 
     async def older_than(self, older_than_seconds: float) -> Sequence[str]:
-        """Threads of stateless runs whose record went so long ago, and whose checkpoints nobody has said to
-        be gone: at most a thousand. Their ids are never used again."""
+        """Threads of stateless runs whose record was deleted at least `older_than_seconds` ago, and threads
+        announced by `expect` whose time has come likewise, unless their checkpoints were reported as deleted
+        (`forget`); at most a thousand. Their ids are never used again."""
 
     async def expect(self, thread_id: str, seconds: float) -> None:
-        """A thread without a record has checkpoints for a while: unless it is forgotten before
-        (`forget`), the cleanup deletes them so much later."""
+        """Announces that a thread without a record has checkpoints for a while: unless it is forgotten before
+        (`forget`), the cleanup deletes them, `seconds` later than those of a thread that goes now."""
 
     async def forget(self, thread_ids: Sequence[str]) -> None:
-        """The checkpoints of these threads are gone."""
+        """Notes that the checkpoints of these threads are gone."""

@@ -1,4 +1,4 @@
-"""What is spent of budgets, by all replicas together."""
+"""What all replicas together have spent of budgets."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lgs_runtime.model import Spent
 
 
 class Spending(Protocol):
-    """Sums in buckets of time. Who spends is a name of the caller's, as is the length of a bucket. `at` is
-    the moment; None: now, by the database's clock."""
+    """Sums of spending in buckets of time. The caller chooses the names of spenders and the lengths of
+    buckets. `at` is the moment; None: now, by the database's clock."""
 
     async def add(self, writer: str, number: int, spent: Sequence[Spent], at: datetime | None = None) -> None:
-        """Adds these to their buckets of the moment, in one transaction; of one who spends and a length there
-        is one. Once: what has the number of what its `writer` added last, or a lower one, is there already,
-        as where the answer to the first call was lost."""
+        """Adds these amounts to the buckets of the moment, in one transaction; each spender and length may
+        occur once. Each call counts once: if `number` is not higher than the last that `writer` added, the
+        amounts are there already, as when the answer to the first call was lost, and nothing is added."""
 
     async def of(
         self,
@@ -26,9 +26,10 @@ class Spending(Protocol):
         *,
         since: float | None = None,
     ) -> tuple[datetime, Sequence[Spent]]:
-        """The moment, and what these have spent in the buckets of these lengths, back to the sixtieth before
-        the one that is going on, or to the one in which `since` is, in seconds since the epoch."""
+        """The moment, and what these spenders have spent in the buckets of these lengths: back to the
+        sixtieth bucket before the current one, or to the one that contains `since` (seconds since the epoch),
+        whichever is later."""
 
     async def expire(self, seconds: Collection[int], at: datetime | None = None) -> int:
-        """Deletes what `of` gives no more, of the buckets of these lengths, and the numbers of writers that
-        have not written for a day. Returns how many buckets there were."""
+        """Deletes the buckets of these lengths that `of` no longer returns, and the numbers of writers that
+        have not written for a day. Returns how many buckets were deleted."""

@@ -1,5 +1,5 @@
-"""What becomes of runs that somebody wants ended, or whose attempt ended without an outcome: what
-`transitions` decides is carried out here, in the transaction of a change whose threads are locked."""
+"""Carries out what `transitions` decides about runs to be ended, or whose attempt ended without an outcome.
+It works in the transaction of a change whose threads are locked."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from lgs_runtime.storage.scope import documents
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transaction on the queue, and the signals it makes, which are sent when it is committed."""
+    """One transaction on the queue, and the signals it makes, which are sent after the commit."""
 
     connection: asyncpg.Connection
     notifications: list[Signal] = field(default_factory=list)
 
 
 async def carry_out(change: Change, step: transitions.Cancellation, action: CancelAction) -> None:
-    """Does what `transitions` decided, and writes it down."""
+    """Does what `transitions` decided about a cancellation, and notes it in the audit trail."""
     connection, notifications = change.connection, change.notifications
     cancelled = [*step.end, *step.delete, *step.ask]
     if cancelled:
@@ -56,7 +56,7 @@ async def apply(
     *,
     charge: bool,
 ) -> None:
-    """Carries out what was decided of runs whose attempt ended without an outcome."""
+    """Carries out what was decided about runs whose attempt ended without an outcome."""
     connection, notifications = change.connection, change.notifications
     by_transition = {
         transition: [run_id for run_id in decided if decided[run_id] == transition]
@@ -94,7 +94,7 @@ async def _delete(connection: asyncpg.Connection, run_ids: Sequence[str]) -> Non
 
 
 async def drop_orphaned(change: Change, held: Iterable[asyncpg.Record]) -> None:
-    """Stateless threads go when their last run ended."""
+    """Deletes the threads of stateless runs whose last run has ended."""
     threads = [row["thread_id"] for row in held if row["delete_thread_after"]]
     if threads:
         await change.connection.execute(DROP_ORPHANED_THREADS, threads)
@@ -113,7 +113,7 @@ async def named(
 
 
 async def afterwards(change: Change, held: Sequence[asyncpg.Record]) -> list[Run]:
-    """Runs as they are now, a deleted one as it was."""
+    """The runs as they are now; a deleted one as it was."""
     ids = [row["run_id"] for row in held]
     now = {row["run_id"]: row for row in await change.connection.fetch(RUNS_BY_ID, ids, None)}
     return [rows.run(now.get(row["run_id"], row)) for row in held]

@@ -1,4 +1,4 @@
-"""Records of threads out of PostgreSQL and into it, as plain JSON."""
+"""Exports records of threads from PostgreSQL and restores them, as plain JSON."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _IN: Final[Mapping[str, Callable[[Any], Any]]] = {"json": dump, "text": escape}
 
 
 class PostgresArchives:
-    """The `Archives` of the contract."""
+    """Implements `Archives` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def record(self, thread_id: str) -> Record:
-        """One moment of the database: the statements share a snapshot."""
+        """Reads one moment of the database: the statements share a snapshot."""
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),

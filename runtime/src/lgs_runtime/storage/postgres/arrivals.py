@@ -1,4 +1,4 @@
-"""New runs on their way to the table: all that arrive while others are stored go in one statement."""
+"""Stores new runs: all that arrive while others are being stored go into one statement."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from lgs_runtime.storage.scope import document_list
 
 COMMITS_AT_ONCE: Final = 3
 THREAD: Final = 1
-"""The column of the thread's id."""
+"""Index of the column with the thread's id."""
 
 Row = tuple[Any, ...]
 
 
 class Arrivals:
-    """Stores runs by the one statement for many."""
+    """Stores runs with one statement for many."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,15 +37,15 @@ class Arrivals:
     async def store(self, new: NewRun, claim_for: str | None, room: int) -> asyncpg.Record | None:
         """The row of the run that was stored; None when it must be stored under a lock (`enqueue_locked`).
         `room`: how many runs of its priority may wait. Raises `StorageUnavailable`, and the driver's errors
-        of a lost race."""
+        for a lost race."""
         return await self._committer.submit(new.thread_id, row(new, claim_for, room))
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """Finishes what is under way."""
         await self._committer.close()
 
     async def _store(self, works: Sequence[Row]) -> Sequence[asyncpg.Record | None]:
-        # The statement gives each thread one run; others of a thread are stored under a lock anyway.
+        # The statement gives each thread one run; further runs of a thread are stored under a lock anyway.
         first = {work[THREAD]: work for work in reversed(works)}
         stored = await self._database.rows(ENQUEUE, *columns(list(first.values())))
         by_thread = {found["thread_id"]: found for found in stored}

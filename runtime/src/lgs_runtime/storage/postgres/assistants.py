@@ -39,7 +39,7 @@ from lgs_runtime.storage.transitions import with_changes
 
 
 class PostgresAssistants:
-    """The `Assistants` of the contract."""
+    """Implements `Assistants` of the contract."""
 
     def __init__(self, database: Database, threads: PostgresThreads) -> None:
         self._database = database
@@ -71,7 +71,7 @@ class PostgresAssistants:
         async def work(connection: asyncpg.Connection) -> Assistant:
             locked = await connection.fetchrow(LOCK_ASSISTANT, assistant_id, documents(scope))
             changed = with_changes(rows.assistant(existing(locked, "assistant", assistant_id)), changes)
-            # A statement of its own: it sees what was committed while this one waited for the lock.
+            # A separate statement: it sees what was committed while the one before waited for the lock.
             newest = await connection.fetchval(NEWEST_VERSION, assistant_id)
             row = await connection.fetchrow(
                 ADD_VERSION, assistant_id, newest + 1, *_assistant_values(changed)
@@ -101,7 +101,8 @@ class PostgresAssistants:
     ) -> None:
         gone = await self._database.row(DELETE_ASSISTANT, assistant_id, documents(scope))
         existing(gone, "assistant", assistant_id)
-        # A run that is just being stored may have found it: statements lock their tables before they read.
+        # A run that is being stored now may have found the assistant: statements lock their tables before
+        # they read.
         await self._database.rows(AWAIT_ARRIVALS)
         if not delete_threads:
             return

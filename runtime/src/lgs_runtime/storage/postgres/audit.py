@@ -1,7 +1,8 @@
 """The audit trail of threads in PostgreSQL.
 
-What the records of a thread and its runs have is read from them (`AUDIT`); a trigger writes a run's part down
-when its record goes, whichever statement deletes it. So a run costs nothing more while it executes.
+The part that the records of a thread and its runs hold is read from them (`AUDIT`); when a run's record is
+deleted, by whichever statement, a trigger writes its part down. So a run costs nothing more while it
+executes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lgs_runtime.storage.postgres.statements.audit import AUDIT, EXPIRE_AUDIT, N
 
 
 class PostgresAudit:
-    """The `Audit` of the contract."""
+    """Implements `Audit` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,5 +40,5 @@ class PostgresAudit:
 
 
 async def note(connection: asyncpg.Connection, thread_id: str, what: str, details: Json) -> None:
-    """An entry of the caller's transaction."""
+    """Adds an entry in the caller's transaction."""
     await connection.execute(NOTE, thread_id, escape(who()), what, dump(details))

@@ -1,4 +1,4 @@
-"""Ends of runs on their way to the table: all that come while others are stored go in one statement."""
+"""Stores the ends of runs: all that arrive while others are being stored go into one statement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lgs_runtime.storage.postgres.statements.completion import FINISH, TO_ROLL_B
 
 COMMITS_AT_ONCE: Final = 3
 RUN: Final = 1
-"""The column of the run's id."""
+"""Index of the column with the run's id."""
 
 Row = tuple[Any, ...]
 Result = Finished | RollbackAsked
@@ -35,19 +35,17 @@ class BatchCompleter:
         )
 
     async def store(self, run: Run, replica: str, outcome: Outcome) -> Result | None:
-        """What the end left; `RollbackAsked` where it must be undone
-        first; None when the attempt is no longer the replica's. Raises
-        `StorageUnavailable`."""
+        """What remains after the end; `RollbackAsked` when the run must be undone first; None when the
+        replica no longer holds the attempt. Raises `StorageUnavailable`."""
         return await self._committer.submit(run.thread_id, row(run, replica, outcome))
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """Finishes what is under way."""
         await self._committer.close()
 
     async def _store(self, works: Sequence[Row]) -> Sequence[Result | None]:
         ends = await self._end(works)
-        # A cancellation that arrived while the statement waited for the thread is only seen by a second
-        # statement.
+        # Only a second statement sees a cancellation that arrived while the first one waited for the thread.
         if again := [work for work in works if work[RUN] not in ends]:
             ends |= await self._end(again)
         if refused := [work for work in works if work[RUN] not in ends]:

@@ -29,7 +29,7 @@ from lgs_runtime.storage.scope import documents
 
 
 class PostgresCrons:
-    """The `Crons` of the contract."""
+    """Implements `Crons` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,8 +1,9 @@
-"""Runs that come into the queue under the lock of their thread: where the one statement for all that arrive
-could not store them, or where many are to be stored together or not at all.
+"""Stores runs under the lock of their thread: when the one statement for all that arrive could not store
+them, or when several must be stored together or not at all.
 
-Each is stored in a transaction that locks its thread first, then what counts the waiting; `transitions`
-decides what its multitask strategy means."""
+Each is stored in a transaction that locks its thread first, then the count of the waiting runs; `transitions`
+decides what its multitask strategy means.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +38,13 @@ from lgs_runtime.storage.scope import documents
 
 
 def is_limited(limits: QueueLimits) -> bool:
-    """Whether the runs of who asks are counted."""
+    """Whether the unfinished runs of the asking user are limited."""
     return limits.user is not None and who() is not None
 
 
 async def next_of_many(change: Change, new: NewRun, limits: QueueLimits) -> asyncpg.Record:
-    """One of many in a transaction, in one statement if it can be. Raises as `enqueue_locked`."""
+    """Stores one of many runs in a transaction, in one statement if possible. Raises like
+    `enqueue_locked`."""
     connection = change.connection
     room = limits.of(new.priority) - transitions.NEAR_LIMIT
     row = await connection.fetchrow(RUN, new.run_id, None, None)
@@ -55,7 +57,7 @@ async def next_of_many(change: Change, new: NewRun, limits: QueueLimits) -> asyn
 async def enqueue_locked(
     change: Change, new: NewRun, limits: QueueLimits, claim_for: str | None
 ) -> asyncpg.Record:
-    """The row of a run, stored in the transaction of `change`. Raises as the contract's `enqueue`."""
+    """The row of a run, stored in the transaction of `change`. Raises like the contract's `enqueue`."""
     connection = change.connection
     transitions.check_assistant(new, await connection.fetchval(ASSISTANT_AS_OF, new.assistant_id))
     if new.create_thread:
@@ -85,8 +87,7 @@ async def enqueue_locked(
 
 
 async def _take_place(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
-    """Raises `UserLimit`, or holds the user's lock until the transaction ends, so that the count stays
-    true."""
+    """Holds the user's lock until the transaction ends, so that the count stays true. Raises `UserLimit`."""
     assert limits.user is not None
     user = escape(who())
     await connection.execute(LOCK_USER, user)
@@ -95,8 +96,7 @@ async def _take_place(connection: asyncpg.Connection, priority: Priority, limits
 
 
 async def _take_room(connection: asyncpg.Connection, priority: Priority, limits: QueueLimits) -> None:
-    """Raises `QueueFull`, or holds the queue's lock until the transaction ends, so that the count stays
-    true."""
+    """Holds the queue's lock until the transaction ends, so that the count stays true. Raises `QueueFull`."""
     limit = limits.of(priority)
     await connection.execute(LOCK_PRIORITY, transitions.CODE[priority])
     if await connection.fetchval(COUNT_WAITING, transitions.CODE[priority]) >= limit:
@@ -104,7 +104,7 @@ async def _take_room(connection: asyncpg.Connection, priority: Priority, limits:
 
 
 async def _apply_strategy(change: Change, new: NewRun) -> bool:
-    """Carries the strategy out; whether the thread still has unfinished runs."""
+    """Carries out the strategy. Returns whether the thread still has unfinished runs."""
     stops = new.multitask_strategy in ("interrupt", "rollback")
     statement = TO_BE_STOPPED if stops else UNFINISHED
     found = await change.connection.fetch(statement, new.thread_id)

@@ -1,4 +1,4 @@
-"""The id of a database in PostgreSQL, and whether a database is the service's own."""
+"""The id of a database in PostgreSQL, and the check that it is the service's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lgs_runtime.storage.postgres.statements.identity import ID, TABLES_ARE_THER
 
 
 async def database_id(connection: asyncpg.Connection) -> str | None:
-    """The id; None where tables of the service are missing."""
+    """The id; None when tables of the service are missing."""
     if not await connection.fetchval(TABLES_ARE_THERE):
         return None
     found: str | None = await connection.fetchval(ID)
@@ -19,7 +19,7 @@ async def database_id(connection: asyncpg.Connection) -> str | None:
 
 
 async def check_known(connection: asyncpg.Connection, known: str | None, uri: str) -> None:
-    """Before tables are made: raises `ConfigError` for a database that is not the one with this id."""
+    """Raises `ConfigError` when the database does not have the id `known`. Called before tables are made."""
     wrong = None if known is None else mismatch(await database_id(connection), known)
     if wrong is not None:
         raise ConfigError(f"DATABASE_URI: {masked(uri)}: {wrong}, or start without LGS_DATABASE_ID")

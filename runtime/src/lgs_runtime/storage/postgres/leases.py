@@ -1,5 +1,4 @@
-"""The lease of one replica in PostgreSQL, on a connection of its own that is opened again when it was
-lost."""
+"""The lease of one replica in PostgreSQL, on its own connection, which is opened again after a loss."""
 
 from __future__ import annotations
 
@@ -20,8 +19,8 @@ from lgs_runtime.storage.postgres.statements.replicas import GIVE_UP_LEASE, RENE
 
 
 async def extend(uri: str, replica: str, lease_seconds: float) -> bool:
-    """Extends a lease, on a connection for this alone, which needs nothing of its session whatever stands
-    between; whether there is a lease. Raises `StorageUnavailable`."""
+    """Extends a lease on a connection made for this call. It depends on no session state, so any pooler may
+    stand between. Returns whether there is a lease. Raises `StorageUnavailable`."""
     connection = await connect(Access(uri, pooled=True, names=False))
     try:
         with translated():
@@ -31,13 +30,13 @@ async def extend(uri: str, replica: str, lease_seconds: float) -> bool:
 
 
 async def _extended(connection: asyncpg.Connection, replica: str, seconds: float) -> bool:
-    # A beat that takes longer than the lease is worth nothing.
+    # A renewal that takes longer than the lease is worth nothing.
     extended = await connection.fetchval(RENEW_LEASE, replica, seconds, timeout=seconds)
     return extended is not None
 
 
 class PostgresLease:
-    """Belongs to the event loop that made it."""
+    """The lease of one replica. Belongs to the event loop that made it."""
 
     def __init__(
         self,
@@ -49,8 +48,8 @@ class PostgresLease:
         *,
         database_id: str,
     ) -> None:
-        """`database_id`: a lease that was lost is taken again in this database only. In another one, to which
-        the address leads now, the replica would claim the runs of another service."""
+        """`database_id`: a lease that was lost is taken again in this database only. If the address now leads
+        to another database, the replica would claim the runs of another service there."""
         self._access = access
         self._replica = replica
         self._seconds = lease_seconds
@@ -59,7 +58,7 @@ class PostgresLease:
         self._database_id = database_id
         self._connection: asyncpg.Connection | None = None
         self._lost = False
-        """There is no lease, and no caller has got that answer yet."""
+        """There is no lease, and no caller has been told so yet."""
 
     async def take(self) -> None:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
@@ -68,8 +67,8 @@ class PostgresLease:
             await connection.execute(TAKE_LEASE, *self._taken())
 
     async def renew(self) -> bool:
-        """One statement; see the contract. That the lease was lost is answered again when the first such
-        answer was lost."""
+        """Renews the lease, in one statement while it is there; see the contract. If the answer that it was
+        lost did not reach the caller, the next call gives it again."""
         connection = await self._connected()
         try:
             with translated():
@@ -88,7 +87,7 @@ class PostgresLease:
         return False
 
     async def close(self) -> None:
-        """Gives the lease up, unless the database is gone; then it runs out by itself."""
+        """Gives up the lease; when the database is unreachable, the lease runs out by itself."""
         if self._connection is None or self._connection.is_closed():
             return
         try:
@@ -108,7 +107,7 @@ class PostgresLease:
 
 
 class PostgresLeases:
-    """The `Leases` of the contract."""
+    """Implements `Leases` of the contract."""
 
     def __init__(self, access: Access, options: StorageOptions, known: str) -> None:
         """`known`: the id of the database."""

@@ -62,25 +62,25 @@ CLAIM_TRIES = 5
 
 
 class PostgresQueue:
-    """The `Queue` of the contract."""
+    """Implements `Queue` of the contract."""
 
     def __init__(
         self, database: Database, by_key: Database, signals: PostgresSignals, options: StorageOptions
     ) -> None:
-        """`by_key`: the same database, whose connections plan a statement once."""
+        """`by_key`: the same database, through connections that plan each statement once."""
         self._database = database
         self._signals = signals
         self._arrivals = Arrivals(by_key)
         self._completer = BatchCompleter(by_key, options)
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """Finishes what is under way."""
         await self._arrivals.close()
         await self._completer.close()
 
     async def enqueue(self, new: NewRun, limits: QueueLimits, claim_for: str | None = None) -> Enqueued:
-        """One statement for all that arrive at the moment, unless the thread or the queue takes a transaction
-        that locks the thread."""
+        """One statement for all runs that arrive at the moment, unless the thread or the queue needs a
+        transaction that locks the thread."""
         room = limits.of(new.priority) - transitions.NEAR_LIMIT
         row = None
         try:
@@ -114,7 +114,7 @@ class PostgresQueue:
         return [rows.run(row) for row in await self._change(work)]
 
     async def _change(self, work: Callable[[Change], Awaitable[_Result]]) -> _Result:
-        """Runs `work` in a transaction and sends the signals it makes when that is committed."""
+        """Runs `work` in a transaction, and sends the signals it makes after the commit."""
 
         async def attempt(connection: asyncpg.Connection) -> tuple[_Result, list[Signal]]:
             change = Change(connection)
@@ -134,7 +134,7 @@ class PostgresQueue:
         await self._database.rows(JOIN, replica)
 
     async def claim(self, replica: str, slots: int, graphs: Sequence[str] | None = None) -> Sequence[Run]:
-        """One statement, again when others were claiming the same runs."""
+        """One statement, repeated when other replicas were claiming the same runs."""
         among = None if graphs is None else list(graphs)
         found: list[asyncpg.Record] = []
         for _ in range(CLAIM_TRIES if slots > 0 else 0):
@@ -159,7 +159,7 @@ class PostgresQueue:
         return [rows.run(row) for row in await self._database.rows(HELD_BY, replica)]
 
     async def finish(self, run: Run, replica: str, outcome: Outcome) -> Finished:
-        """One statement for all that end at the moment."""
+        """One statement for all runs that end at the moment."""
         finished = await self._completer.store(run, replica, outcome)
         if isinstance(finished, RollbackAsked):
             raise finished
@@ -184,7 +184,7 @@ class PostgresQueue:
             await self._change(work)
 
     async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
-        """One cheap statement when nobody was lost."""
+        """One cheap statement when no replica was lost."""
         found = await self._database.rows(LOST_THREADS, replica)
         threads = [row["thread_id"] for row in found]
 
@@ -231,7 +231,7 @@ class PostgresQueue:
             held = await apply_transitions.named(change, run_ids, thread_id, scope)
             unfinished = [rows.unfinished_of(row) for row in held if row["status"] in ("pending", "running")]
             await apply_transitions.carry_out(change, transitions.cancellation(unfinished, action), action)
-            # Those that had ended left before; of the others of a thread, the last named leaves last.
+            # Runs that had ended left before; of a thread's other runs, the one named last leaves last.
             left = {row["thread_id"]: row for row in held if row["status"] == "pending"}
             await apply_transitions.drop_orphaned(change, left.values())
             change.notifications.extend(Signal("thread", thread) for thread in left)
@@ -260,7 +260,7 @@ class PostgresQueue:
 
 
 def _in_line(claimed: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
-    """The order in which they were picked: RETURNING keeps none."""
+    """The rows in the order in which they were picked: RETURNING keeps none."""
     by_id = {row["run_id"]: row for row in claimed}
     line = (fairness.Waiting(row["run_id"], row["level"], row["turn"], row["rank"]) for row in claimed)
     return [by_id[run.run_id] for run in fairness.in_line(line)]

@@ -1,4 +1,4 @@
-"""Rows of PostgreSQL as the values of the model."""
+"""Turns rows of PostgreSQL into values of the model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(row: asyncpg.Record) -> Run:
 
 
 def webhook(row: asyncpg.Record) -> Webhook:
-    """A row of `lgs_run` with the webhook that belongs to it."""
+    """A row of `lgs_run` with its webhook."""
     values = row["webhook_values"]
     return Webhook(run(row), row["webhook_url"], values, row["webhook_attempts"])
 
@@ -98,7 +98,7 @@ def assistant(row: asyncpg.Record) -> Assistant:
 
 
 def unfinished_of(row: asyncpg.Record) -> Unfinished:
-    """What a strategy needs to know of a run."""
+    """What a strategy needs to know about a run."""
     running = row["status"] == "running"
     begun = row["attempt"] > 0 or row["turn"] == FIRST_TURN
     return Unfinished(row["run_id"], running, begun, row["cancel_requested"])

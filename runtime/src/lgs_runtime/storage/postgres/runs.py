@@ -1,4 +1,4 @@
-"""Runs as records in PostgreSQL, their webhooks, and checkpoints that belong to nobody."""
+"""Runs as records in PostgreSQL, their webhooks, and checkpoints without a thread."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from lgs_runtime.storage.scope import documents
 
 
 class PostgresRuns:
-    """The `Runs` of the contract."""
+    """Implements `Runs` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -89,7 +89,7 @@ class PostgresRuns:
 
 
 class PostgresWebhooks:
-    """The `Webhooks` of the contract."""
+    """Implements `Webhooks` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -107,7 +107,7 @@ class PostgresWebhooks:
 
 
 class PostgresOrphans:
-    """The `Orphans` of the contract."""
+    """Implements `Orphans` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

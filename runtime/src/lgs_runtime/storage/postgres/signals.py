@@ -1,7 +1,7 @@
-"""Signals between replicas by NOTIFY and LISTEN, or by polling where a pooler lets nobody listen.
+"""Signals between replicas: by NOTIFY and LISTEN, or by polling behind a pooler, which lets nobody listen.
 
-Sent after the change is committed, many in one statement: a NOTIFY inside of the change would make all
-commits of the database wait for each other. What is lost on the way is allowed to be lost.
+They are sent after the change is committed, many in one statement: a NOTIFY inside of the change would make
+all commits of the database wait for each other. A signal may be lost on the way.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ GAP: Final = Signal("queued", "")
 _BACKOFF: Final = Backoff(first_seconds=0.05, longest_seconds=0.9)
 _CHECK_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 1.0
-"""A signal is at most so late behind a pooler, and the time of a statement."""
+"""Seconds between polls behind a pooler, give or take a tenth: how late a signal is at most, beside the time
+of a statement."""
 GATHER_SECONDS: Final = 0.005
 THREAD_SECONDS: Final = 0.03
-"""A signal of a thread waits so long for others to go with: that of a run that ends soon costs no statement
-of its own then."""
+"""Seconds for which a signal of a thread waits for others to go with: if its run ends soon, it needs no
+statement of its own."""
 
 
 class PostgresSignals:
-    """The `Signals` of the contract. Those to be sent are collected while a round trip is under way, and go
-    with the next."""
+    """Implements `Signals` of the contract. Signals to send are collected while a round trip is under way,
+    and go with the next."""
 
     def __init__(self, database: Database, direct: Access | None = None) -> None:
-        """`direct`: the database without a pooler, where that is another way."""
+        """`direct`: the database without a pooler, if it has such an address."""
         self._database = database
         self._direct = direct
         self._waiting: list[Signal] = []
@@ -58,7 +59,7 @@ class PostgresSignals:
         return Listener(self._database.access)
 
     def send(self, *signals: Signal) -> None:
-        """When the database is gone for long, the oldest are dropped."""
+        """When the database is away for long, the oldest signals are dropped."""
         self._waiting = (self._waiting + list(signals))[-KEPT:]
         kinds = {signal.kind for signal in signals}
         if kinds <= {"thread"}:
@@ -70,7 +71,7 @@ class PostgresSignals:
             self._pressing.set()
 
     async def close(self) -> None:
-        """Sends what is left, if that is possible, and ends."""
+        """Sends what is left, if possible, and ends."""
         await _end(self._task)
         with contextlib.suppress(StorageUnavailable):
             await self._flush()
@@ -78,7 +79,7 @@ class PostgresSignals:
     async def _send_forever(self) -> None:
         while True:
             await self._due.wait()
-            # Waiters on other replicas can wait a moment more for an end; runs end by the hundred.
+            # Waiters on other replicas can wait a moment more for the end of a run; runs end by the hundred.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GATHER_SECONDS):
                     await self._pressing.wait()
@@ -98,7 +99,7 @@ class PostgresSignals:
 
 
 class Listener:
-    """Listens on a connection of its own, and again on a new one after it was lost."""
+    """Listens on its own connection, and on a new one after that was lost."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -141,8 +142,8 @@ class Listener:
             self._inbox.put(GAP)
 
     async def _lost(self) -> None:
-        """Returns when the connection is gone. A statement now and then finds out what the network doesn't
-        say, and that the server is a primary no longer, which sends no notifications any more."""
+        """Returns when the connection is gone. A statement every few seconds detects what the network does
+        not report, and a server that is no longer a primary, which sends no notifications any more."""
         connection = self._connection
         assert connection is not None
         gone = asyncio.Event()
@@ -162,8 +163,8 @@ class Listener:
 
 
 class Poller:
-    """In place of a listener behind a pooler, where no session belongs to one client: every second it gives
-    the running runs that are to stop, and a signal that anything may have happened."""
+    """Takes the place of a listener behind a pooler, where no session belongs to one client. Every second it
+    yields the running runs newly asked to stop, and a signal that anything may have happened."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -182,7 +183,7 @@ class Poller:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS * random.uniform(0.9, 1.1))
-            # The waiters ask the database themselves, and find that it is away.
+            # The waiters ask the database themselves, and find out that it is away.
             with contextlib.suppress(StorageUnavailable):
                 found = await self._database.rows(ASKED_TO_STOP)
                 asked = frozenset(row["run_id"] for row in found)

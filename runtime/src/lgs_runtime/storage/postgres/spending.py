@@ -1,4 +1,4 @@
-"""What is spent of budgets, in PostgreSQL."""
+"""The spending of budgets in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lgs_runtime.storage.postgres.statements.spending import ADD_SPENT, EXPIRE_S
 
 
 class PostgresSpending:
-    """The `Spending` of the contract."""
+    """Implements `Spending` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

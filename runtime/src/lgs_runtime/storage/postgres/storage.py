@@ -1,4 +1,4 @@
-"""The storage on PostgreSQL: a pool for statements, and connections of their own for signals and leases."""
+"""The storage on PostgreSQL: a pool for statements, and separate connections for signals and leases."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from lgs_runtime.storage.postgres.versions import PostgresVersions
 DIRECT = "LGS_DATABASE_DIRECT_URI"
 RUN_CONNECTIONS = ARRIVALS_AT_ONCE + ENDINGS_AT_ONCE
 POOLED_CONNECTIONS = 5
-"""Of all that a replica has to a pooler (the checkpointer, the store and the lease have others): they may be
-servers' connections, of which there are twenty where nobody has said otherwise."""
+"""Part of a replica's connections to a pooler (the checkpointer, the store and the lease have others). Each
+may be a server connection, of which a pooler has twenty by default."""
 
 
 async def open_postgres(uri: str, options: StorageOptions) -> Storage:
@@ -60,7 +60,7 @@ async def open_postgres(uri: str, options: StorageOptions) -> Storage:
 
 
 class _Backend:
-    """The `Backend` of the contract, and what all parts are made of."""
+    """Implements `Backend` of the contract, and makes all parts."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class _Backend:
         self._known = known
 
     def composed(self) -> Storage:
-        """The storage, by its parts."""
+        """The storage, composed of its parts."""
         database, options = self._database, self._options
         threads = PostgresThreads(database, self._signals)
         return Storage(
@@ -121,7 +121,8 @@ class _Backend:
 
 
 async def _direct(uri: str | None) -> Access | None:
-    """The way without a pooler."""
+    """The access to the PostgreSQL behind the pooler; None: not configured. Raises `ConfigError` for a
+    pooler."""
     if uri is None:
         return None
     access = await probe(uri, DIRECT)

@@ -48,7 +48,7 @@ from lgs_runtime.storage.scope import documents
 
 
 class PostgresThreads:
-    """The `Threads` of the contract."""
+    """Implements `Threads` of the contract."""
 
     def __init__(self, database: Database, signals: PostgresSignals) -> None:
         self._database = database
@@ -150,7 +150,7 @@ class PostgresThreads:
         return [row["thread_id"] for row in found]
 
     async def remove(self, thread_id: str, scope: Scope | None, *, replaced: bool = False) -> bool:
-        """As `delete`; whether there was one."""
+        """Like `delete`, but returns whether the thread existed instead of raising."""
 
         async def work(connection: asyncpg.Connection) -> list[asyncpg.Record] | None:
             if await connection.fetchrow(LOCK_THREAD, thread_id, documents(scope)) is None:

@@ -1,4 +1,4 @@
-"""The versions of threads in PostgreSQL. Those of runs are stored by `FINISH`."""
+"""The versions of threads in PostgreSQL. `FINISH` stores those of runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lgs_runtime.storage.postgres.statements.versions import (
 
 
 class PostgresVersions:
-    """The `Versions` of the contract."""
+    """Implements `Versions` of the contract."""
 
     def __init__(self, database: Database, options: StorageOptions) -> None:
         self._database = database

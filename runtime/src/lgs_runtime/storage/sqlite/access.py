@@ -1,5 +1,5 @@
-"""Rows of one statement of SQLite. Every statement may name `:now`, the machine's clock in seconds since the
-epoch."""
+"""Runs one statement of SQLite and returns its rows. Every statement may name `:now`, the machine's clock in
+seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def all_rows(connection: sqlite3.Connection, statement: str, values: Mapping[str
 
 
 def one_row(connection: sqlite3.Connection, statement: str, values: Mapping[str, Any]) -> sqlite3.Row | None:
-    """The first row. All are fetched: a statement that is left half way would keep the transaction from
+    """The first row. All rows are fetched: a statement left half-read would keep the transaction from
     ending."""
     found = all_rows(connection, statement, values)
     return found[0] if found else None

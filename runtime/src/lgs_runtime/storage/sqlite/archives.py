@@ -1,4 +1,4 @@
-"""Records of threads out of SQLite and into it, as plain JSON."""
+"""Exports records of threads from SQLite and restores them, as plain JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OUT: Final[Mapping[str, Callable[[Any], Any]]] = {"json": load, "text": unescap
 
 
 class SqliteArchives:
-    """The `Archives` of the contract."""
+    """Implements `Archives` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""New runs of SQLite's queue: what a run needs to be let in, and its row."""
+"""Stores new runs in SQLite's queue: checks whether a run may enter, and inserts its row."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from lgs_runtime.storage.sqlite.statements.runs import RUN
 
 
 def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | None) -> sqlite3.Row:
-    """Stores a run, as claimed where it may start at once, and returns its row: as it is, if it is there
-    already. Raises what the contract says."""
+    """Stores a run, as claimed if it may start at once, and returns its row; a run stored before is returned
+    as it is. Raises what the contract says."""
     stored = change.one(RUN, run_id=new.run_id, thread_id=None, scope=None)
     if stored is not None:
         return stored
@@ -62,7 +62,7 @@ def enqueue(change: Change, new: NewRun, limits: QueueLimits, claim_for: str | N
 
 
 def _apply_strategy(change: Change, new: NewRun) -> bool:
-    """Carries the strategy out; whether the thread still has unfinished runs."""
+    """Carries out the strategy. Returns whether the thread still has unfinished runs."""
     found = change.all(UNFINISHED, thread_id=new.thread_id)
     unfinished = [rows.unfinished_of(row) for row in found]
     step = transitions.strategy(new.multitask_strategy, new.thread_id, unfinished)

@@ -43,7 +43,7 @@ from lgs_runtime.storage.transitions import with_changes
 
 
 class SqliteAssistants:
-    """The `Assistants` of the contract."""
+    """Implements `Assistants` of the contract."""
 
     def __init__(self, database: Database, signals: SqliteSignals) -> None:
         self._database = database

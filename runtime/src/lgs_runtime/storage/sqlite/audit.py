@@ -1,7 +1,7 @@
 """The audit trail of threads in SQLite.
 
-What the records of a thread and its runs have is read from them (`AUDIT`); a trigger writes a run's part down
-when its record goes, whichever statement deletes it.
+The part that the records of a thread and its runs hold is read from them (`AUDIT`); when a run's record is
+deleted, by whichever statement, a trigger writes its part down.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lgs_runtime.storage.sqlite.statements.audit import AUDIT, EXPIRE_AUDIT, NOT
 
 
 class SqliteAudit:
-    """The `Audit` of the contract."""
+    """Implements `Audit` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,13 +42,13 @@ class SqliteAudit:
 
 
 def note(connection: sqlite3.Connection, thread_id: str, what: str, details: Json, asker: str | None) -> None:
-    """An entry of the caller's transaction."""
+    """Adds an entry in the caller's transaction."""
     entry = {"thread_id": thread_id, "now": time.time(), "who": escape(asker), "what": what}
     connection.execute(NOTE, {**entry, "details": dump(details)})
 
 
 def note_deleted(connection: sqlite3.Connection, thread_id: str, asker: str | None) -> None:
-    """Notes, before a thread's record is deleted, what it had and the deletion."""
+    """Notes the creation and the deletion of a thread, before its record is deleted."""
     connection.execute(NOTE_CREATED, {"thread_id": thread_id})
     note(connection, thread_id, "thread.deleted", {}, asker)
 

@@ -1,5 +1,5 @@
-"""One transaction on the queue: its connection, which has the file to itself, its moment, and the
-notifications that it makes, which are sent when it is committed."""
+"""One transaction on the queue: its connection, which has the file to itself, its time, and the signals it
+makes, which are sent after the commit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _Result = TypeVar("_Result")
 
 
 class Change:
-    """What the steps of the queue work with. Every statement may name `:now` and `:steady`."""
+    """The transaction that the steps of the queue work with. Every statement may name `:now` and
+    `:steady`."""
 
     def __init__(
         self,
@@ -39,7 +40,8 @@ class Change:
         self.now = time.time()
         self.steady = time.monotonic()
         self.kept: str | None = None
-        """The thread that is to get a run, and stays although the last of its others may end for it."""
+        """The thread that is about to get a run: it stays, even if the last of its other runs ends for that
+        run."""
 
     def run(self, statement: str, **values: Any) -> None:
         """Runs a statement whose rows nobody needs."""
@@ -52,31 +54,31 @@ class Change:
         ).fetchall()
 
     def one(self, statement: str, **values: Any) -> sqlite3.Row | None:
-        """The first row. All are fetched: a statement that is left half way would keep the transaction from
+        """The first row. All rows are fetched: a statement left half-read would keep the transaction from
         ending."""
         found = self.all(statement, **values)
         return found[0] if found else None
 
     def value(self, statement: str, **values: Any) -> Any:
-        """The first column of the first row; None without one."""
+        """The first column of the first row; None if there is no row."""
         row = self.one(statement, **values)
         return None if row is None else row[0]
 
     def named(self, run_id: str, thread_id: str | None = None, scope: Scope | None = None) -> sqlite3.Row:
-        """The run of that id. Raises `NotFound`."""
+        """The run with this id. Raises `NotFound`."""
         row = self.one(RUN, run_id=run_id, thread_id=thread_id, scope=document_list(scope))
         if row is None:
             raise NotFound("run", run_id)
         return row
 
     def afterwards(self, before: Iterable[sqlite3.Row]) -> list[Run]:
-        """Runs as they are now, a deleted one as it was."""
+        """The runs as they are now; a deleted one as it was."""
         now = [(row, self.one(RUN, run_id=row["run_id"], thread_id=None, scope=None)) for row in before]
         return [rows.run(was if found is None else found) for was, found in now]
 
 
 class Changes:
-    """Runs changes of the queue, each in a transaction of its own."""
+    """Runs changes of the queue, each in its own transaction."""
 
     def __init__(self, database: Database, signals: SqliteSignals, options: StorageOptions) -> None:
         self.database = database
@@ -84,7 +86,7 @@ class Changes:
         self._options = options
 
     async def run(self, work: Callable[[Change], _Result]) -> _Result:
-        """Runs `work` and sends the signals it makes when that is committed."""
+        """Runs `work`, and sends the signals it makes after the commit."""
         notifications: list[Signal] = []
         asker, options = who(), self._options
         result = await self.database.write(lambda c: work(Change(c, notifications, asker, options)))

@@ -1,4 +1,4 @@
-"""Ends of runs in SQLite's queue, with an outcome or without one, and what they leave on their threads."""
+"""Ends runs in SQLite's queue, with an outcome or without one, and updates their threads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from lgs_runtime.storage.sqlite.versions import keep_version
 
 
 def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished:
-    """Ends an attempt as it came out. Raises `LeaseLost`, `RollbackAsked`."""
+    """Ends an attempt with its outcome. Raises `LeaseLost`, `RollbackAsked`."""
     row = change.one(HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
     if row is None:
         raise LeaseLost(f"run {run.run_id}: attempt {run.attempt} is no longer held by replica {replica}")
@@ -60,7 +60,7 @@ def finish(change: Change, run: Run, replica: str, outcome: Outcome) -> Finished
 
 
 def _mark(change: Change, thread_id: str, names: Json) -> None:
-    """Says on a thread whose run ended on it last."""
+    """Merges `names` (graph_id and assistant_id of the run that ended last) into the thread's metadata."""
     metadata = load(change.value(THREAD_METADATA, thread_id=thread_id))
     if not names.items() <= metadata.items():
         change.run(MARK_THREAD, thread_id=thread_id, metadata=dump({**metadata, **names}))
@@ -106,7 +106,7 @@ def _end(
 def _keep_version(
     change: Change, row: sqlite3.Row, checkpoint_id: str | None, interrupts: str | None
 ) -> int | None:
-    """The number of the version that the end of this run makes, if it makes one."""
+    """Stores the version that the end of this run makes, and returns its number; None: it makes none."""
     if checkpoint_id is None or row["delete_thread_after"]:
         return None
     counted = change.one(COUNT_VERSION, thread_id=row["thread_id"])
@@ -133,8 +133,8 @@ def _leave(
     values: str | None = None,
     interrupts: str | None = None,
 ) -> int:
-    """The run no longer stands on its thread; returns how many still do. `rest` None: the thread becomes
-    what it was."""
+    """Takes the run off its thread; returns how many unfinished runs the thread still has. `rest` None: the
+    thread becomes what it was."""
     thread_id = row["thread_id"]
     left = change.one(
         LEAVE_THREAD,
@@ -154,7 +154,7 @@ def _leave(
 
 
 def carry_out(change: Change, step: transitions.Cancellation, action: CancelAction) -> None:
-    """Does what `transitions` decided, and writes it down."""
+    """Does what `transitions` decided about a cancellation, and notes it in the audit trail."""
     for run_id in (*step.end, *step.delete, *step.ask):
         row = change.named(run_id)
         if not row["delete_thread_after"]:

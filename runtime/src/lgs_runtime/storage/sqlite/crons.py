@@ -30,7 +30,7 @@ from lgs_runtime.storage.sqlite.statements.crons import (
 
 
 class SqliteCrons:
-    """The `Crons` of the contract."""
+    """Implements `Crons` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -76,7 +76,7 @@ class SqliteCrons:
         return int(found[0][0])
 
     async def claim(self, limit: int, hold_seconds: float) -> Sequence[Cron]:
-        """One read when none is due."""
+        """One read when no cron is due."""
         if not await all_read(self._database, ANY_DUE, {}):
             return []
         wanted = {"limit": limit, "hold": hold_seconds}

@@ -1,4 +1,4 @@
-"""The id of a database in SQLite, and which file it stands in."""
+"""The id of a database in SQLite, and the identity of the file at its path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lgs_runtime.storage.sqlite.statements.identity import ID, TABLES
 
 
 def file_at(path: Path) -> tuple[int, int] | None:
-    """Which file stands at the path, or None."""
+    """Device and inode of the file at the path; None: there is no file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -18,7 +18,7 @@ def file_at(path: Path) -> tuple[int, int] | None:
 
 
 def database_id(connection: sqlite3.Connection) -> str | None:
-    """The id; None where tables of the service are missing."""
+    """The id; None when tables of the service are missing."""
     tables = {row[0] for row in connection.execute(TABLES)}
     if not tables >= {"lgs_database", "lgs_thread", "lgs_run"}:
         return None

@@ -1,8 +1,8 @@
-"""The lease of one replica in SQLite, with a connection and a thread of its own.
+"""The lease of one replica in SQLite, with its own connection and thread.
 
-It is kept by the machine's monotonic clock, which the processes that share a file share too: the wall clock
-may be set, and a replica that lives must not lose its runs by that. A lease that was taken later than now is
-of a time before the machine was started.
+The lease is measured by the machine's monotonic clock, which all processes that share the file have in
+common: the wall clock may be set, and a living replica must not lose its runs by that. A lease whose start is
+later than that clock's time now was taken before the machine was restarted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _Result = TypeVar("_Result")
 
 
 def extend(path: Path, replica: str, lease_seconds: float) -> bool:
-    """Extends a lease, on a connection for this alone; whether there is one. Raises `StorageUnavailable`."""
+    """Extends a lease on a connection made for this call; returns whether there is a lease. Raises
+    `StorageUnavailable`."""
     with translated(path), closing(connect(path)) as connection, transaction(connection):
         return _extended(connection, replica, lease_seconds)
 
@@ -39,13 +40,14 @@ def _extended(connection: sqlite3.Connection, replica: str, seconds: float) -> b
 
 
 def _until(seconds: float) -> dict[str, float]:
-    """From now on for so long. `expires_at` is for replicas of an earlier release."""
+    """The columns of a lease that lasts `seconds` from now. `expires_at` is for replicas of an earlier
+    release."""
     steady = time.monotonic()
     return {"expires_at": time.time() + seconds, "held_from": steady, "held_until": steady + seconds}
 
 
 class SqliteLease:
-    """May be used from any one event loop."""
+    """The lease of one replica. May be used from any one event loop."""
 
     def __init__(
         self,
@@ -63,20 +65,21 @@ class SqliteLease:
         self._thread = ThreadPoolExecutor(1, "lgs-sqlite-lease")
         self._connection: sqlite3.Connection | None = None
         self._lost = False
-        """There is no lease, and no caller has got that answer yet."""
+        """There is no lease, and no caller has been told so yet."""
 
     async def take(self) -> None:
         """Starts the lease; runs that an earlier replica of this name held are left to the reaper."""
         await self._run(self._take)
 
     async def renew(self) -> bool:
-        """That the lease was lost is answered again when the first such answer was lost."""
+        """Renews the lease; see the contract. If the answer that it was lost did not reach the caller, the
+        next call gives it again."""
         kept = await self._run(self._renew)
         self._lost = False
         return kept
 
     async def close(self) -> None:
-        """Gives the lease up, unless the file is gone; then it runs out by itself."""
+        """Gives up the lease; when the file can't be used, the lease runs out by itself."""
         try:
             await self._run(lambda c: c.execute(GIVE_UP_LEASE, {"replica": self._replica}))
         except StorageUnavailable:
@@ -116,7 +119,7 @@ class SqliteLease:
 
 
 class SqliteLeases:
-    """The `Leases` of the contract."""
+    """Implements `Leases` of the contract."""
 
     def __init__(self, path: Path, options: StorageOptions) -> None:
         self._path = path

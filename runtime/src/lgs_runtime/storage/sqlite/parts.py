@@ -1,4 +1,5 @@
-"""What a replica takes beside a canary, as SQLite's statements get it: a value of one column, or null."""
+"""The part of the runs that a replica takes beside a canary, in the form that SQLite's statements get: one
+JSON value, or null."""
 
 from __future__ import annotations
 
@@ -13,18 +14,18 @@ from lgs_runtime.storage.canary import Member, Part, part_of, takes
 
 
 def part(lease: sqlite3.Row, fleet: Collection[sqlite3.Row]) -> str | None:
-    """Of the replica with this lease; None: it takes all."""
+    """The part of the replica with this lease; None: it takes all."""
     found = part_of(_member(lease), [_member(each) for each in fleet]) if fleet else None
     return None if found is None else dump([found.salt, found.low, found.high, found.others])
 
 
 def taken(written: str, graph_id: str | None, thread_id: str) -> bool:
-    """Whether a run is of the part that is written so."""
+    """Whether a run is in the part that `written` describes."""
     return takes(_read(written), graph_id, thread_id)
 
 
 def member_takes(found: str | None, graph_id: str | None, thread_id: str) -> bool:
-    """As `taken`, where all may be."""
+    """Like `taken`, where None stands for all runs."""
     return found is None or taken(found, graph_id, thread_id)
 
 
@@ -38,4 +39,4 @@ def _member(row: sqlite3.Row) -> Member:
 
 
 FUNCTIONS: Final = {"lgs_takes": Function(3, taken)}
-"""What `conditions.HAS` calls."""
+"""The function that `conditions.HAS` calls."""

@@ -1,5 +1,5 @@
-"""The queue of runs in SQLite. Each method is one read, or one write, whose steps are here, in `arrivals` and
-in `completion`."""
+"""The queue of runs in SQLite. Each method is one read or one write, or a write after a read that finds
+something to do; the steps are here, in `arrivals` and in `completion`."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ from lgs_runtime.storage.sqlite.statements.queue import (
 )
 
 LONG_WAIT_SECONDS = 0.5
-"""To wait so long for the file means that somebody stood still."""
+"""Seconds of waiting for the file that mean that some process stood still."""
 
 
 class SqliteQueue:
-    """The `Queue` of the contract."""
+    """Implements `Queue` of the contract."""
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
@@ -98,15 +98,15 @@ class SqliteQueue:
             await self._changes.run(lambda change: _release(change, replica, runs))
 
     async def reap(self, max_attempts: int, replica: str | None = None) -> Sequence[Run]:
-        """One read when nobody was lost."""
+        """One read when no replica was lost."""
         if not await self._database.read(lambda connection: _lost(connection, replica)):
             return []
         asked_at = time.monotonic()
 
         def reap(change: Change) -> Sequence[Run]:
             if time.monotonic() - asked_at > LONG_WAIT_SECONDS:
-                # A process that stood still in the middle of a transaction has kept the others from
-                # renewing their leases: they renew first.
+                # A process that stood still in the middle of a transaction has kept the others from renewing
+                # their leases: let them renew first.
                 return []
             return _reap(change, max_attempts, replica)
 
@@ -165,8 +165,8 @@ def _lost(connection: sqlite3.Connection, replica: str | None) -> bool:
 
 
 def _claim(change: Change, replica: str, slots: int, graphs: str | None) -> list[sqlite3.Row]:
-    """The first in line, in that order, become the replica's, as many as it has slots, and of these graphs,
-    or those that it takes; none when its lease has run out."""
+    """Claims the first runs in line, in that order, for the replica: as many as it has slots, of `graphs` or
+    else of the graphs that it takes; none when its lease has run out."""
     lease = change.one(ALIVE, replica=replica)
     if lease is None:
         return []
@@ -179,7 +179,7 @@ def _claim(change: Change, replica: str, slots: int, graphs: str | None) -> list
 
 
 def _release(change: Change, replica: str, runs: Sequence[Run]) -> None:
-    """A replica gives back what it holds of these: no attempt is charged."""
+    """Takes back from a replica those of the runs that it holds: no attempt is charged."""
     for run in runs:
         row = change.one(HELD, run_id=run.run_id, replica=replica, attempt=run.attempt)
         if row is not None:
@@ -187,8 +187,8 @@ def _release(change: Change, replica: str, runs: Sequence[Run]) -> None:
 
 
 def _reap(change: Change, max_attempts: int, replica: str | None) -> list[Run]:
-    """Takes runs from replicas, other than that which asks, whose lease has run out, and returns what became
-    of them."""
+    """Takes runs from replicas, other than the asking one, whose lease has run out. Returns the runs as they
+    are then."""
     lost = change.all(LOST, replica=replica)
     change.run(DELETE_LOST_REPLICAS, replica=replica)
     for row in lost:
@@ -198,7 +198,7 @@ def _reap(change: Change, max_attempts: int, replica: str | None) -> list[Run]:
 
 
 def _end_unserved(change: Change, reasons: Mapping[str, str], waited_seconds: float) -> list[Run]:
-    """Ends what has waited for so long for a replica that takes its graph."""
+    """Ends runs that have waited for `waited_seconds` for a replica that takes their graph."""
     waiting = change.all(UNSERVED, graph_ids=dump(list(reasons)), waited=waited_seconds)
     for row in waiting:
         apply(change, row, "fail", reasons[row["graph_id"]], charge=True)
@@ -208,8 +208,8 @@ def _end_unserved(change: Change, reasons: Mapping[str, str], waited_seconds: fl
 def _cancel(
     change: Change, thread_id: str | None, run_ids: Sequence[str], action: CancelAction, scope: Scope | None
 ) -> list[Run]:
-    """Ends runs that wait, asks those that run to stop, and returns them as they are then. Raises `NotFound`,
-    and has done nothing."""
+    """Ends waiting runs, asks running ones to stop, and returns all as they are then. Raises `NotFound`
+    before it changes anything."""
     named = [change.named(run_id, thread_id, scope) for run_id in dict.fromkeys(run_ids)]
     unfinished = [rows.unfinished_of(row) for row in named if row["status"] not in FINAL]
     carry_out(change, transitions.cancellation(unfinished, action), action)

@@ -1,4 +1,4 @@
-"""Rows of SQLite as the values of the model."""
+"""Turns rows of SQLite into values of the model."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(row: sqlite3.Row) -> Run:
 
 
 def webhook(row: sqlite3.Row) -> Webhook:
-    """A row of `lgs_run` with the webhook that belongs to it."""
+    """A row of `lgs_run` with its webhook."""
     values = _optional(row["webhook_values"])
     return Webhook(run(row), row["webhook_url"], values, row["webhook_attempts"])
 
@@ -115,7 +115,7 @@ def assistant(row: sqlite3.Row) -> Assistant:
 
 
 def unfinished_of(row: sqlite3.Row) -> Unfinished:
-    """What a strategy needs to know of a run."""
+    """What a strategy needs to know about a run."""
     running = row["status"] == "running"
     begun = row["attempt"] > 0 or row["turn"] == FIRST_TURN
     return Unfinished(row["run_id"], running, begun, row["cancel_requested"])

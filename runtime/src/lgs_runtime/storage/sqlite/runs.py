@@ -1,4 +1,4 @@
-"""Runs as records in SQLite, their webhooks, and checkpoints that belong to nobody."""
+"""Runs as records in SQLite, their webhooks, and checkpoints without a thread."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from lgs_runtime.storage.sqlite.statements.runs import (
 
 
 class SqliteRuns:
-    """The `Runs` of the contract."""
+    """Implements `Runs` of the contract."""
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
@@ -106,14 +106,14 @@ class SqliteRuns:
 
 
 class SqliteWebhooks:
-    """The `Webhooks` of the contract."""
+    """Implements `Webhooks` of the contract."""
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self._database = changes.database
 
     async def claim(self, limit: int, pauses: Sequence[float]) -> Sequence[Webhook]:
-        """One read when none is due."""
+        """One read when there is no webhook to call."""
         if not await all_read(self._database, ANY_WEBHOOK, {}):
             return []
         due = await self._changes.run(lambda change: _claim_webhooks(change, limit, pauses))
@@ -129,7 +129,7 @@ class SqliteWebhooks:
 
 
 class SqliteOrphans:
-    """The `Orphans` of the contract."""
+    """Implements `Orphans` of the contract."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -149,7 +149,7 @@ class SqliteOrphans:
 
 
 def _claim_webhooks(change: Change, limit: int, pauses: Sequence[float]) -> list[sqlite3.Row]:
-    """Webhooks that are due; each is due again later, should nobody drop it."""
+    """The webhooks that are due; each becomes due again later, unless it is dropped."""
     due = change.all(DUE_WEBHOOKS, limit=limit)
     for row in due:
         pause = pauses[min(row["webhook_attempts"], len(pauses)) - 1]
@@ -158,7 +158,7 @@ def _claim_webhooks(change: Change, limit: int, pauses: Sequence[float]) -> list
 
 
 def _delete_finished(change: Change, thread_id: str, run_id: str, scope: Scope | None) -> None:
-    """Deletes the record of a run. Raises `NotFound`, `Conflict`."""
+    """Deletes the record of a finished run. Raises `NotFound`, `Conflict`."""
     status = change.named(run_id, thread_id, scope)["status"]
     if status not in FINAL:
         raise Conflict(f"run {run_id} is {status}: only a finished run can be deleted; cancel it first")

@@ -1,8 +1,7 @@
 """Signals between the processes of one machine: datagrams to the sockets in a folder beside the database.
 
-Each listener binds a socket of its own there, each sender lists who is there and sends to all: no polling,
-and nothing runs while nothing happens. The socket of a process that died is removed by the first who meets
-it.
+Each listener binds its own socket there; each sender lists the sockets and sends to all. There is no polling,
+and nothing runs while nothing happens. The first sender that meets the socket of a dead process removes it.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ _LARGEST_DATAGRAM: Final = 65_536
 
 
 def folder_of(database: Path) -> Path:
-    """Where the sockets of a database are. Socket addresses are short, so a deep path gets a folder
-    elsewhere."""
+    """The folder with the sockets of a database. Socket addresses must be short, so a database at a long path
+    gets a folder elsewhere."""
     beside = Path(f"{database.resolve()}-signals")
     if len(str(beside)) + 14 <= _LONGEST_ADDRESS:
         return beside
@@ -38,7 +37,7 @@ def folder_of(database: Path) -> Path:
 
 
 class SqliteSignals:
-    """The `Signals` of the contract, sent in batches. Belongs to one event loop."""
+    """Implements `Signals` of the contract, sending in batches. Belongs to one event loop."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,7 +49,7 @@ class SqliteSignals:
         self._due: asyncio.Handle | None = None
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Signal]]:
-        """Nothing is lost between sockets of one machine, so there are no gaps."""
+        """Yields no signals for gaps: there is no connection that could be lost."""
         return Listener(self._folder)
 
     def send(self, *signals: Signal) -> None:
@@ -75,11 +74,11 @@ class SqliteSignals:
             self._waiting[listener] = self._deliver(listener, waiting)
         self._waiting = {listener: left for listener, left in self._waiting.items() if left}
         if self._waiting:
-            # A listener that is too busy to take more now gets it in a moment.
+            # A listener that is too busy to take more now gets the rest in a moment.
             self._due = self._loop.call_later(_RETRY_SECONDS, self._flush)
 
     def _deliver(self, listener: Path, payloads: list[str]) -> list[str]:
-        """Sends in order; returns what the listener had no room for."""
+        """Sends in order; returns the payloads that the listener had no room for."""
         for sent, payload in enumerate(payloads):
             try:
                 self._socket.sendto(payload.encode(), str(listener))
@@ -89,12 +88,12 @@ class SqliteSignals:
                 listener.unlink(missing_ok=True)
                 return []
             except OSError:
-                return []  # Gone, or not ours to write to: nobody to send to.
+                return []  # Gone, or we may not write to it: nobody to send to.
         return []
 
 
 class Listener:
-    """A socket of its own in the folder, while the context is open."""
+    """Listens on its own socket in the folder, while the context is open."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

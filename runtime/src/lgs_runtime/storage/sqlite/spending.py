@@ -1,4 +1,4 @@
-"""What is spent of budgets, in SQLite."""
+"""The spending of budgets in SQLite."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lgs_runtime.storage.sqlite.statements.spending import (
 
 
 class SqliteSpending:
-    """The `Spending` of the contract. The clock of a file is that of its machine."""
+    """Implements `Spending` of the contract. The clock of a file is that of its machine."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

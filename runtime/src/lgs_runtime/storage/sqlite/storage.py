@@ -31,7 +31,7 @@ from lgs_runtime.storage.sqlite.versions import SqliteVersions
 
 
 async def open_sqlite(path: Path, options: StorageOptions) -> Storage:
-    """Opens or makes the file and migrates it. Raises `ConfigError`, `StorageUnavailable`."""
+    """Opens or makes the file, and migrates it. Raises `ConfigError`, `StorageUnavailable`."""
     database = await Database.open(path, migrate, FUNCTIONS)
     signals = SqliteSignals(folder_of(path))
     changes = Changes(database, signals, options)
@@ -57,7 +57,7 @@ async def open_sqlite(path: Path, options: StorageOptions) -> Storage:
 
 
 class _Backend:
-    """The `Backend` of the contract."""
+    """Implements `Backend` of the contract."""
 
     def __init__(self, database: Database, signals: SqliteSignals, known: str) -> None:
         """`known`: the id of the database."""
@@ -67,7 +67,7 @@ class _Backend:
         self._file = file_at(database.path)
 
     async def ping(self) -> None:
-        # A file that was removed, or put in the place of another, goes on unseen for who has it open.
+        # A process that has the file open does not notice when the file is removed or replaced.
         path = self._database.path
         if await asyncio.to_thread(file_at, path) != self._file:
             raise DatabaseReplaced(f"{ANOTHER}: {path} was removed or replaced: start anew, with it back")
@@ -76,7 +76,7 @@ class _Backend:
             raise DatabaseReplaced(wrong)
 
     async def now(self) -> datetime:
-        """The clock of a file is that of its machine."""
+        """The machine's clock, which is the clock of the file."""
         return rows.time(time.time())
 
     async def close(self) -> None:

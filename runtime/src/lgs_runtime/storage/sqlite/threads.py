@@ -49,7 +49,7 @@ from lgs_runtime.storage.sqlite.statements.threads import (
 
 
 class SqliteThreads:
-    """The `Threads` of the contract."""
+    """Implements `Threads` of the contract."""
 
     def __init__(self, database: Database, signals: SqliteSignals) -> None:
         self._database = database
@@ -194,7 +194,8 @@ def delete_thread(
     *,
     replaced: bool = False,
 ) -> list[Signal] | None:
-    """As `delete` of the contract; the signals of that, or None when there is no such thread."""
+    """Like `delete` of the contract, in the caller's transaction. Returns the signals to send, or None when
+    there is no such thread."""
     named = _thread(thread_id, scope)
     if one_row(connection, THREAD, named) is None:
         return None

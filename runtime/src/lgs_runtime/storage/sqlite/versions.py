@@ -1,4 +1,4 @@
-"""The versions of threads in SQLite. Those that runs make are stored by `finish`."""
+"""The versions of threads in SQLite. `completion.finish` stores those that runs make."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from lgs_runtime.storage.sqlite.statements.versions import (
 
 
 class SqliteVersions:
-    """The `Versions` of the contract."""
+    """Implements `Versions` of the contract."""
 
     def __init__(self, database: Database, options: StorageOptions) -> None:
         self._database = database
@@ -98,7 +98,7 @@ class SqliteVersions:
 def keep_version(
     connection: sqlite3.Connection, options: StorageOptions, version: Mapping[str, Any]
 ) -> sqlite3.Row:
-    """Stores a version whose number the thread's record has counted already (`COUNT_VERSION`), in the
+    """Stores a version whose number the thread's record has already counted (`COUNT_VERSION`), in the
     caller's transaction."""
     row = one_row(connection, INSERT_VERSION, {"description": None, "metadata": "{}", **version})
     assert row is not None, "an INSERT that returns nothing raises"

@@ -1,7 +1,7 @@
-"""The tables of the service in PostgreSQL, as the changes by which a database gets to their newest form.
+"""The tables of the service in PostgreSQL, as the changes that bring a database to their newest form.
 
-Each module has the changes of one subject, and `MIGRATIONS` all of them in the order in which they are
-made. A change that has been released is never edited; a further change is a new one, at the end.
+Each module has the changes of one subject, and `MIGRATIONS` lists all of them in the order in which they are
+made. A released change is never edited; a further change is added at the end.
 """
 
 from __future__ import annotations

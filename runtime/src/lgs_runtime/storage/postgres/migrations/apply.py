@@ -1,7 +1,7 @@
 """Brings a database to the newest form of the tables, and checks that the service may use them.
 
-`migrate` holds an advisory lock: replicas that start together on an empty database migrate it one after the
-other, and only the first finds something to do.
+`migrate` holds an advisory lock: replicas that start together on an empty database take turns, and only the
+first finds something to do.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from lgs_runtime.storage.postgres.migrations import MIGRATIONS
 LOCK: Final = 0x6C67735F6D696772
 """Key of the advisory lock: `lgs_migr` in ASCII."""
 NO_TIMEOUTS: Final = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
-"""Timeouts that an administrator sets for statements of the service may be too short for changes of its
-tables."""
+"""Turns off timeouts that an administrator set for statements of the service: they may be too short for
+changes of its tables."""
 
 _TABLE_WITHOUT_RIGHTS: Final = """
 SELECT relname FROM pg_class
@@ -29,8 +29,7 @@ ORDER BY relname LIMIT 1
 
 
 async def migrate(connection: asyncpg.Connection) -> None:
-    """Makes the changes that the database lacks. Where it lacks none the role needs no right to make
-    tables."""
+    """Makes the changes that the database lacks. If it lacks none, the role needs no right to make tables."""
     if await _done(connection) >= len(MIGRATIONS):
         return
     async with connection.transaction():
@@ -47,15 +46,15 @@ async def migrate(connection: asyncpg.Connection) -> None:
 
 
 async def _done(connection: asyncpg.Connection) -> int:
-    """The number of the last change that was made; 0 before the first."""
+    """The number of the last change made; 0 before the first."""
     if not await connection.fetchval("SELECT to_regclass('lgs_migration') IS NOT NULL"):
         return 0
     return int(await connection.fetchval("SELECT coalesce(max(version), 0) FROM lgs_migration"))
 
 
 async def check_rights(connection: asyncpg.Connection) -> None:
-    """Raises `asyncpg.InsufficientPrivilegeError` where the role may not read and write a table of the
-    service. Without the check the replica would start, and fail at work."""
+    """Raises `asyncpg.InsufficientPrivilegeError` when the role may not read and write a table of the
+    service. Without the check, the replica would start, and fail at work."""
     table = await connection.fetchval(_TABLE_WITHOUT_RIGHTS)
     if table is not None:
         raise asyncpg.InsufficientPrivilegeError(

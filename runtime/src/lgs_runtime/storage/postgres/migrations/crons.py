@@ -1,4 +1,4 @@
-"""Changes about crons."""
+"""Changes of the tables for crons."""
 
 from __future__ import annotations
 

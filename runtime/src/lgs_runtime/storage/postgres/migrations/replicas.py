@@ -1,4 +1,4 @@
-"""Changes about replicas: the id of the database that they use."""
+"""Changes of the tables for replicas: the id of the database that they use, and canaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes about runs: stateless ones, webhooks, callers, fairness and graphs."""
+"""Changes of the tables for runs: stateless runs, webhooks, callers, fairness and graphs."""
 
 from __future__ import annotations
 

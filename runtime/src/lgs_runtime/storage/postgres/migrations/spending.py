@@ -1,4 +1,4 @@
-"""Changes about what is spent of budgets."""
+"""Changes of the tables for the spending of budgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes about threads: versions, the audit log and the time to live."""
+"""Changes of the tables for threads: versions, the audit log and the time to live."""
 
 from __future__ import annotations
 

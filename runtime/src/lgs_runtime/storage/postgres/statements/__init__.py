@@ -1,2 +1,2 @@
-"""Every statement of the PostgreSQL storage, by name: a module for each part of the contract, named
-alike for both databases."""
+"""Every statement of the PostgreSQL storage, by name: one module per part of the contract, with the same
+module names for both databases."""

@@ -1,8 +1,8 @@
-"""How runs come into the queue: statements for as many runs as there are at the moment, each with all that
-belongs to it. Many at once cost little more than one: one round trip, one plan, one commit.
+"""Statements that bring runs into the queue: one statement for all runs of the moment, with everything that
+belongs to them. Many runs cost little more than one: one round trip, one plan, one commit.
 
-Parameters are columns: an array for each, one place a run. Locks are taken as in `queue`: threads first, in
-the order of their ids. An UPDATE sees the newest version of a row it waited for, a sub-select does not.
+Parameters are columns: one array per column, one place per run. Locks are taken as in `queue`: threads first,
+in the order of their ids. An UPDATE sees the newest version of a row it waited for, a sub-select does not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WHERE thread_id = $1 AND status IN ('pending', 'running') ORDER BY seq
 """
 
 TO_BE_STOPPED: Final = f"{UNFINISHED} FOR UPDATE"
-"""Claims do not lock threads: a run that waits must still wait when it is ended or deleted as such."""
+"""Locks the runs, as claims do not lock threads: a run to be ended or deleted as waiting must still wait."""
 
 MAY_CLAIM: Final = f"""
 WITH asker AS MATERIALIZED ({asker("$1")})
@@ -37,7 +37,7 @@ SELECT EXISTS (SELECT FROM asker) AND {takes("$3::text", "$4::text")}
    AND NOT EXISTS (SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + $2::float8
                    AND {takes("r.graph_id", "r.thread_id")} AND {CLAIMABLE})
 """
-"""Runs that the asking replica can't take are not before any of its own."""
+"""A run that the asking replica can't take does not count as ahead of its own."""
 
 LOCK_PRIORITY: Final = "SELECT pg_advisory_xact_lock(hashtext('lgs_queue'), $1::integer)"
 
@@ -61,8 +61,9 @@ _NEW: Final = """
         created_by, created_metadata, scope, level, fairness_group, kept_level, kept_group,
         ttl_seconds, ttl_strategy, assistant_as_of, thread_config, graph_id, number)
 """
-"""`arrivals.row`. `claim_for`, `scope`, what the thread keeps, its time to live and config, `assistant_as_of`
-and `graph_id` may be null. The replica in `claim_for` is the same in all."""
+"""The rows of `arrivals.row`. These may be null: `claim_for`, `scope`, the priority that the thread keeps
+(`kept_…`), its time to live and config, `assistant_as_of` and `graph_id`. `claim_for` names the same replica
+in all rows."""
 
 _NEXT_TURN: Final = """
     greatest((SELECT max(turn) FROM lgs_run r
@@ -73,7 +74,7 @@ _NEXT_TURN: Final = """
               WHERE r.level = p.level AND r.fairness_group = p.fairness_group AND r.status = 'pending'), 0)
     + row_number() OVER (PARTITION BY p.level, p.fairness_group, p.claimed ORDER BY p.number)
 """
-"""`fairness.next_turn`, one after the other for those of a group that arrive together. Each part reads one
+"""`fairness.next_turn`, with consecutive turns for runs of a group that arrive together. Each part reads one
 entry of an index."""
 
 _INSERT_RUN: Final = f"""
@@ -90,7 +91,7 @@ _INSERT_RUN: Final = f"""
     FROM place p
     RETURNING *
 """
-"""What arrives together keeps its order: a microsecond of rank from one to the next."""
+"""Runs that arrive together keep their order: each gets a rank one microsecond after the one before."""
 
 ENQUEUE: Final = f"""
 WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
@@ -150,8 +151,8 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
 )
 {_INSERT_RUN}
 """
-"""The whole of the common case in one round trip; each run has a thread of its own. A run that is not
-returned is stored under a lock, which finds out why, or makes room."""
+"""The whole of the common case in one round trip; each run must have a thread of its own. A run that is not
+returned is stored under a lock, which finds out the reason or makes room."""
 
 INSERT_RUN: Final = f"""
 WITH new AS ({_NEW}), thread AS (
@@ -169,5 +170,5 @@ WITH new AS ({_NEW}), thread AS (
 )
 {_INSERT_RUN}
 """
-"""One run, whose thread is locked and whose place is settled: it is claimed by `claim_for`, if there is
-one."""
+"""Inserts one run, whose thread is locked and whose place is settled: as claimed by `claim_for`, if that is
+given."""

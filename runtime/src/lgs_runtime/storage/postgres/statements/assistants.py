@@ -1,4 +1,4 @@
-"""Assistants and their versions. `{order}` is filled from a fixed list of columns."""
+"""Statements on assistants and their versions. `{order}` is filled from a fixed list of columns."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ EXCEPTION WHEN lock_not_available THEN
     -- Whoever writes runs for so long is something else than one that comes.
 END $$
 """
-"""Has the lock when all have ended that were writing runs; others wait meanwhile, for a second at most."""
+"""Waits until every transaction that was writing runs has ended, and gets the lock then. Other writers wait
+meanwhile, for a second at most."""
 
 THREADS_OF_ASSISTANT: Final = f"""
 SELECT thread_id FROM lgs_thread

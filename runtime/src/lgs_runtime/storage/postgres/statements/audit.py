@@ -1,4 +1,4 @@
-"""The audit trails of threads."""
+"""Statements on the audit trails of threads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ at > coalesce((SELECT max(d.at) FROM lgs_audit d WHERE d.thread_id = $1 AND d.wh
 AND (at >= (SELECT t.created_at FROM lgs_thread t WHERE t.thread_id = $1)
      OR NOT EXISTS (SELECT FROM lgs_audit d WHERE d.thread_id = $1 AND d.what = 'thread.deleted'))
 """
-"""An entry is not of an earlier thread that had the same id."""
+"""True for an entry that does not belong to an earlier thread with the same id."""
 
-# What has the same moment stands in the order in which it must have happened.
+# Entries of the same moment stand in the order in which they must have happened.
 AUDIT: Final = f"""
 SELECT at, who, what, jsonb_strip_nulls(details) AS details FROM (
     SELECT at, seq, who, what, details FROM lgs_audit WHERE thread_id = $1 AND (NOT $4 OR {PRESENT})
@@ -42,7 +42,8 @@ NOTE_CREATED: Final = """
 INSERT INTO lgs_audit (thread_id, at, who, what)
 SELECT thread_id, created_at, created_by, 'thread.created' FROM lgs_thread WHERE thread_id = $1
 """
-"""What the record of a thread had, noted before it is deleted, and before those of its runs are."""
+"""Notes what the thread's record says of its creation: before the record is deleted, and before those of its
+runs are."""
 
 EXPIRE_AUDIT: Final = """
 WITH gone AS (

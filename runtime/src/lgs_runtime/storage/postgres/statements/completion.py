@@ -1,4 +1,4 @@
-"""How runs end, for as many as there are at the moment; parameters and locks are as in `arrivals`."""
+"""Statements that end runs, all of the moment at once; parameters and locks are as in `arrivals`."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ WITH ends AS MATERIALIZED (
 SELECT gone.run_id, gone.kept, rest.unfinished
 FROM gone JOIN (SELECT * FROM kept UNION ALL SELECT * FROM dropped) rest USING (thread_id)
 """
-"""`completion.row`; $15: versions that a thread keeps. A run that is not returned was not the replica's at
-that attempt, or is to be rolled back and is not undone, or was cancelled while the statement waited for its
-thread, which a second statement sees."""
+"""Takes the columns of `completion.row`; $15: how many versions a thread keeps. A run is not returned for one
+of three reasons: the replica did not hold that attempt; the run is to be rolled back and is not undone; or it
+was cancelled while the statement waited for its thread, which a second statement sees."""
 
 TO_ROLL_BACK: Final = """
 SELECT r.run_id FROM lgs_run r

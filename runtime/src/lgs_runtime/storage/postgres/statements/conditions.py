@@ -1,4 +1,4 @@
-"""What many statements ask of a row."""
+"""Conditions on a row that many statements share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from lgs_runtime.storage.canary import BUCKETS
 
 
 def run_within(scope: str) -> str:
-    """Whether the run `r` is within the scope in parameter `scope`: its thread is, or was when it lived."""
+    """Whether the run `r` is within the scope in parameter `scope`: its thread is, or was while it
+    existed."""
     return f"""({scope}::jsonb[] IS NULL OR coalesce(
         (SELECT t.metadata FROM lgs_thread t WHERE t.thread_id = r.thread_id), r.thread_metadata
     ) @> ANY({scope}))"""
@@ -24,18 +25,18 @@ _CONDITION: Final = """
 CLAIMABLE: Final = _CONDITION.format(hint="")
 
 CLAIMABLE_FEW: Final = _CONDITION.format(hint="OFFSET 0")
-"""Where few runs are read: OFFSET keeps the planner from joining all that run or wait."""
+"""For statements that read few runs: OFFSET keeps the planner from joining all that run or wait."""
 
 
 def has(graph: str, graphs: str) -> str:
-    """Whether a graph is among those that a replica has; also where one of them is not known. In this form
-    the planner takes it to be true as a rule, and goes by the order of the line."""
+    """Whether a graph is among those that a replica has; also true when the graph or the list is not known.
+    In this form the planner expects it to be true as a rule, and reads in the order of the line."""
     return f"coalesce({graph} = ANY(({graphs})::text[]), true)"
 
 
 def asker(replica: str, graphs: str = "own.graphs") -> str:
     """The lease of a replica that asks for runs: the graphs that it takes, and its part beside a canary, as
-    `canary.part_of` has it. `high` null: all."""
+    in `canary.part_of`. `high` null: it takes all."""
     return f"""
     SELECT {graphs} AS graphs, part.salt, part.low, part.high, part.others
     FROM lgs_replica own LEFT JOIN LATERAL (
@@ -58,7 +59,7 @@ def asker(replica: str, graphs: str = "own.graphs") -> str:
 
 
 def takes(graph: str, thread: str) -> str:
-    """Whether a run of this graph and thread is one that the `asker` takes, as `canary.takes` has it."""
+    """Whether the `asker` takes a run of this graph and thread, as in `canary.takes`."""
     digest = f"sha256(convert_to((SELECT salt FROM asker) || {thread}, 'UTF8'))"
     bucket = f"('x' || substr(encode({digest}, 'hex'), 1, 4))::bit(16)::integer % {BUCKETS}"
     return f"""(coalesce({graph} = ANY((SELECT graphs FROM asker)::text[]), true) AND coalesce(

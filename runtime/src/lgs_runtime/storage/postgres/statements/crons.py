@@ -1,4 +1,4 @@
-"""Crons. `{order}` is filled from a fixed list of columns."""
+"""Statements on crons. `{order}` is filled from a fixed list of columns."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ CRONS: Final = f"SELECT * {_CRONS} ORDER BY {{order}}, cron_id LIMIT $6 OFFSET $
 
 COUNT: Final = f"SELECT count(*) {_CRONS}"
 
-# First what nobody has held: what waits for a budget or a place in the queue must hold up no other.
+# Crons that nobody has held come first: one that waits for a budget or room in the queue must not hold up
+# others.
 CLAIM: Final = """
 WITH picked AS (
     SELECT cron_id FROM lgs_cron

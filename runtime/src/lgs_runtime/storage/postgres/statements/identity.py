@@ -1,4 +1,4 @@
-"""By what a database is known from another one, or from an empty one."""
+"""Statements that tell a database from another one, or from an empty one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _WITH: Final = {
     "checkpoint_migrations": ("checkpoints", "checkpoint_blobs", "checkpoint_writes"),
     "store_migrations": ("store",),
 }
-"""Where there is the first table, those that it speaks of were made; an application may bring a saver or a
-store of its own."""
+"""Where the first table exists, the tables listed with it must exist too. Neither need exist: an application
+may bring a saver or a store of its own."""
 
 
 def _is_there(table: str) -> str:

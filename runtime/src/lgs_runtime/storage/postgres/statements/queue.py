@@ -1,7 +1,7 @@
-"""How runs are claimed, given back, taken from the lost and cancelled.
+"""Statements that claim runs, hand them back, take them from lost replicas and cancel them.
 
 Locks are taken in one order: thread before run, threads by id. `CLAIM` locks runs alone and never waits. The
-thread's row carries what must be exact under concurrency (`unfinished`, `runs`): an UPDATE sees the newest
+thread's row holds what must be exact under concurrency (`unfinished`, `runs`): an UPDATE sees the newest
 version of a row it waited for, a sub-select does not.
 """
 
@@ -20,7 +20,7 @@ from lgs_runtime.storage.postgres.statements.conditions import (
 )
 
 REMEMBERED_SECONDS: Final = 60.0
-"""So long after its lease the graphs of a replica are taken for served."""
+"""Seconds after the end of a replica's lease during which its graphs still count as served."""
 
 SPARE: Final = 16
 """How many more runs of each level a claim reads than it needs."""
@@ -30,7 +30,7 @@ SELECT thread_id FROM lgs_thread WHERE thread_id = ANY($1::text[]) ORDER BY thre
 """
 
 LOCK_RUNS: Final = "SELECT FROM lgs_run WHERE run_id = ANY($1::text[]) FOR UPDATE"
-"""As `TO_BE_STOPPED`, of runs by their ids."""
+"""Like `TO_BE_STOPPED`, for runs by their ids."""
 
 CLAIM: Final = f"""
 WITH asker AS MATERIALIZED (
@@ -60,11 +60,14 @@ WITH asker AS MATERIALIZED (
 )
 SELECT claimed.*, seen FROM (SELECT count(*) AS seen FROM line) candidates LEFT JOIN claimed ON true
 """
-"""`fairness.in_line`, of the first of each level; some more of them than are wanted, since others may be
-claiming those. `seen`: how many there were. If there were some, a claim that got too few is tried again.
+"""`fairness.in_line` over the first runs of each level; it reads some more than are wanted, since other
+replicas may be claiming the same. `seen`: how many candidates there were; if there were some, a claim that
+got too few is tried again.
+
 The unique index on running threads decides in the end: two claims that see a delayed run become due at
 different moments can't both win, and the loser tries again. Ids of events begin with the time of the claim:
-those of an attempt are later than those of the one before it, also when the clock was set back."""
+those of an attempt are later than those of the attempt before it, even when the clock was set back.
+"""
 
 RUNS_BY_ID: Final = f"SELECT * FROM lgs_run r WHERE run_id = ANY($1::text[]) AND {run_within('$2')}"
 
@@ -74,7 +77,8 @@ WHERE r.status = 'running' AND NOT EXISTS (
     SELECT FROM lgs_replica p
     WHERE p.replica = r.claimed_by AND (p.expires_at > now() OR p.replica = $1))
 """
-"""$1: who asks. It lives, though its lease may have run out while it stood still: its runs are its own."""
+"""$1: the asking replica. It is alive, though its lease may have run out while it stood still: its runs stay
+its own."""
 
 DELETE_LOST_REPLICAS: Final = """
 DELETE FROM lgs_replica WHERE expires_at <= now() AND replica IS DISTINCT FROM $1
@@ -98,8 +102,8 @@ WHERE r.status = 'pending' AND r.graph_id = ANY($1::text[]) AND r.due_at <= now(
         AND coalesce(r.graph_id = ANY(p.graphs), true))
 ORDER BY r.seq LIMIT 100
 """
-"""Waiting runs of graphs that no replica takes, as `DEPTH` has it; first to find their threads, then, when
-these are locked, to end them."""
+"""Waiting runs of graphs that no replica takes, judged as in `DEPTH`. It runs twice: first to find the
+threads, then, when these are locked, to end the runs."""
 
 LEAVE: Final = "UPDATE lgs_replica SET leaving = true WHERE replica = $1"
 
@@ -123,7 +127,7 @@ SET status = 'pending', claimed_by = NULL, updated_at = now(), attempt = attempt
 WHERE run_id = ANY($1::text[])
 """
 
-# $1 runs $2 status $3 errors, one a run (or null) $4 what the thread becomes (null: what it was)
+# $1 runs; $2 status; $3 errors, one per run (or null); $4 what the thread becomes (null: what it was)
 END_RUNS: Final = """
 WITH ended AS (
     UPDATE lgs_run r
@@ -187,5 +191,6 @@ UNION ALL
 SELECT NULL, NULL, 0, 0, 0, extract(epoch FROM min(next_run_date) - now())::float8
 FROM lgs_cron WHERE enabled AND next_run_date > now()
 """
-"""`unserved`: the graph that no replica takes. A replica whose lease ran out a moment ago may be back at
-once; without any replica it is unknown. The row without a priority is that of the crons."""
+"""`unserved`: the graph, if no replica takes it; null when there is no replica at all. A replica whose lease
+ran out a moment ago still counts, as it may be back at once. The row without a priority is that of the
+crons."""

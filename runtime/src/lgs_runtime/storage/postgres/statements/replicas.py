@@ -1,4 +1,4 @@
-"""Leases of replicas, and the signals between them."""
+"""Statements on the leases of replicas, and the signals between them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ ON CONFLICT (replica) DO UPDATE
 SET expires_at = excluded.expires_at, graphs = excluded.graphs, revision = excluded.revision,
     share = excluded.share, leaving = false
 """
-"""A replica that starts holds nothing: what an earlier one of its name held is for the reaper."""
+"""A replica that starts holds nothing: runs that an earlier replica of its name held are left to the
+reaper."""
 
 RENEW_LEASE: Final = """
 UPDATE lgs_replica SET expires_at = now() + make_interval(secs => $2::float8) WHERE replica = $1
 RETURNING true
 """
-"""The replica that takes another one's runs deletes its row in the same transaction: while the row exists
-no other has taken them, even if the lease has run out."""
+"""A replica that takes the runs of another deletes that replica's row in the same transaction. So while the
+row exists, nobody has taken the runs, even if the lease has run out."""
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = $1"
 

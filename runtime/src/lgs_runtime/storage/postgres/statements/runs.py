@@ -1,4 +1,4 @@
-"""Runs as records, webhooks, and the threads whose checkpoints are left over."""
+"""Statements on runs as records, on webhooks, and on threads whose checkpoints are left over."""
 
 from __future__ import annotations
 

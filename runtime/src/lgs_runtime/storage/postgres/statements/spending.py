@@ -1,4 +1,4 @@
-"""What is spent of budgets."""
+"""Statements on the spending of budgets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Final
 
 BUCKETS_BACK: Final = 60
 
-# In one order, so that replicas that add to the same rows wait for each other and don't lock each other out.
-# A second try of what a first one still adds waits for it.
+# Rows are written in one order, so replicas that add to the same rows wait for each other and don't deadlock.
+# A retry waits for a first try that is still adding.
 ADD_SPENT: Final = """
 WITH new_number AS (
     INSERT INTO lgs_spender AS w (writer, number, written_at)

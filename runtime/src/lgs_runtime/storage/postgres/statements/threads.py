@@ -1,4 +1,4 @@
-"""The records of threads. `{order}` is filled from a fixed list of columns."""
+"""Statements on the records of threads. `{order}` is filled from a fixed list of columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The versions of threads."""
+"""Statements on the versions of threads."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The tables of the service in SQLite, as the changes by which a database gets to their newest form.
+"""The tables of the service in SQLite, as the changes that bring a database to their newest form.
 
-Each module has the changes of one subject, and `MIGRATIONS` all of them in the order in which they are
-made. A change that has been released is never edited; a further change is a new one, at the end. Times are
-seconds since the epoch; JSON is text.
+Each module has the changes of one subject, and `MIGRATIONS` lists all of them in the order in which they are
+made. A released change is never edited; a further change is added at the end. Times are seconds since the
+epoch; JSON is text.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from lgs_runtime.storage.sqlite.migrations import MIGRATIONS
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Makes the changes that the file lacks. To be called in a transaction that holds the write lock, so that
+    """Makes the changes that the file lacks. Call it in a transaction that holds the write lock, so that
     processes that start together on an empty file migrate it one after the other."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS lgs_migration (version INTEGER PRIMARY KEY, applied_at REAL NOT NULL)"
@@ -23,7 +23,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def _single(statements: str) -> Iterator[str]:
-    """One statement after the other; a trigger's own statements stay inside of it."""
+    """Yields the statements one by one; a trigger's own statements stay inside of it."""
     statement = ""
     for part in statements.split(";"):
         statement += f"{part};"

@@ -1,4 +1,4 @@
-"""Changes about replicas: their leases, and the id of the database that they use."""
+"""Changes of the tables for replicas: their leases, canaries, and the id of the database that they use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of threads as a whole."""
+"""Statements that read and restore whole records of threads."""
 
 from __future__ import annotations
 

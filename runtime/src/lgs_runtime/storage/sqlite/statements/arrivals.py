@@ -1,4 +1,4 @@
-"""How runs come into the queue."""
+"""Statements that bring runs into the queue."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SELECT (SELECT max(turn) FROM lgs_run WHERE level = :level AND status = 'running
        (SELECT max(turn) FROM lgs_run
         WHERE level = :level AND fairness_group = :group AND status = 'pending') AS of_group
 """
-"""What `fairness.next_turn` asks. Each part reads one entry of an index."""
+"""The arguments of `fairness.next_turn`. Each part reads one entry of an index."""
 
 COUNT_UNFINISHED_OF: Final = """
 SELECT count(*) FROM lgs_run WHERE created_by = :user AND status IN ('pending', 'running')

@@ -1,4 +1,4 @@
-"""Assistants and their versions. `{order}` is filled from a fixed list of columns."""
+"""Statements on assistants and their versions. `{order}` is filled from a fixed list of columns."""
 
 from __future__ import annotations
 

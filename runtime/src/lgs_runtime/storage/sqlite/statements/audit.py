@@ -1,4 +1,4 @@
-"""The audit trails of threads."""
+"""Statements on the audit trails of threads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ at > coalesce((SELECT max(d.at) FROM lgs_audit d
 AND (at >= (SELECT t.created_at FROM lgs_thread t WHERE t.thread_id = :thread_id)
      OR NOT EXISTS (SELECT 1 FROM lgs_audit d WHERE d.thread_id = :thread_id AND d.what = 'thread.deleted'))
 """
-"""An entry is not of an earlier thread that had the same id."""
+"""True for an entry that does not belong to an earlier thread with the same id."""
 
-# What has the same moment stands in the order in which it must have happened.
+# Entries of the same moment stand in the order in which they must have happened.
 AUDIT: Final = f"""
 SELECT at, who, what, details FROM (
     SELECT at, seq, who, what, details FROM lgs_audit

@@ -1,4 +1,4 @@
-"""How runs end."""
+"""Statements that end runs."""
 
 from __future__ import annotations
 

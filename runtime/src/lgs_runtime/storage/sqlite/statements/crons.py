@@ -1,4 +1,4 @@
-"""Crons. `{order}` is filled from a fixed list of columns."""
+"""Statements on crons. `{order}` is filled from a fixed list of columns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ _DUE: Final = "enabled AND next_run_date <= :now AND held_until <= :now"
 
 ANY_DUE: Final = f"SELECT 1 FROM lgs_cron WHERE {_DUE} LIMIT 1"
 
-# First what nobody has held: what waits for a budget or a place in the queue must hold up no other.
+# Crons that nobody has held come first: one that waits for a budget or room in the queue must not hold up
+# others.
 CLAIM: Final = f"""
 UPDATE lgs_cron SET held_until = :now + :hold
 WHERE cron_id IN (SELECT cron_id FROM lgs_cron WHERE {_DUE} ORDER BY held_until, next_run_date LIMIT :limit)

@@ -1,4 +1,4 @@
-"""By what a database is known from another one, or from an empty one."""
+"""Statements that tell a database from another one, or from an empty one."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How runs are claimed, given back, taken from the lost and cancelled.
+"""Statements that claim runs, hand them back, take them from lost replicas and cancel them.
 
-`:now` is the machine's clock in seconds since the epoch, `:steady` its monotonic one.
+`:now` is the machine's clock in seconds since the epoch, `:steady` its monotonic clock.
 
-Each runs inside of a transaction that has the file to itself, so they are plain: without locks, and without
-a second read.
+Each statement that changes something runs in a transaction that has the file to itself. So they are plain:
+without locks, and without a second read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLEET: Final = f"""
 SELECT graphs, revision, share FROM lgs_replica p
 WHERE {HOLDS} AND NOT leaving AND EXISTS (SELECT 1 FROM lgs_replica WHERE share IS NOT NULL)
 """
-"""Those that claim runs, where some of them may be canaries."""
+"""Replicas that claim runs; no rows when none of them can be a canary."""
 
 LEAVE: Final = "UPDATE lgs_replica SET leaving = 1 WHERE replica = :replica"
 
@@ -48,8 +48,9 @@ SET status = 'running', claimed_by = :replica, claimed_at = max(:now, coalesce(c
 WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 RETURNING *
 """
-"""Ids of events begin with the millisecond of the claim: those of an attempt are later than those of the one
-before it, also when the clock was set back. Two of them, as one more can be rounded into the same one."""
+"""Ids of events begin with the millisecond of the claim: those of an attempt are later than those of the
+attempt before it, even when the clock was set back. Two milliseconds are added, as one more could be rounded
+to the same one."""
 
 ANYTHING_CLAIMABLE: Final = f"SELECT 1 FROM lgs_run r WHERE {HAS} AND {CLAIMABLE} LIMIT 1"
 
@@ -68,7 +69,7 @@ WHERE r.status = 'pending' AND r.due_at <= :now - :waited
         AND (p.graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(p.graphs))))
 ORDER BY r.seq LIMIT 100
 """
-"""Waiting runs of graphs that no replica takes, as `DEPTH` has it."""
+"""Waiting runs of graphs that no replica takes, judged as in `DEPTH`."""
 
 TAKEN_BY_ANY: Final = f"""
 SELECT 1 FROM lgs_replica p
@@ -85,7 +86,7 @@ WHERE r.status = 'running' AND NOT EXISTS (
     SELECT 1 FROM lgs_replica p
     WHERE p.replica = r.claimed_by AND (p.replica = :replica OR {HOLDS}))
 """
-""":replica is who asks. It lives, though its lease may have run out while it stood still."""
+"""`:replica` is the asking replica. It is alive, though its lease may have run out while it stood still."""
 
 DELETE_LOST_REPLICAS: Final = f"DELETE FROM lgs_replica AS p WHERE NOT ({HOLDS}) AND replica IS NOT :replica"
 
@@ -102,7 +103,7 @@ SET cancel_requested = CASE WHEN cancel_requested = 'rollback' THEN 'rollback' E
     updated_at = :now
 WHERE run_id = :run_id
 """
-"""A requested rollback stays, whatever else is requested."""
+"""A rollback once asked for stays, whatever is asked for later."""
 
 DEPTH: Final = f"""
 WITH fleet AS (SELECT graphs FROM lgs_replica p WHERE {lease_holds(REMEMBERED_SECONDS)}),
@@ -120,4 +121,4 @@ FROM waits GROUP BY priority, unserved
 UNION ALL
 SELECT NULL, NULL, 0, 0, 0, min(next_run_date) - :now FROM lgs_cron WHERE enabled AND next_run_date > :now
 """
-"""`unserved`: the graph that no replica takes. The row without a priority is that of the crons."""
+"""`unserved`: the graph, if no replica takes it. The row without a priority is that of the crons."""

@@ -1,4 +1,4 @@
-"""Leases of replicas, and the signals between them."""
+"""Statements on the leases of replicas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RENEW_LEASE: Final = """
 UPDATE lgs_replica SET expires_at = :expires_at, held_from = :held_from, held_until = :held_until
 WHERE replica = :replica
 """
-"""The replica that takes another one's runs deletes its row too: while the row exists no other has taken
-them, even if the lease has run out."""
+"""A replica that takes the runs of another deletes that replica's row too. So while the row exists, nobody
+has taken the runs, even if the lease has run out."""
 
 GIVE_UP_LEASE: Final = "DELETE FROM lgs_replica WHERE replica = :replica"

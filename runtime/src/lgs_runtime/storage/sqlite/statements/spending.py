@@ -1,4 +1,4 @@
-"""What is spent of budgets."""
+"""Statements on the spending of budgets."""
 
 from __future__ import annotations
 
