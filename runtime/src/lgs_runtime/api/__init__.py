@@ -1,5 +1,6 @@
-"""The LangGraph Server API over HTTP. Routes only: what they do stands in `runs/`, `storage/` and `graphs/`.
+"""The LangGraph Server API over HTTP. Routes only: the work itself is done in `runs/`, `storage/` and
+`graphs/`.
 
-`app` joins what `resources/`, `protocols/` and `custom/` serve. Those ask `access` and `callers` who may;
-`schemas/` says what is read and written, `http/` how.
+`app` joins the routes of `resources/`, `protocols/` and `custom/`. They ask `access` and `callers` who may do
+what; `schemas/` defines what is read and written, `http/` how.
 """

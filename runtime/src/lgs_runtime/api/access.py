@@ -1,5 +1,5 @@
-"""Routes behind access control, the open parts of the replica as their parameters, and what several of them
-share."""
+"""Routes behind access control, their common parameters (the open parts of the replica, the caller), and
+helpers that several routes share."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ async def _caller(request: Request) -> Caller:
 Parts = Annotated[Services, Depends(_services)]
 STREAMS = (EventStream, StreamingResponse)
 Asking = Annotated[Caller, Depends(_caller)]
-"""Who asks, and what they may do: a parameter of every route that is not public."""
+"""The caller and what they may do: a parameter of every route that is not public."""
 
 
 class Route(LimitedRoute):
-    """A route behind access control, with limited bodies. Where GET is answered HEAD is, too: by the same
-    code, whose body the server leaves out."""
+    """A route behind access control, with limited bodies. A route that answers GET also answers HEAD: the
+    same code runs, and the server leaves out the body."""
 
     public: ClassVar[bool] = False
-    """Whether it answers everybody."""
+    """Whether the route answers everybody, without authentication."""
 
     @cached_property
     def answers_head(self) -> bool:
-        """Not for streams: to find out their headers is to begin them."""
+        """Whether the route answers HEAD. Streams do not: computing their headers would start them."""
         kind = self.response_class
         streams = isinstance(kind, type) and issubclass(kind, STREAMS)
         return "GET" in (self.methods or ()) and not streams
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """The match of a path and a method."""
+        """Matches the path and the method."""
         match, found = super().matches(scope)
         if match is Match.PARTIAL and scope["method"] == "HEAD" and self.answers_head:
             return Match.FULL, found
@@ -60,12 +60,12 @@ class Route(LimitedRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         if scope["method"] == "HEAD" and self.answers_head:
-            # A copy: the server reads the requested path from its own.
+            # A copy: the server's own scope must still say HEAD.
             scope = {**scope, "method": "GET"}
         await super().handle(scope, receive, send)
 
     async def admit(self, request: LimitedRequest) -> None:
-        """Finds out who asks. Raises what `AccessControl.authenticate` raises."""
+        """Authenticates the caller. Raises what `AccessControl.authenticate` raises."""
         services: Services = request.app.state.services
         if services.access.reads_body:
             await request.load(services.settings.max_body_bytes)
@@ -75,7 +75,8 @@ class Route(LimitedRoute):
         await sealing(request)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler behind the limits, which must have asked whether the caller may."""
+        """The handler behind the limits. Raises `NotImplementedError` if the service has authorisation and
+        the handler never asked for permission."""
         handle = super().get_route_handler()
 
         async def asking(request: Request) -> Response:
@@ -91,13 +92,13 @@ class Route(LimitedRoute):
 
 
 class OpenRoute(Route):
-    """A route that answers everybody: what probes, the autoscaler and clients need before they have a key,
-    and nothing of any user."""
+    """A route that answers everybody: it serves what probes, the autoscaler and clients need before they have
+    a key, and no user's data."""
 
     public = True
 
     async def admit(self, request: LimitedRequest) -> None:
-        """Asks nobody who they are."""
+        """Authenticates nobody."""
 
 
 def router(
@@ -107,8 +108,8 @@ def router(
     route_class: type[Route] = Route,
     responses: Mapping[int | str, dict[str, Any]] | None = None,
 ) -> APIRouter:
-    """A router whose routes stand under `tag` in the API's description. `public`: they answer everybody.
-    `responses`: how they refuse, where that is not as all routes do."""
+    """A router whose routes stand under `tag` in the API's description. `public`: the routes answer
+    everybody. `responses`: their refusals, if they differ from those of all routes."""
     answers = refusals(*EVERYWHERE) if public else refusals(*EVERYWHERE, *GUARDED)
     return APIRouter(
         route_class=OpenRoute if public else route_class,
@@ -120,7 +121,7 @@ def router(
 
 
 def _operation_id(route: APIRoute) -> str:
-    """What generated clients call an operation: its group and name."""
+    """The operation's name in generated clients: its group and the route's name."""
     group = str(route.tags[0]).lower().replace(" ", "_") if route.tags else "custom"
     return f"{group}_{route.name}"
 
@@ -128,7 +129,7 @@ def _operation_id(route: APIRoute) -> str:
 def page_response(found: Sequence[Mapping[str, Any]], limit: int, offset: int) -> JsonResponse:
     """One page of a search that asked for one record more than `limit`, to know whether another page follows.
 
-    `X-Pagination-Next` is the offset of that page; `X-Pagination-Total` counts what is known to be there.
+    `X-Pagination-Next` is the offset of that page; `X-Pagination-Total` counts the records known to exist.
     """
     headers = {"X-Pagination-Total": str(offset + len(found))}
     if len(found) > limit:

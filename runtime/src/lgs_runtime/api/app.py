@@ -1,9 +1,9 @@
-"""The application: every route over the open parts of one replica, and the service's own application beside
-them.
+"""The ASGI application: every route over the open parts of one replica, and the service's own application
+(`http.app`) beside them.
 
-From the outside in: what is noted of requests (`http/observed.py`), the probes and the prefix
-(`http/root_router.py`), the service's own application with its middleware (`custom/`), browsers' rules
-(`http/cors.py`), our routes.
+Layers from the outside in: metrics and log of requests (`http/observed.py`), the probes and the prefix
+(`http/root_router.py`), the service's own application with its middleware (`custom/`), CORS (`http/cors.py`),
+our routes.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ ROUTES: tuple[tuple[Group | None, APIRouter], ...] = (
     ("a2a", a2a.routes),
     ("a2a", a2a.cards),
 )
-"""Every route with the group that `http.disable_…` takes it away by. Fixed paths before those with a
-parameter in the same place."""
+"""Every router with its group, which `http.disable_…` turns off (None: always on). Fixed paths come before
+paths with a parameter in the same place."""
 
 
 def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
@@ -86,7 +86,7 @@ def create_app(services: Services, custom: CustomApp | None = None) -> ASGIApp:
 def _core(services: Services) -> FastAPI:
     disabled = services.settings.http.disabled
     described = "meta" not in disabled
-    # Spans of its own, for each request and each step, would be most of what is sent and half of the cost.
+    # FastAPI's own spans, for each request and each step, would be most of what is sent and half of the cost.
     own_spans: dict[str, Any] = {} if services.tracing is None else {"telemetry": {"tracing": False}}
     app = FastAPI(
         title="LangGraphService",
@@ -100,8 +100,8 @@ def _core(services: Services) -> FastAPI:
     )
     app.state.services = services
     routes = app.router.routes
-    # They are complete by themselves (`access.router`), so that they are added here without
-    # `include_router`: one level to search, and the same objects that the index has.
+    # Routes are complete by themselves (`access.router`), so they are added without `include_router`: one
+    # level to search, and the same objects that the index has.
     routes += [route for group, router in ROUTES if group not in disabled for route in router.routes]
     routes.insert(0, RouteIndex(routes))
     install_problems(app)

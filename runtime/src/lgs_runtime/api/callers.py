@@ -1,9 +1,9 @@
-"""Who makes a request, and what they may do: for the routes and for whatever keeps account of them.
+"""The caller of a request and their permissions, for the routes and for whatever keeps account of requests.
 
-`authenticated` is called once a request, before its body is read; afterwards `user_of` returns the user.
-Each route that is not public asks its `Caller` for permission, and hands the scope that it gets to the
-storage. A request to a route that never asks is answered with 500 where the service has authorisation, so
-that a forgotten check gives no access.
+`authenticated` is called once per request, before the route sees its body; afterwards `user_of` returns the
+user. Each route that is not public asks its `Caller` for permission and passes the returned scope to the
+storage. If the service has authorisation, a route that never asks answers 500, so a forgotten check gives no
+access.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from lgs_runtime.storage.scope import covers, widened
 REQUEST_ID_HEADER = "x-request-id"
 LONGEST_ID = 128
 FOUND_USER = "lgs.user"
-"""Where in a request's scope the guard of the service's own application leaves who asks."""
+"""The key in a request's ASGI scope under which the guard of the service's own application leaves the
+user."""
 
 
 async def authenticated(request: Request) -> None:
-    """Authenticates the request, and keeps who asks. Raises what `AccessControl.authenticate` raises."""
+    """Authenticates the request and keeps the user in its state. Raises what `AccessControl.authenticate`
+    raises."""
     services: Services = request.app.state.services
     found = FOUND_USER in request.scope
     request.state.user = request.scope[FOUND_USER] if found else await services.access.authenticate(request)
@@ -41,7 +43,7 @@ async def authenticated(request: Request) -> None:
 
 
 async def sealing(request: Request) -> None:
-    """Finds out which keys what this request stores is to be sealed with, where anything is. Raises
+    """Sets the encryption context for what this request stores, if the service encrypts. Raises
     `InvalidRequest`, `EncryptionFailed`."""
     services: Services = request.app.state.services
     if services.cipher is not None:
@@ -50,13 +52,14 @@ async def sealing(request: Request) -> None:
 
 
 def user_of(request: Request) -> User | None:
-    """Who asks; None when the service is open to everybody, or the route is."""
+    """The user who makes the request; None if the service or the route is open to everybody."""
     user: User | None = getattr(request.state, "user", None)
     return user
 
 
 def request_id_of(request: Request) -> str:
-    """The id of the request: its `X-Request-Id`, else one of our own."""
+    """The request's id: its `X-Request-Id` header if printable and at most `LONGEST_ID` characters, else a
+    new UUID."""
     if not hasattr(request.state, "request_id"):
         given = request.headers.get(REQUEST_ID_HEADER, "")
         fits = 0 < len(given) <= LONGEST_ID and given.isprintable()
@@ -66,17 +69,17 @@ def request_id_of(request: Request) -> str:
 
 
 def authorization_checked(request: Request) -> bool:
-    """Whether somebody has asked what this request may do."""
+    """Whether authorisation of this request has been checked."""
     return bool(getattr(request.state, "authorization_checked", False))
 
 
 def checks_authorization(request: Request) -> None:
-    """What the route does next asks by itself, as making a run does."""
+    """Marks authorisation as checked: what the route calls next checks it itself, as creating a run does."""
     request.state.authorization_checked = True
 
 
 class Caller:
-    """Who makes a request, and what they may do."""
+    """The caller of a request, and what they may do."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -84,25 +87,27 @@ class Caller:
 
     @property
     def user(self) -> User | None:
-        """Who asks; None when the service is open."""
+        """The user; None when the service is open."""
         return user_of(self._request)
 
     async def may(self, resource: Resource, action: Action, value: dict[str, Any]) -> Scope | None:
-        """The records that the caller may touch in this way (None: all), for the storage to enforce.
+        """The scope: which records the caller may access with this action (None: all), for the storage to
+        enforce.
 
-        `value` is what the request says, in the form of `langgraph_sdk.auth.types`; the handler may change
-        it. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`.
+        `value` is the content of the request in the form of `langgraph_sdk.auth.types`; the handler may
+        change it. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`.
         """
         checks_authorization(self._request)
         return await self._services.access.authorize(self.user, resource, action, value)
 
     async def threads(self, action: Action, thread_id: str | None, /, **more: Any) -> Scope | None:
-        """As `may`, for one thread, or for all with None."""
+        """Like `may`, for one thread, or for all threads if `thread_id` is None."""
         named = {} if thread_id is None else {"thread_id": thread_id}
         return await self.may("threads", action, {**named, "metadata": {}, **more})
 
     async def thread(self, action: Action, thread_id: str, /, **more: Any) -> Thread:
-        """A thread that the caller may touch in this way. Raises `NotFound` for any other, too."""
+        """A thread that the caller may access with this action. Raises `NotFound` also for a thread outside
+        their scope."""
         scope = await self.threads(action, thread_id, **more)
         return await self._services.storage.threads.get(thread_id, scope)
 
@@ -113,8 +118,8 @@ class Caller:
             raise Forbidden("threads.update: the thread must be one that the caller may change")
 
     async def assistants(self, action: Action, value: dict[str, Any]) -> Scope | None:
-        """As `may`. Everybody may read the assistants that the graphs have from the start, unless the handler
-        refuses altogether."""
+        """Like `may`, for assistants. Everybody may read the default assistants of the graphs, unless the
+        handler refuses the action altogether."""
         scope = await self.may("assistants", action, value)
         return widened(scope, SYSTEM_METADATA) if action in ("read", "search") else scope
 
@@ -124,6 +129,6 @@ class Caller:
         await self._services.access.authorize_shared(self.user, "cache", action, {"namespace": namespace})
 
     def configurable(self) -> dict[str, Any]:
-        """What a graph that is opened for this request finds of the caller in its `configurable`."""
+        """What a graph opened for this request finds about the caller in its `configurable`."""
         user = self.user
         return about_the_caller(user.to_json() if user else None, request_id_of(self._request))

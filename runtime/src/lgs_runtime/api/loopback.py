@@ -1,12 +1,12 @@
-"""`get_client()` without a URL: code that runs in this process talks to its own server, without a socket.
+"""`get_client()` without a URL: code in this process calls its own server, without a socket.
 
-The SDK leaves it to the server to bring the transport (`langgraph_sdk.client.configure_loopback_transports`).
-Ours gives each request to the application on the server's own event loop, from whichever loop or thread it
-comes, and hands streams on piece by piece.
+The SDK expects the server to provide the transport (`langgraph_sdk.client.configure_loopback_transports`).
+Ours passes each request, from any loop or thread, to the application on the server's own event loop, and
+passes streams back piece by piece.
 
-Nobody is authenticated. A node's request has the rights of the user of its run, and so has what an `@auth.on`
-handler asks for; code that runs for nobody (a route or the lifespan of `http.app`, an authentication) may do
-everything, as on LangGraph's server.
+These requests are not authenticated. A node's request has the rights of its run's user, and so has one from
+an `@auth.on` handler; code that runs for no user (a route or the lifespan of `http.app`, an authentication
+handler) may do everything, as on LangGraph's server.
 """
 
 from __future__ import annotations
@@ -36,39 +36,39 @@ SDK_MODULES: Final = (
     "langgraph_sdk._async.client",
     "langgraph_sdk.client",
 )
-"""Where the SDK has what makes a transport, in its versions."""
+"""The modules that hold the SDK's transport factory, in its various versions."""
 MAKES: Final = "get_asgi_transport"
 REGISTERED: Final = "_registered_transports"
 DEFER: Final = "__LANGGRAPH_DEFER_LOOPBACK_TRANSPORT"
 WAITING: Final = re.compile(r"/(wait|join|stream)(/|$)|^/(mcp|a2a)(/|$)")
-"""Paths whose answer is there when a run has ended."""
+"""Paths whose answer may be complete only when a run has ended."""
 MAKES_A_RUN: Final = re.compile(r"/runs/(wait|stream)$")
 ON_A_THREAD: Final = re.compile(r"/threads/(?P<thread_id>[^/]+)/runs/(wait|stream)$")
 Headers = list[tuple[bytes, bytes]]
 PIECES: Final = 64
-"""Pieces of a stream that may be on their way to who reads it slowly."""
+"""How many pieces of a stream may be buffered for a slow reader."""
 
 
 @dataclass(slots=True)
 class Server:
-    """What answers: the application of a replica, on its event loop."""
+    """The server of this process: a replica's application and its event loop."""
 
     prefix: str
     loop: asyncio.AbstractEventLoop
     app: ASGIApp | None = None
-    """None until it is made."""
+    """The application; None until it is created."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 _here: ContextVar[Server | None] = ContextVar("_here", default=None)
-"""The server whose code this is. Threads that code starts by itself don't know it."""
+"""The server that runs the current code. Threads that user code starts itself don't inherit it."""
 _servers: list[Server] = []
 
 
 @contextmanager
 def answering(prefix: str) -> Iterator[Server]:
-    """Lets the code of this process talk to the server, whose application the caller gives it, as long as the
-    context is open. `prefix` is where the application has its routes."""
+    """Lets code of this process call the server as long as the context is open; the caller sets `Server.app`.
+    `prefix`: the path below which the application has its routes."""
     server = Server(prefix, asyncio.get_running_loop())
     _servers.append(server)
     _here.set(server)
@@ -82,7 +82,7 @@ def answering(prefix: str) -> Iterator[Server]:
 
 def install() -> None:
     """Makes the SDK's clients without a URL use `LoopbackTransport`, from now on."""
-    # Else they would import LangGraph's own server, where an application's environment has it.
+    # Otherwise clients would import LangGraph's own server, if the application's environment has it.
     os.environ[DEFER] = "true"
     for module in _of_the_sdk():
         if hasattr(module, MAKES):
@@ -90,27 +90,27 @@ def install() -> None:
 
 
 def _of_the_sdk() -> Iterator[Any]:
-    """Those modules that this version of the SDK has."""
+    """The modules of `SDK_MODULES` that this version of the SDK has."""
     for name in SDK_MODULES:
         with suppress(ImportError):
             yield importlib.import_module(name)
 
 
 class LoopbackTransport(httpx.AsyncBaseTransport):
-    """A transport to the server of this process, made as the SDK makes `httpx.ASGITransport`."""
+    """A transport to the server of this process, with the constructor parameters of `httpx.ASGITransport`."""
 
     def __init__(self, app: Any = None, root_path: str = "", **_: Any) -> None:
         self.app = app
         self.root_path = root_path
-        # The SDK remembers each transport to give it its application later. Ours finds it, and code that
-        # makes a client for each run would let the list grow for ever.
+        # The SDK keeps a list of transports to set their application later. Ours finds it by itself, and code
+        # that creates a client for each run would let the list grow for ever.
         for module in _of_the_sdk():
             if isinstance(registered := getattr(module, REGISTERED, None), list):
                 registered.clear()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Gives the request to the server, and the answer when its headers are there. Raises `Conflict` for
-        one that would wait for ever."""
+        """Passes the request to the server, and returns the answer when its headers are available. Raises
+        `Conflict` for a request that would wait for ever."""
         server = _here.get() or (_servers[-1] if _servers else None)
         if server is None or (app := server.app) is None:
             raise httpx.ConnectError(
@@ -151,7 +151,7 @@ def _scope(request: httpx.Request, prefix: str, user: Any) -> Scope:
 
 
 class _Exchange(httpx.AsyncByteStream):
-    """One request and its answer, between the loop of who asks and that of the server."""
+    """One request and its answer, passed between the caller's loop and the server's loop."""
 
     def __init__(
         self, server: Server, app: ASGIApp, scope: Scope, body: bytes, *, nobody: bool, slot: Slot | None
@@ -165,21 +165,21 @@ class _Exchange(httpx.AsyncByteStream):
         self._loop = asyncio.get_running_loop()
         self.head: asyncio.Future[tuple[int, Headers]] = self._loop.create_future()
         self._pieces: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
-        # Of the server's loop; neither is bound to a loop before it waits.
+        # Used on the server's loop; neither is bound to a loop before it waits.
         self._gone = asyncio.Event()
         self._room = asyncio.Semaphore(PIECES)
         self._status = 0
         self._headers: Headers = []
 
     def begin(self) -> None:
-        """Starts the server's side, on its loop. It must not take itself for a part of who asks: a run that
-        it starts would go on with the configuration and the trace of the node."""
+        """Starts the server's side, on its loop. It gets an empty context: in the caller's, a run that it
+        starts would inherit the configuration and the trace of the node."""
         task = self._server.loop.create_task(self._serve(), context=Context())
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
 
     def leave(self) -> None:
-        """Who asked reads no further."""
+        """Tells the server that the caller reads no further."""
         self._call_on(self._server.loop, self._disconnected)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -204,13 +204,13 @@ class _Exchange(httpx.AsyncByteStream):
             with self._lent_slot():
                 await self._app(self._scope, self._receive, self._send)
             self._put(None)
-        # An exception that an application raises after its answer has begun is raised in the caller.
+        # An exception that the application raises is raised in the caller, also after its answer has begun.
         except Exception as raised:  # noqa: BLE001
             self._put(httpx.RemoteProtocolError(f"{type(raised).__name__}: {raised}"))
 
     def _lent_slot(self) -> AbstractContextManager[None]:
-        """The slot of the run that asks, where it waits for another. One that asks for a new run gives it to
-        that; else any may have it."""
+        """Lends the slot of the calling run while it waits for another run. If it creates that run, the slot
+        is for it; otherwise any run may take it."""
         path = self._scope["path"]
         if self._slot is None or not WAITING.search(path):
             return nullcontext()
@@ -254,13 +254,14 @@ class _Exchange(httpx.AsyncByteStream):
 
     @staticmethod
     def _call_on(loop: asyncio.AbstractEventLoop, what: Callable[..., Any], *given: Any) -> None:
-        """Calls it on its loop, unless that has ended."""
-        with suppress(RuntimeError):  # It is closed.
+        """Calls `what` on `loop`, unless the loop is closed."""
+        with suppress(RuntimeError):  # The loop is closed.
             loop.call_soon_threadsafe(what, *given)
 
 
 def _waits_for_itself(request: httpx.Request, body: bytes, thread_id: str) -> str | None:
-    """Why a run can't wait for what it asks for: a run that would come after it on its own thread."""
+    """Why a run can't wait for the run that it requests: that one would come after it on its own thread. None
+    if it can."""
     found = ON_A_THREAD.search(request.url.path)
     if request.method != "POST" or found is None or found["thread_id"] != thread_id:
         return None

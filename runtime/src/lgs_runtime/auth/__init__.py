@@ -1,1 +1,2 @@
-"""Who asks, and what they may: the service's API keys, and the `langgraph_sdk.Auth` object of the graphs."""
+"""Authentication and authorisation: the service's API keys, and the `langgraph_sdk.Auth` object of the
+graphs."""

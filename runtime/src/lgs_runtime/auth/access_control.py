@@ -1,10 +1,12 @@
-"""Access control, which every request passes before its body is read: it says who asks, or refuses.
+"""Access control: authenticates every request, or refuses it. The body is read before only if the
+authentication handler needs it.
 
-First the service's API keys, where there are any: `X-Api-Key` must hold one. Then the graph's own
-`@auth.authenticate`. Where both are, a request needs both. A service that has neither is open.
+First the service's API keys, if it has any: `X-Api-Key` must be one of them. Then the graphs' own
+`@auth.authenticate`. If there are both, a request must pass both. A service with neither is open.
 
 LangGraph Studio marks its requests with `x-auth-scheme: langsmith`. With a valid API key the mark makes the
-caller a `StudioUser`. Without keys it is believed only on the machine of who develops (`studio.py`).
+caller a `StudioUser`. If the service has no keys, the mark is trusted only on a developer's machine
+(`studio.py`).
 """
 
 from __future__ import annotations
@@ -38,18 +40,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AccessControl:
-    """Who may come in. `auth` and `keys` are None where there are none."""
+    """The access rules of a service. `auth` and `keys` are None if it has none."""
 
     auth: Auth | None = None
     keys: ApiKeys | None = None
     studio: bool = True
     cache: UserCache | None = None
     laptop: Cors | None = None
-    """The pages that may be Studio without a key, as `http.cors` says; None: there is no Studio without."""
+    """The rules of `http.cors`, which name the pages that may be Studio without a key; None: Studio needs a
+    key."""
 
     @classmethod
     def open(cls, settings: Settings) -> AccessControl:
-        """Access control of the settings. Raises `ConfigError`."""
+        """The access control that the settings describe. Raises `ConfigError`."""
         keys = ApiKeys.open(settings.api_keys, settings.api_keys_file)
         if settings.auth_path is None:
             return cls(keys=keys)
@@ -65,18 +68,18 @@ class AccessControl:
 
     @property
     def closed(self) -> bool:
-        """Whether callers must say who they are."""
+        """Whether callers must authenticate."""
         return self.auth is not None or self.keys is not None
 
     @property
     def reads_body(self) -> bool:
-        """Whether the authentication reads the body, which must be received first then."""
+        """Whether the authentication handler reads the body, which must then be received first."""
         handler = self.auth and self.auth._authenticate_handler
         return bool(handler and parameters_of(handler) & {"body", "request"})
 
     async def authenticate(self, request: Request) -> User | None:
-        """Who asks; None when the service is open. Raises `Unauthenticated`, `Forbidden`,
-        `RefusedByHandler`, `HandlerFailed`."""
+        """The user who makes the request; None when the service is open. Raises `Unauthenticated`,
+        `Forbidden`, `RefusedByHandler`, `HandlerFailed`."""
         key = self._key(request)
         if (studio := self._studio(request, key)) is not None:
             return studio
@@ -85,7 +88,7 @@ class AccessControl:
         return None if key is None else User({"identity": key})
 
     async def _remembered(self, handler: Any, request: Request) -> User:
-        """As `_ask`, but for users that are still known from a moment ago."""
+        """Like `_ask`, but answers from the cache if the user was authenticated a moment ago."""
         key = self.cache.key_of(request.headers) if self.cache else None
         if self.cache is None or key is None:
             return await _ask(handler, request)
@@ -97,24 +100,24 @@ class AccessControl:
 
     @property
     def decides(self) -> bool:
-        """Whether there is anything that not every user may do."""
+        """Whether there are authorisation handlers, so that users may differ in what they may do."""
         return self.auth is not None and has_handlers(self.auth)
 
     async def authorize(
         self, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
     ) -> Scope | None:
-        """As `authorization.authorize`; everything is permitted where nothing is said."""
+        """Like `authorization.authorize`; without an `Auth` object everything is permitted."""
         return None if self.auth is None else await authorize(self.auth, user, resource, action, value)
 
     async def authorize_shared(
         self, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
     ) -> None:
-        """As `authorization.authorize_shared`; permitted where nothing is said."""
+        """Like `authorization.authorize_shared`; without an `Auth` object everything is permitted."""
         if self.auth is not None:
             await authorize_shared(self.auth, user, resource, action, value)
 
     def _key(self, request: Request) -> str | None:
-        """The name of the key that came with the request; None where no keys are needed."""
+        """The name of the request's API key; None if the service has no keys. Raises `Unauthenticated`."""
         if self.keys is None:
             return None
         given = request.headers.get(KEY_HEADER, "")
@@ -125,7 +128,7 @@ class AccessControl:
         return name
 
     def _studio(self, request: Request, key: str | None) -> User | None:
-        """The user that stands for Studio, if the request is its."""
+        """The user that stands for Studio, if the request comes from Studio; else None."""
         if self.auth is None or not self.studio or not marked(request.headers):
             return None
         if key is not None:
@@ -135,7 +138,7 @@ class AccessControl:
 
 
 def _believes_studio(settings: Settings) -> bool:
-    """Whether Studio gets access without a key, which is logged once."""
+    """Whether Studio gets access without a key. Logged, unless `disable_studio_auth` is set."""
     if settings.disable_studio_auth:
         return False
     if settings.not_a_laptop is not None:
@@ -150,7 +153,8 @@ def _believes_studio(settings: Settings) -> bool:
 
 
 async def _ask(handler: Any, request: Request) -> User:
-    """What the graph's authentication says."""
+    """The user that the graphs' authentication handler returns. Raises `Unauthenticated`, `Forbidden`,
+    `RefusedByHandler`, `HandlerFailed`."""
     offered = await _offer(request, parameters_of(handler))
     try:
         async with solved(handler, request) as needed:
@@ -170,7 +174,7 @@ async def _ask(handler: Any, request: Request) -> User:
     except MalformedUser as wrong:
         log.error("auth.malformed", reason=str(wrong))
         raise HandlerFailed(str(wrong)) from wrong
-    # The handler is the user's: anything may come, and none of it lets anybody in.
+    # The handler is the user's code: it may raise anything, and nothing that it raises gives access.
     except RAISED as wrong:
         if is_cancelled(wrong):
             raise
@@ -186,7 +190,7 @@ def _failed(raised: BaseException) -> HandlerFailed:
 
 
 async def _offer(request: Request, names: frozenset[str]) -> dict[str, Any]:
-    """The parameters of these names."""
+    """The values of the handler's parameters with these names."""
     scope = request.scope
     offered: dict[str, Any] = {
         "request": request,

@@ -1,8 +1,8 @@
-"""What a user may do, by the `@auth.on` handlers of the graphs' `langgraph_sdk.Auth` object.
+"""Authorisation by the `@auth.on` handlers of the graphs' `langgraph_sdk.Auth` object.
 
-The most specific handler decides: that of the resource and action, of the resource, of the action, of all.
-Without one everything is permitted. A handler may change the `value` it is given, and returns nothing or true
-(permitted), false (403), or a filter, which the caller hands on to the storage.
+The most specific handler decides: the one for resource and action, else for the resource, else for the
+action, else the global one. Without a handler everything is permitted. A handler may change its `value`, and
+returns nothing or true (permitted), false (403), or a filter, which the caller passes to the storage.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Action = Literal[
 ]
 IDS = ("thread_id", "run_id", "assistant_id", "cron_id")
 for_nobody: ContextVar[bool] = ContextVar("for_nobody", default=False)
-"""Whether the caller is code of the service itself that runs for no user, which may do everything. Only
-`api.loopback` sets that; no request from outside can."""
+"""Whether the caller is the service's own code, running for no user: it may do everything. Only
+`api.loopback` sets this; no request from outside can."""
 log = structlog.get_logger(__name__)
 
 
 def has_handlers(auth: Auth) -> bool:
-    """Whether anything is decided at all."""
+    """Whether there is any authorisation handler."""
     return bool(auth._handlers or auth._global_handlers)
 
 
 async def authorize(
     auth: Auth, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
 ) -> Scope | None:
-    """The records that the user may touch in this way, None for all. `value` is what the request says; the
-    handler may change it.
+    """The scope: which records the user may access with this action, None for all. `value` is the content of
+    the request; the handler may change it.
 
     Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`.
     """
@@ -62,7 +62,7 @@ async def authorize(
         answer = await handler(ctx=context, value=value)
     except AssertionError as wrong:
         raise Forbidden(str(wrong) or "Forbidden") from wrong
-    # The handler is the user's: anything may come, and none of it lets anything through.
+    # The handler is the user's code: it may raise anything, and nothing that it raises permits the action.
     except RAISED as wrong:
         if is_cancelled(wrong):
             raise
@@ -76,8 +76,8 @@ async def authorize(
 async def authorize_shared(
     auth: Auth, user: User | None, resource: Resource, action: Action, value: dict[str, Any]
 ) -> None:
-    """As `authorize`, for what all users share: where there are handlers, one that names this very resource
-    must let the user in. A handler for everything was not written with it in mind."""
+    """Like `authorize`, for a resource that all users share. If there are any handlers, one that names this
+    very resource must permit the action: a global handler was not written with it in mind."""
     if not has_handlers(auth) or (user is None and for_nobody.get()):
         return
     if not ({(resource, action), (resource, "*")} & auth._handlers.keys()):
@@ -111,7 +111,7 @@ def _scope(answer: Any, resource: str, action: str) -> Scope | None:
     if not isinstance(answer, Mapping):
         raise BadFilter(f"the handler of {resource}.{action} returned {kind_of(answer)}")
     if resource == "store" and answer:
-        # Items have no metadata to compare: to ignore the filter would show everybody everything.
+        # Items have no metadata to compare; ignoring the filter would show everything to everybody.
         raise Forbidden(
             "store: a filter can't be applied to items; the handler must put the user into "
             'value["namespace"] instead'

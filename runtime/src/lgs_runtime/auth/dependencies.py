@@ -1,5 +1,5 @@
-"""FastAPI's dependencies of an authentication handler: parameters annotated with `Depends`, such as
-`token: Annotated[str, Depends(OAuth2PasswordBearer("token"))]`, which LangGraph's server takes too.
+"""FastAPI dependencies of an authentication handler: parameters annotated with `Depends`, such as
+`token: Annotated[str, Depends(OAuth2PasswordBearer("token"))]`. LangGraph's server supports them too.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from lgs_runtime.errors import Unauthenticated
 
 @lru_cache(maxsize=16)
 def dependencies_of(handler: Callable[..., Any]) -> frozenset[str]:
-    """The parameters that are dependencies."""
+    """The names of the handler's parameters that are dependencies."""
     return frozenset(_annotations(handler))
 
 
 @asynccontextmanager
 async def solved(handler: Callable[..., Any], request: Request) -> AsyncIterator[Mapping[str, Any]]:
-    """The dependencies by parameter, open as long as the context. Raises what they raise, and
-    `Unauthenticated` where the request lacks what they need."""
+    """The values of the dependencies by parameter, open as long as the context. Raises what they raise, and
+    `Unauthenticated` if the request lacks what they need."""
     if not dependencies_of(handler):
         yield {}
         return
     async with AsyncExitStack() as stack:
-        # FastAPI takes from here what closes its dependencies.
+        # FastAPI finds under these names the exit stacks that close its dependencies.
         names = ("fastapi_inner_astack", "fastapi_function_astack")
         asking = Request({**request.scope, **dict.fromkeys(names, stack)}, request.receive)
         found = await solve_dependencies(
@@ -49,7 +49,7 @@ async def solved(handler: Callable[..., Any], request: Request) -> AsyncIterator
 
 @lru_cache(maxsize=16)
 def _dependant(handler: Callable[..., Any]) -> Dependant:
-    """What FastAPI would make of a function with these parameters and no others."""
+    """FastAPI's `Dependant` of a function with only the handler's dependency parameters."""
 
     def only(**given: Any) -> Any:
         return given
@@ -65,7 +65,7 @@ def _dependant(handler: Callable[..., Any]) -> Dependant:
 def _annotations(handler: Callable[..., Any]) -> Mapping[str, Any]:
     try:
         hints = get_type_hints(handler, include_extras=True)
-    # A name that is only there for type checkers: what can't be evaluated is no dependency.
+    # A name exists only for type checkers: an annotation that can't be evaluated is no dependency.
     except (NameError, TypeError):
         hints = inspect.get_annotations(handler) if inspect.isfunction(handler) else {}
     return {

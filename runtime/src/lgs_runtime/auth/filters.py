@@ -2,8 +2,8 @@
 
 `{key: value}` and `{key: {"$eq": value}}` mean that the metadata has this value, and
 `{key: {"$contains": value}}` that it has a list with this value (or with all of several). Keys of one object
-are joined by and; `$or` and `$and` join lists of filters. Anything else is an error of the handler, and
-nothing is let through then.
+are combined by AND; `$or` and `$and` combine lists of filters. Anything else is an error of the handler, and
+then nothing is permitted.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ MOST_DOCUMENTS = 64
 
 
 class BadFilter(Exception):
-    """A handler returned what is no filter."""
+    """A handler returned something that is no valid filter."""
 
 
 def parse_filter(given: Mapping[str, Any]) -> Scope | None:
-    """The records that a filter lets through; None for an empty filter, which lets all through. Raises
+    """The scope of a filter; None for an empty filter, which lets all records through. Raises
     `BadFilter`."""
     return Scope(tuple(_any_of(given))) if given else None
 
 
 def _any_of(given: Any) -> list[dict[str, Any]]:
-    """A filter as documents, one of which the metadata must contain."""
+    """A filter as a list of documents; the metadata must contain at least one of them."""
     if not isinstance(given, Mapping):
         raise BadFilter(f"a filter is {kind_of(given)}; it must be an object")
     found: list[dict[str, Any]] = [{}]
@@ -77,7 +77,7 @@ def _scalar(key: str, value: Any) -> Any:
 
 
 def _both(left: list[dict[str, Any]], right: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Documents that ask for both sides. What can't be fulfilled is left out."""
+    """The documents that require both sides. Pairs that contradict each other are left out."""
     joined = [merged for one in left for other in right if (merged := _merged(one, other)) is not None]
     if len(joined) > MOST_DOCUMENTS:
         raise BadFilter(f"a filter has {len(joined)} alternatives; it must have at most {MOST_DOCUMENTS}")

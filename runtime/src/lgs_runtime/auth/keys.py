@@ -1,7 +1,7 @@
-"""The API keys of the service: a request without a valid one is refused before anything of it is read.
+"""The API keys of the service: a request without a valid key is refused.
 
-Keys come from a setting, or from a file that is read again when it has changed, so that a mounted Secret can
-be rotated without a restart. Only their digests are kept, and each comparison is with all of them.
+Keys come from a setting and from a file. The file is read again when it changes, so a mounted Secret can be
+rotated without a restart. Only digests are kept, and each request's key is compared with all of them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ log = structlog.get_logger(__name__)
 
 
 def parse_keys(text: str, where: str) -> Mapping[bytes, str]:
-    """The name of each key by its digest. Keys stand on lines, or between commas: `key`, or `name=key`; a
-    line that begins with # is a comment. A key without a name is called `key-` and its place, from 1. Raises
-    `ConfigError`, which never has a key in it."""
+    """The names of the keys by digest. Keys are separated by line ends or commas: `key`, or `name=key`; a
+    line that begins with # is a comment. A key without a name is called `key-` plus its position, from 1.
+    Raises `ConfigError`, whose message never contains a key."""
     found: dict[bytes, str] = {}
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     entries = [entry.strip() for line in lines for entry in line.split(",") if entry.strip()]
@@ -42,7 +42,7 @@ def parse_keys(text: str, where: str) -> Mapping[bytes, str]:
 
 @dataclass(slots=True)
 class ApiKeys:
-    """The keys that are valid now. `fixed` ones come from a setting, the others from `file`."""
+    """The keys that are valid now: the `fixed` ones from a setting, the others from `file`."""
 
     fixed: Mapping[bytes, str] = field(default_factory=dict)
     file: Path | None = None
@@ -51,7 +51,7 @@ class ApiKeys:
 
     @classmethod
     def open(cls, text: str, file: Path | None) -> ApiKeys | None:
-        """The keys of the settings; None when there are none. Raises `ConfigError`."""
+        """The keys that the settings give; None if there are none. Raises `ConfigError`."""
         if not text and file is None:
             return None
         keys = cls(parse_keys(text, "LGS_API_KEYS"), file)
@@ -68,7 +68,7 @@ class ApiKeys:
         return keys
 
     def name_of(self, key: str) -> str | None:
-        """The name of a key that is valid, else None. Takes the same time for every key."""
+        """The name of a valid key, else None. Takes the same time for every key."""
         self._reload()
         digest, name = _digest(key), None
         for known in (self.fixed, self._read):
@@ -78,7 +78,7 @@ class ApiKeys:
         return name
 
     def _reload(self) -> None:
-        """Reads the file again when it is another one. One that can't be read leaves things as they are."""
+        """Reads the file again if it has changed. If it can't be read, the keys stay as they are."""
         if self.file is None:
             return
         try:

@@ -1,6 +1,7 @@
-"""Finds the `langgraph_sdk.Auth` object that the configuration names, and checks that it can be used.
+"""Loads the `langgraph_sdk.Auth` object that the configuration names, and checks that it can be used.
 
-What can't work is a `ConfigError` at start: a service that is to be closed must never start open.
+An object that can't work raises `ConfigError` at start: a service that should be closed must never start
+open.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ OFFERED = frozenset(
         "scopes",
     }
 )
-"""What an authentication handler may ask for, by the names of its parameters."""
+"""The parameter names by which an authentication handler may request values."""
 
 
 def load_auth(path: str, source: Path, import_paths: tuple[Path, ...]) -> Auth:
-    """The object at `path:variable`. Raises `ConfigError`."""
+    """The `Auth` object at `path:variable`. Raises `ConfigError`."""
     where = f"auth.path: {path}"
     found = sdk_object(path, Auth, source, import_paths, where)
     if (handler := found._authenticate_handler) is not None:
@@ -44,7 +45,7 @@ def load_auth(path: str, source: Path, import_paths: tuple[Path, ...]) -> Auth:
 
 
 def check_authenticator(handler: Callable[..., Any], where: str) -> None:
-    """Raises `ConfigError` for a handler that asks for what nobody can give."""
+    """Raises `ConfigError` for a handler with a parameter that can't be provided."""
     for name in parameters_of(handler) - OFFERED:
         raise ConfigError(
             f"{where}: the authenticate handler asks for {name}; it must ask for some of "
@@ -53,7 +54,7 @@ def check_authenticator(handler: Callable[..., Any], where: str) -> None:
 
 
 def parameters_of(handler: Callable[..., Any]) -> frozenset[str]:
-    """The names of the parameters that the handler must be given, or can be."""
+    """The names of the handler's parameters that must or can be provided, without its dependencies."""
     return frozenset(
         parameter.name
         for parameter in inspect.signature(handler).parameters.values()

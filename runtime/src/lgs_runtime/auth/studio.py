@@ -1,8 +1,9 @@
-"""LangGraph Studio: a page of LangSmith's that talks to the API of a server from a browser.
+"""LangGraph Studio: a web page of LangSmith that calls the API of a server from the browser.
 
-It marks its requests with `x-auth-scheme: langsmith`, which can't be verified. On a developer's machine it
-is accepted, as the development server does, if the request shows that it comes from this machine, to this
-machine, without a proxy, and from no page but Studio's own or one that the configuration names.
+It marks its requests with `x-auth-scheme: langsmith`, which can't be verified. On a developer's machine the
+mark is accepted, as by LangGraph's development server, if the request shows that it was sent from this
+machine to this machine, without a proxy, and by no page other than Studio's, one of this machine, or one that
+the configuration names.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ FORWARDING_FAMILIES = ("x-forwarded-", "x-envoy-", "x-original-forwarded-", "cf-
 
 
 def marked(headers: Mapping[str, str]) -> bool:
-    """Whether a request says that it is Studio's."""
+    """Whether a request is marked as Studio's."""
     return headers.get(HEADER, "").lower() == SCHEME
 
 
 def comes_from_here(scope: Mapping[str, Any], cors: Cors) -> bool:
-    """Whether a request was sent on this machine: by a program, or by a page that may.
+    """Whether a request was sent from this machine, by a program or by a permitted page.
 
-    Any page can reach the loopback interface, under a name of its own (DNS rebinding: `Host` shows it) or
-    under its address (`Origin` shows it). A proxy adds headers about its client, or uses HTTP/1.0.
+    Any web page can reach the loopback interface: by a name of its own (DNS rebinding, visible in `Host`) or
+    by the address (visible in `Origin`). A proxy adds headers about its client, or uses HTTP/1.0.
     """
     client, headers = scope.get("client"), Headers(raw=scope["headers"])
     if client is None or not is_loopback(client[0]) or scope.get("http_version") == "1.0":
@@ -62,8 +63,8 @@ def comes_from_here(scope: Mapping[str, Any], cors: Cors) -> bool:
 
 
 def may_ask(origin: str, cors: Cors) -> bool:
-    """Whether a page of this origin may be Studio: LangSmith's, one of this machine, or one that `http.cors`
-    names (`*` names none)."""
+    """Whether a page of this origin may act as Studio: LangSmith's, one of this machine, or one that
+    `http.cors` names (`*` names none)."""
     host = _host_of(origin)
     if is_loopback(host):
         return True
@@ -86,8 +87,8 @@ def _is_forwarding(name: str) -> bool:
 def _host_of(address: str) -> str:
     try:
         parts: SplitResult = urlsplit(address)
-        # `port` raises for what is none. Nothing but host and port may be there: who reads it as a whole may
-        # read another host.
+        # `port` raises for an invalid port. Only host and port may be there: another parser might find
+        # another host in anything more.
         plain = (
             parts.port != 0 and parts.username is None and not (parts.path or parts.query or parts.fragment)
         )

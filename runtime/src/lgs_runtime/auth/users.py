@@ -1,8 +1,8 @@
-"""The user of a request, as the graph's authentication gave it.
+"""The user of a request, as the graphs' authentication returned it.
 
-A user is a mapping of JSON, as everything that writes JSON or msgpack takes it, and reads like an object too
-(`user.identity`, `user.city`), as LangGraph's own does. What is made for a user later (runs, crons) carries
-the mapping.
+A user is a mapping of JSON values, which any JSON or msgpack encoder accepts, and can also be read like an
+object (`user.identity`, `user.city`), as LangGraph's own. Runs and crons created for a user store the
+mapping.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ FORMS = (
 
 
 class MalformedUser(Exception):
-    """An authentication handler returned what is no user. The message gives the rule, and types only."""
+    """An authentication handler returned something that is no user. The message gives the rule, and of the
+    value only its type."""
 
 
 class User(dict[str, Any]):
-    """Who asks. A field is read as item, and as attribute where no method of a dictionary has its name."""
+    """An authenticated user. A field can be read as an item, or as an attribute unless a `dict` method has
+    its name."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         """`fields` must hold `identity`; they are JSON."""
@@ -49,22 +51,22 @@ class User(dict[str, Any]):
 
     @property
     def is_authenticated(self) -> bool:
-        """Always true: nobody else gets so far."""
+        """Always true: requests of others are refused before."""
         return bool(self["is_authenticated"])
 
     @property
     def permissions(self) -> Sequence[str]:
-        """What the graph's authentication lets this user do."""
+        """The permissions that the graphs' authentication gave to this user."""
         return list(self["permissions"])
 
     def __getattr__(self, name: str) -> Any:
-        """A field of the graph's own."""
+        """A field that the graphs' authentication added."""
         if name.startswith("_") or name not in self:
             raise AttributeError(name)
         return self[name]
 
     def __repr__(self) -> str:
-        """Without the other fields, which may hold secrets."""
+        """Shows only the identity: other fields may hold secrets."""
         return f"User({self.identity!r})"
 
     def to_json(self) -> Mapping[str, Any]:
@@ -72,7 +74,7 @@ class User(dict[str, Any]):
         return {**self}
 
     model_dump = dict = to_json
-    """As LangGraph's own user gives its fields."""
+    """The names by which LangGraph's own user returns its fields."""
 
 
 def studio_user(name: str) -> User:
@@ -81,16 +83,16 @@ def studio_user(name: str) -> User:
 
 
 def seen_by_handlers(user: User) -> Any:
-    """The user as authorisation handlers expect it: those of Studio have a type of their own."""
+    """The user as authorisation handlers expect it: Studio's user has its own type."""
     if user.get("kind") == STUDIO:
         return Auth.types.StudioUser(user.identity, is_authenticated=True)
     return user
 
 
 def user_from(answer: Any) -> User | None:
-    """The user that an authentication handler means, in any of the forms of `langgraph_sdk.Auth`: a text, a
-    mapping, an object (Starlette's too), each alone or behind its permissions in a tuple. None for one that
-    is not authenticated. Raises `MalformedUser` for anything else."""
+    """The user in an authentication handler's answer, which may have any form of `langgraph_sdk.Auth`: a
+    text, a mapping or an object (also Starlette's), alone or in a tuple after its permissions. None if the
+    user is not authenticated. Raises `MalformedUser` for anything else."""
     allowed: Any = None
     if isinstance(answer, tuple) and not hasattr(answer, "identity"):
         if len(answer) != 2:
@@ -107,13 +109,14 @@ def user_from(answer: Any) -> User | None:
 
 
 def _is_said(name: str, value: Any) -> bool:
-    """Whether a field says anything: what LangGraph's own fields don't say has its default, and what a user
-    is to Studio no handler says."""
+    """Whether to keep a field. A None in one of LangGraph's own fields means its default; `kind`, which marks
+    Studio's user, is never taken from a handler."""
     return name != "kind" and (value is not None or name not in KNOWN)
 
 
 def _identity(answer: Any, fields: Mapping[str, Any]) -> str:
-    """Starlette's own users have a name and no identity."""
+    """The user's identity, as text. Starlette's own users have a display name instead. Raises
+    `MalformedUser`."""
     found = fields.get("identity")
     if found is None and not isinstance(answer, Mapping):
         found = fields.get("display_name")
@@ -126,7 +129,8 @@ def _identity(answer: Any, fields: Mapping[str, Any]) -> str:
 
 
 def _permissions(given: Any) -> list[str]:
-    """A list of texts, from any series of them, or from Starlette's `AuthCredentials`."""
+    """The permissions as a list of texts, from any iterable of them or from Starlette's `AuthCredentials`.
+    Raises `MalformedUser`."""
     given = getattr(given, "scopes", given)
     if given is None:
         return []
@@ -165,14 +169,14 @@ def _known(answer: Any, names: Iterable[str]) -> dict[str, Any]:
     for name in names:
         try:
             found[name] = getattr(answer, name)
-        # What a class only promises, as Starlette's users do their identity, says nothing.
+        # A class may declare a property without implementing it, as Starlette's users do with their identity.
         except (AttributeError, NotImplementedError):
             continue
     return {name: value for name, value in found.items() if not callable(value)}
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON has no word for."""
+    """A JSON-compatible form of a value that JSON can't express."""
     if hasattr(value, "model_dump"):
         return value.model_dump()
     if isinstance(value, Mapping):
@@ -181,8 +185,8 @@ def _plain(value: Any) -> Any:
 
 
 def refusal_of(raised: BaseException) -> RefusedByHandler | None:
-    """The refusal that a handler means by an exception: `Auth.exceptions.HTTPException`, or any other with a
-    `status_code` of 400 and above. None for a mistake."""
+    """The refusal that a handler's exception stands for: `Auth.exceptions.HTTPException`, or any other
+    exception with a `status_code` from 400 to 599. None for any other error."""
     status = getattr(raised, "status_code", None)
     if not isinstance(status, int) or not 400 <= status <= 599:
         return None

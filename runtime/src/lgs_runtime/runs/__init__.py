@@ -1,1 +1,1 @@
-"""From a request to a durable run, and from a run to its answer."""
+"""Runs: from a request to a durable run, and from a run to its answer."""

@@ -1,7 +1,8 @@
-"""From a valid request to a run that is durable, and perhaps already in the hands of this replica's worker.
+"""Admission of runs: turns a valid request into a durable run, which this replica's worker may already
+execute.
 
-`admit` acknowledges nothing that is not stored. With a free slot here the run is stored as claimed by this
-replica and starts at once, without a trip through the queue.
+`admit` acknowledges nothing that is not stored. If this replica has a free slot, the run is stored as claimed
+by it and starts at once, without going through the queue.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ from lgs_runtime.tracing.propagation import stored_trace
 from lgs_runtime.worker.slots import SlotPermit
 
 Read = Callable[[str], Awaitable[Assistant]]
-"""Gives an assistant by its id. Raises `NotFound`, `StorageUnavailable`."""
+"""Reads an assistant by its id. Raises `NotFound`, `StorageUnavailable`."""
 NOBODY = {"identity": "", "is_authenticated": False}
-"""The user that a priority handler gets where the service has none."""
+"""The user that a priority handler gets if the service has no users."""
 
 
 async def find_assistant(services: Services, name: str, scope: Scope | None = None) -> Assistant:
-    """An assistant by its id, or the default assistant of the graph of that name. Raises `NotFound`."""
+    """The assistant with the id `name`, or the default assistant of the graph with that name. Raises
+    `NotFound`."""
     with named_assistant(services, name) as assistant_id:
         return await services.storage.assistants.get(assistant_id, scope)
 
@@ -56,8 +58,8 @@ async def find_assistant(services: Services, name: str, scope: Scope | None = No
 async def permitted_run(
     services: Services, request: RunRequest, read: Read | None = None
 ) -> tuple[RunRequest, Assistant]:
-    """The request as the handlers of the user leave it, and its assistant: by `read`, if given, where
-    everybody may use it; else as it is stored, if the user may read it. Raises `Forbidden`,
+    """The request as the authorisation handlers left it, and its assistant. An assistant that everybody may
+    use is read by `read`, if given; any other from the storage, if the user may read it. Raises `Forbidden`,
     `RefusedByHandler`, `HandlerFailed`, `NotFound`."""
     asked = assistant_id_of(request.assistant)
     request, scope = await permitted(services.access, request, asked), None
@@ -70,7 +72,7 @@ async def permitted_run(
 
 
 async def _made(services: Services, request: RunRequest, run_id: str) -> NewRun:
-    """The run of a request, made from its assistant as it is, or as it was when it was read last."""
+    """The run of a request, made from its assistant, which may come from the cache."""
     request, assistant = await permitted_run(services, request, services.assistants.get)
     new = new_run(request, assistant, run_id, as_of=assistant.updated_at)
     return await placed(services, request, assistant, new)
@@ -78,8 +80,9 @@ async def _made(services: Services, request: RunRequest, run_id: str) -> NewRun:
 
 @contextmanager
 def named_assistant(services: Services, name: str) -> Iterator[str]:
-    """The id of the assistant that `name` stands for: itself when it is a UUID, else that of the graph's
-    default assistant. A `NotFound` in the context names what the caller gave."""
+    """The id of the assistant that `name` stands for: `name` itself if it is a UUID, else the id of that
+    graph's default assistant. A `NotFound` raised in the context is raised again with the name that the
+    caller gave."""
     assistant_id = assistant_id_of(name)
     try:
         yield assistant_id
@@ -91,7 +94,7 @@ def named_assistant(services: Services, name: str) -> Iterator[str]:
 
 
 def assistant_id_of(name: str) -> str:
-    """`name` when it is a UUID; else the id of the default assistant of the graph it names."""
+    """`name` if it is a UUID, else the id of the default assistant of the graph with that name."""
     try:
         return str(UUID(name))
     except ValueError:
@@ -101,7 +104,8 @@ def assistant_id_of(name: str) -> str:
 def new_run(
     request: RunRequest, assistant: Assistant, run_id: str, *, as_of: datetime | None = None
 ) -> NewRun:
-    """The run that a request asks for. `as_of`: it is refused if the assistant has changed since."""
+    """The run that a request describes. `as_of`: storing the run is refused if the assistant has changed
+    since."""
     stateless = request.thread_id is None
     temporary = stateless and request.on_completion != "keep"
     names = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
@@ -155,22 +159,22 @@ def _kwargs(request: RunRequest, assistant: Assistant, run_id: str, *, temporary
 
 
 def identity_of(user: Json | None) -> str | None:
-    """Who asks, by whom budgets are counted."""
+    """The identity of the user, by which budgets are counted."""
     return str(user["identity"]) if user else None
 
 
 def group_of(user: Json | None) -> str:
-    """The fairness group of who asks: users are served in turn."""
+    """The fairness group of the user: users are served in turn."""
     return str(user["identity"]) if user else DEFAULT_GROUP
 
 
 async def placed(
     services: Services, request: RunRequest, assistant: Assistant, new: NewRun, cron_id: str | None = None
 ) -> NewRun:
-    """The run as the service's configuration has it: a thread that is made for it lives as long as the file
-    says, and it stands where the service's priority handler wants the thread's runs. The handler is asked for
-    the first run of a thread; later ones stand where that one stood. A priority that the client gave stays;
-    the group is the handler's in any case. Raises `HandlerFailed`, `RefusedByHandler`."""
+    """The run with the service's configuration applied: the default time to live for a thread created with
+    it, and the priority and group that the service's priority handler assigns to the thread. The handler is
+    called for the first run of a thread; later runs keep its answer. A priority given by the client stays;
+    the group is always the handler's. Raises `HandlerFailed`, `RefusedByHandler`."""
     if (ttl := services.settings.checkpointer.ttl.default) is not None:
         new = replace(new, thread_ttl=ttl)
     if services.priorities is None:
@@ -190,7 +194,7 @@ async def placed(
 
 
 async def _settled(services: Services, request: RunRequest) -> tuple[Json, AssignedPriority | None]:
-    """The metadata of the request's thread, and where its runs stand, if that is known."""
+    """The metadata of the request's thread, and the priority already assigned to it, if any."""
     if request.thread_id is None:
         return {}, None
     try:
@@ -220,14 +224,15 @@ def _context(
 
 
 def check_webhook(services: Services, url: str | None) -> None:
-    """Raises `InvalidRequest` for a receiver that the service's rules forbid, as far as its URL shows."""
+    """Raises `InvalidRequest` for a webhook URL that the service's rules forbid, as far as the URL alone
+    shows."""
     rule = services.settings.webhooks.url.refusal(url) if url else None
     if rule is not None:
         raise InvalidRequest(f"webhook: {url!r}: {rule}")
 
 
 async def admit(services: Services, request: RunRequest) -> Run:
-    """Stores the run, and hands it to the worker here when it was stored as claimed.
+    """Stores the run, and passes it to this replica's worker if it was stored as claimed.
 
     Raises `NotFound`, `Conflict`, `QueueFull`, `BudgetUsedUp`, `GraphCircuitOpen`, `StorageUnavailable`, and
     `Forbidden`, `RefusedByHandler`, `HandlerFailed` for what the user may not do; nothing is stored then.
@@ -254,7 +259,7 @@ async def admit(services: Services, request: RunRequest) -> Run:
 async def _enqueue(
     services: Services, new: NewRun, admission: RunPermit | None
 ) -> tuple[Enqueued, SlotPermit | None]:
-    """Stores the run; as claimed, if a slot here could be kept for it."""
+    """Stores the run, as claimed if a slot of this replica could be reserved for it."""
     permit = services.worker.slots.permit(new.run_id)
     enqueued, doubtful = None, True
     try:
@@ -262,7 +267,7 @@ async def _enqueue(
         enqueued = await services.storage.queue.enqueue(new, services.settings.queue_limits, claim_for)
         doubtful = False
     except UserLimit:
-        # What one user may not have more of is no reason for more replicas.
+        # One user's limit is not counted as rejected: it is no reason for more replicas.
         raise
     except QueueFull:
         services.metrics.rejected(new.priority)
@@ -277,13 +282,13 @@ async def _enqueue(
 
 
 def _run_id() -> str:
-    """A UUID of version 7 (RFC 9562): ids that are made later sort later, which keeps indexes dense."""
+    """A UUID of version 7 (RFC 9562): later ids sort later, which keeps indexes dense."""
     stamp = int(time.time() * 1000) & ((1 << 48) - 1)
     return str(UUID(int=(stamp << 80) | (0x7 << 76) | (randbits(12) << 64) | (0b10 << 62) | randbits(62)))
 
 
 async def admit_all(services: Services, requests: Sequence[RunRequest]) -> Sequence[Run]:
-    """Stores several runs in their order, all of them or none. Raises as `admit`."""
+    """Stores several runs in their order, all of them or none. Raises the same errors as `admit`."""
     for request in requests:
         check_webhook(services, request.webhook)
     asked = [await permitted_run(services, request) for request in requests]

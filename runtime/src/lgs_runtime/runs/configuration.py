@@ -1,7 +1,9 @@
-"""An assistant's configuration and context under those of a request.
+"""Merges a request's configuration and context over those of its assistant.
 
-Clients from before there was a `context` give `config.configurable` instead, and graphs from before read it:
-each finds there what the other kind gives. `worker.context` does the same for the graphs' context.
+Before LangGraph had `context`, clients gave `config.configurable` instead, and graphs read it. So the values
+of `context` are also put into `configurable`, and fields of the assistant's context that a client gives in
+`configurable` into the context: old and new clients and graphs work together. `worker.context` does the same
+for the graphs' context.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ SET_HERE = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint
 
 
 def merge_config(assistant: Assistant, over: Json, context: Json) -> dict[str, Any]:
-    """The assistant's configuration under a request's: `configurable` and `metadata` by key, tags one after
-    the other, everything else replaced. `configurable` has the context too, for graphs that know no other,
-    and says which graph, as the assistant names it now."""
+    """The request's configuration (`over`) merged over the assistant's: `configurable` and `metadata` key by
+    key, tags concatenated, everything else replaced. `configurable` also has the context, for graphs that
+    know no other, and the assistant's current `graph_id`."""
     base = assistant.config
     merged = {**base, **{name: value for name, value in over.items() if value is not None}}
     configurable = {
@@ -39,9 +41,8 @@ def merge_config(assistant: Assistant, over: Json, context: Json) -> dict[str, A
 
 
 def config_of_thread(assistant: Assistant, over: Json) -> dict[str, Any] | None:
-    """What a thread shows as its config once a run was made on it, as LangGraph's server has it: the
-    request's over the assistant's, but for `configurable`, which is the assistant's. None where that is
-    empty."""
+    """The config that a thread shows once a run was created on it, as on LangGraph's server: the request's
+    over the assistant's, except `configurable`, which is the assistant's. None if all is empty."""
     configurable = dict(_object(assistant.config, "configurable"))
     given = {**assistant.config, **{name: value for name, value in over.items() if value is not None}}
     given.pop("configurable", None)
@@ -49,17 +50,17 @@ def config_of_thread(assistant: Assistant, over: Json) -> dict[str, Any] | None:
 
 
 def merge_context(assistant: Assistant, over: Json, context: Json) -> dict[str, Any]:
-    """The assistant's context under a request's. A request that gives a field of the assistant's context as
-    `configurable` means it, too."""
+    """The request's context merged over the assistant's. A field of the assistant's context that the request
+    gives in `configurable` counts as given, too."""
     configurable = _object(over, "configurable")
     early = {name: configurable[name] for name in assistant.context if name in configurable}
     merged = {**assistant.context, **early, **context}
-    # Graphs ask either place for who asked: no client may say it in the other.
+    # Graphs look for the caller in either place: a client must not set it in this one.
     return {name: value for name, value in merged.items() if name not in ABOUT_THE_CALLER}
 
 
 def _is_ours(name: str) -> bool:
-    """Whether LangGraph and the worker set this themselves, so that no client may."""
+    """Whether only LangGraph and the worker may set this key, and no client."""
     return name in SET_HERE or name in ABOUT_THE_CALLER or name.startswith("__")
 
 

@@ -1,4 +1,4 @@
-"""Crons: when their runs are due, in which time zone, and the id that the run of each time has."""
+"""Crons: when their runs are due, in their time zone, and the id of the run for each time."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ NAMED: Final[Mapping[str, str]] = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-"""The names that crontab has for schedules."""
+"""The schedules that crontab has names for."""
 
 
 def zone(name: str | None) -> ZoneInfo:
-    """The time zone of that name; UTC for None. Raises `InvalidRequest`."""
+    """The time zone with this name; UTC for None. Raises `InvalidRequest`."""
     try:
         return ZoneInfo(name or "UTC")
     except (KeyError, ValueError, OSError) as unknown:
@@ -39,17 +39,16 @@ def zone(name: str | None) -> ZoneInfo:
 def next_after(
     schedule: str, timezone: str | None, moment: datetime, end_time: datetime | None = None
 ) -> datetime | None:
-    """The first time of a schedule later than `moment`; None when that is later than `end_time`, or never.
-
-    A time that a change to summer time skips comes as soon as the clocks have changed. Raises
-    `InvalidRequest`.
+    """The first time of a schedule after `moment`; None if there is none, or only after `end_time`. A time
+    that the change to summer time skips is due as soon as the clocks have changed. Raises `InvalidRequest`.
     """
     local = moment.astimezone(zone(timezone))
     try:
         times = NAMED.get(schedule.strip().lower(), schedule)
         if len(times.split()) != FIELDS:
             raise CronSimError("Wrong number of fields")
-        # In the hour that a change from summer time repeats, the first one found may be of the hour before.
+        # In the hour that the change from summer time repeats, the first time found may not be after
+        # `moment`.
         later = (each.astimezone(UTC) for each in CronSim(times, local))
         utc = next(each for each in later if each > moment.astimezone(UTC))
     except CronSimError as wrong:
@@ -63,11 +62,11 @@ def next_after(
 
 
 def run_id_of(cron: Cron) -> str:
-    """The id of the run that is due now, the same on each replica."""
+    """The id of the run that is due now; every replica computes the same."""
     assert cron.next_run_date is not None, "a cron that is due has a time"
     return str(uuid5(UUID(cron.cron_id), cron.next_run_date.astimezone(zone(None)).isoformat()))
 
 
 def identity_of(cron: Cron) -> str | None:
-    """In whose name the runs of a cron are made."""
+    """The identity of the user in whose name a cron's runs are created."""
     return None if cron.caller is None else str(cron.caller["identity"])

@@ -1,8 +1,8 @@
-"""From a run to its answer: its result when it has ended, and its events while it goes on.
+"""Follows a run: its result when it has ended, and its events while it goes on.
 
-The run may be executed by any replica, and by several one after the other. The stream broker carries the
-events; the storage alone says that a run has ended. So a broker that is gone costs live events, but every
-follower still learns how the run ended.
+Any replica may execute the run, or several one after the other. The stream broker carries the events; only
+the storage says that a run has ended. So if the broker fails, live events are lost, but every follower still
+learns how the run ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from lgs_runtime.worker.publisher import epoch_of
 from lgs_runtime.worker.states import state_of
 
 LATE_EVENTS_SECONDS = 2.0
-"""How long the last events of a run that has ended are waited for."""
+"""Seconds to wait for the last events of a run that has ended."""
 ALWAYS = frozenset({"metadata", "error"})
 EVENTS_OF_MODE: Mapping[str, Collection[str]] = {
     "messages": ("messages/partial", "messages/complete", "messages/metadata"),
@@ -51,11 +51,11 @@ log = structlog.get_logger(__name__)
 
 
 async def result(services: Services, run: Run) -> Json:
-    """Waits for the end of a run (as it was read a moment ago) and returns what it answers: of the values
-    that it left those that its graph gives out (see `unrooted`).
+    """Waits for the end of a run, which was read a moment ago, and returns its answer: the part of its values
+    that its graph outputs (see `unrooted`).
 
-    A run that failed gives `{"__error__": {"error": name, "message": text}}`, one that stopped at
-    interrupts has them under `__interrupt__`.
+    A run that failed gives `{"__error__": {"error": name, "message": text}}`; one that stopped at interrupts
+    has them under `__interrupt__`.
     """
     ended = await services.notifier.finished(
         run.run_id, run.thread_id, seen_unfinished=run.status not in FINAL
@@ -66,7 +66,7 @@ async def result(services: Services, run: Run) -> Json:
 
 
 async def result_of(services: Services, run: Run) -> Json:
-    """The result of a run that has ended, as `result` gives it."""
+    """The result of a run that has ended, in the form of `result`."""
     if run.status in ("error", "timeout"):
         return _failure(run.error or run.status)
     if run.result is not None:
@@ -77,14 +77,14 @@ async def result_of(services: Services, run: Run) -> Json:
         return {}
     if thread.state_updated_at > run.updated_at:
         return await _answer_then(services, thread, run)
-    # The replica that executed a run to its end has stored its answer, where that is less than the thread's
+    # The replica that executed the run to its end has stored its answer if that is less than the thread's
     # values.
     output = thread.values if run.status == "success" else given_out(await _output(services, thread) or {})
     return with_questions(output, questions(thread.interrupts))
 
 
 async def _output(services: Services, thread: Thread) -> Json | None:
-    """What the thread's graph gives out of its values."""
+    """The part of the thread's values that its graph outputs."""
     latest = checkpoint_config(thread.thread_id)
     graph_id = None if thread.values is None else await graph_at(services, thread, latest)
     if thread.values is None or graph_id is None or graph_id not in services.graphs.ids:
@@ -94,7 +94,7 @@ async def _output(services: Services, thread: Thread) -> Json | None:
 
 
 async def _answer_then(services: Services, thread: Thread, run: Run) -> Json:
-    """The answer of a run after whose end the thread went on: of the values of its last checkpoint."""
+    """The answer of a run whose thread has changed since: from the values of the run's last checkpoint."""
     at = checkpoint_config(run.thread_id)
     history = services.checkpointer.alist(at, filter={"run_id": run.run_id}, limit=1)
     last = [entry async for entry in history]
@@ -116,10 +116,10 @@ def _failure(reason: str) -> Json:
 async def events(
     services: Services, run: Run, after: str | None, modes: Collection[str] | None = None
 ) -> AsyncGenerator[Sequence[StreamEvent], None]:
-    """The events of a run later than the id `after`, as they come, until it has ended; only those of
-    `modes`, if given. Those that have come together are given together.
+    """The events of a run later than the id `after`, as they arrive, until it has ended; only those of
+    `modes`, if given. Events that arrived together are yielded together.
 
-    When the broker lost the end of the run, the last event has the result: `error`, or `values`.
+    If the broker lost the end of the run, the last event has the result: `error`, or `values`.
     """
     names = None if modes is None else _names(modes)
     async with aclosing(published(services, run, after)) as source:
@@ -129,7 +129,7 @@ async def events(
 
 
 def _shown(event: StreamEvent, names: Collection[str] | None) -> StreamEvent | None:
-    """The event as who reads the run's own stream gets it, if it is one of the names."""
+    """The event in the form of the run's own stream; None if `names` excludes it."""
     plain = to_plain(event, orjson.loads(event.data)) if event.event == PROTOCOL else event
     if plain is None or names is None or plain.event.partition("|")[0] in names:
         return plain
@@ -139,7 +139,7 @@ def _shown(event: StreamEvent, names: Collection[str] | None) -> StreamEvent | N
 async def published(
     services: Services, run: Run, after: str | None
 ) -> AsyncGenerator[Sequence[StreamEvent], None]:
-    """As `events`, in the form in which the worker published them."""
+    """Like `events`, in the form in which the worker published them."""
     if after is None and run.status in FINAL:
         return
     subscriber = Subscriber()
@@ -156,7 +156,7 @@ async def published(
                     continue
                 if found[:-1]:
                     yield found[:-1]
-                # A request for the run after its stream has closed must find it ended.
+                # A request for the run after its stream has closed must see that it has ended.
                 await ended
                 return
         last = await ended
@@ -169,14 +169,15 @@ async def published(
 
 
 def _expect_end(subscriber: Subscriber, ended: asyncio.Future[Run | None]) -> None:
-    """A broker that stays silent although the run has ended has lost its end."""
+    """Ends the subscription when the broker stays silent after the run has ended: it has lost the run's
+    end."""
     if not ended.cancelled():
         subscriber.end_when_silent(LATE_EVENTS_SECONDS)
 
 
 def _start(run: Run, after: str | None) -> str | None:
-    """Where to begin in the run's stream. The first attempt of a run has all of its events: a broker that
-    receives them in this process need not read others."""
+    """Where to begin in the run's stream. The first attempt of a run has all of its events, so a broker that
+    receives them in this process need not read any others."""
     if after == FROM_START and run.untouched and run.claimed_at is not None:
         return f"{epoch_of(run.claimed_at)}-0"
     return after
@@ -184,7 +185,7 @@ def _start(run: Run, after: str | None) -> str | None:
 
 @contextmanager
 def _break_logged() -> Iterator[None]:
-    """A stream that breaks is gone on without."""
+    """Logs a broken stream, and goes on without it."""
     try:
         yield
     except ConnectionError as broken:
@@ -203,7 +204,7 @@ async def _last_event(services: Services, run: Run) -> StreamEvent:
 
 
 async def cancel_quietly(services: Services, run: Run) -> None:
-    """Stops a run that nobody waits for any more."""
+    """Cancels a run that nobody waits for any more. If the storage is unavailable, this is only logged."""
     with suppress(NotFound):
         try:
             await services.storage.queue.cancel(run.thread_id, [run.run_id], "interrupt")

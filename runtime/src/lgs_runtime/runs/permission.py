@@ -1,8 +1,8 @@
-"""Whether a user may make a run: checked wherever one is made, by requests, batches and crons.
+"""Whether a user may create a run: checked wherever one is created, for requests, batches and crons.
 
-The handler of `threads.create_run` decides, and its filter says on which threads; it may change the run's
-metadata and `kwargs`, and with them its priority where no header gave one. An assistant that somebody made
-must be readable to the user too; those that the graphs have from the start are everybody's.
+The handler of `threads.create_run` decides, and its filter says on which threads. It may change the run's
+metadata and `kwargs`, and with them its priority if no header gave one. The user must also be allowed to read
+the assistant, unless it is a graph's default assistant, which everybody may use.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from lgs_runtime.runs.requests import RunRequest, priority_of
 from lgs_runtime.storage.scope import made_within, widened
 
 KWARGS = ("input", "command", "config", "context", "webhook")
-"""What of a run a handler may change besides its metadata."""
+"""The fields of a run that a handler may change besides its metadata."""
 
 
 async def permitted(access: AccessControl, request: RunRequest, assistant_id: str) -> RunRequest:
-    """The request, for a run of this assistant, as the handler leaves it. Raises `Forbidden`,
+    """The request for a run of this assistant, as the handler left it. Raises `Forbidden`,
     `RefusedByHandler`, `HandlerFailed`."""
     if not access.decides:
         return request
@@ -42,14 +42,15 @@ async def permitted(access: AccessControl, request: RunRequest, assistant_id: st
     except Forbidden:
         if request.thread_id is None:
             raise
-        # It may not make the thread, but the thread may be there.
+        # The user may not create the thread, but the thread may exist.
         return replace(changed, create_thread=False)
 
 
 async def readable_assistants(
     access: AccessControl, user: Mapping[str, Any] | None, assistant_id: str
 ) -> Scope | None:
-    """The assistants that a user may run, when it is not the one that a graph has from the start."""
+    """The scope of assistants that a user may run; asked for any assistant that is not a graph's default
+    one."""
     scope = await access.authorize(
         _user(user), "assistants", "read", {"assistant_id": assistant_id, "metadata": {}}
     )

@@ -1,4 +1,4 @@
-"""What a client asks for when it asks for a run."""
+"""The request for a run, independent of HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lgs_runtime.run_kwargs import Durability, NodeNames
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a client asks for, checked field by field. `thread_id` None: a run with a thread of its own."""
+    """A request for a run, with all fields checked. `thread_id` None: the run gets its own thread."""
 
     assistant: str
     thread_id: str | None = None
@@ -36,26 +36,26 @@ class RunRequest:
     delay_seconds: float = 0.0
     priority: Priority = Priority.NORMAL
     priority_given: bool = False
-    """The priority is the client's own word (`X-LGS-Priority`), not a hint in its data."""
+    """Whether the client gave the priority explicitly (`X-LGS-Priority`), not as a hint in its data."""
     webhook: str | None = None
     user: Json | None = None
-    """Who asks (`auth.users.User` as JSON); None where the service is open."""
+    """The user (`auth.users.User` as JSON); None when the service is open."""
     request_id: str | None = None
     protocol: bool = False
-    """Started by protocol v2."""
+    """Whether the run was started by protocol v2."""
     protocol_events: bool = False
-    """Its events are to have the form of protocol v2."""
+    """Whether the run's events have the form of protocol v2."""
     created_metadata: Json = field(default_factory=dict)
-    """The metadata of a thread that is made for the run."""
+    """The metadata of the thread, if one is created for the run."""
     scope: Scope | None = None
-    """The threads it may be put on."""
+    """The threads that the run may be put on."""
 
 
 def priority_of(header: str | None, config: Json, metadata: Json) -> Priority:
     """The priority of a request: its `X-LGS-Priority` header, else `configurable.priority` of its config,
     else `priority` of its metadata, else normal.
 
-    The two fields belong to the user's graph as well, so other values in them mean nothing here. Raises
+    The two fields belong to the user's graph as well, so other values in them are ignored here. Raises
     `InvalidRequest` for a header that is not a priority.
     """
     if header is not None:

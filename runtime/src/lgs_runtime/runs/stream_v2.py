@@ -1,17 +1,21 @@
-"""What a subscriber of protocol v2 is sent of a thread: the events of its runs, one run after the other,
-those still kept first and then those to come, for as long as it listens.
+"""The events of a thread for a subscriber of protocol v2: those of its runs, one run after the other, first
+the events still kept and then those to come, for as long as it listens.
 
-Beginnings and ends of runs come from the storage, not from the broker, so that a subscriber learns how a run
-ended whatever was lost. Of runs that were over before it came, only the last one's are sent, and not while
-another waits or goes on: an end is what clients wait for, and it must be that of the run they wait for.
+The start and the end of a run come from the storage, not from the broker, so a subscriber always learns how a
+run ended. Of the runs that had ended before it subscribed, only the last one's start and end are sent, and
+not if another run waits or goes on: clients wait for an end, and it must be that of the run they wait for.
 
 A question is sent when the run that asked it has ended, so that the answer finds the thread idle. Clients
-watch for questions with a separate stream, and stop reading their other streams as soon as they get one:
-such a watcher gets a question when all other streams of the thread on this replica have been sent the run.
-A client requests a run first and then opens the stream that reads it, without announcing that; so while no
-stream reads the run, a watcher gets a question no sooner than `ABSENT_SECONDS` after the run was requested.
-The subscriptions of one connection are one to its client, which drops what it has not read when any of them
-sends the end: all are sent the events of the run before one is sent its end.
+watch for questions on a separate stream, and stop reading their other streams as soon as they get one. So
+such a watcher gets a question only when all other streams of the thread on this replica have been sent the
+run's events.
+
+A client requests a run first and then opens the stream that reads it, without announcing the stream. So while
+no stream reads the run, a watcher gets a question no sooner than `ABSENT_SECONDS` after the run was
+requested.
+
+A client treats all subscriptions of one connection as one: when any of them sends the end, it drops what it
+has not read. So all of them are sent the run's events before one is sent its end.
 """
 
 from __future__ import annotations
@@ -48,11 +52,12 @@ from lgs_runtime.streams.stream_v2 import (
 from lgs_runtime.worker.publisher import epoch_of
 
 RECHECK_SECONDS = 1.0
-"""How often a thread is asked for that is not made yet: only the begin of a run is signalled."""
+"""Seconds between looks for a thread that does not exist yet: only the start of a run is signalled."""
 KEPT = timedelta(seconds=300)
-"""So long after its end the broker keeps the events of a run; older runs are not asked for."""
+"""How long the broker keeps the events of a run after its end; those of older runs are not requested."""
 ABSENT_SECONDS = 2.0
-"""So long after it asked for a run, or began to watch, a client may take to open the stream that reads it."""
+"""Seconds that a client may take, after it requested a run or began to watch, to open the stream that reads
+it."""
 CANCELLED = "the run was cancelled"
 
 
@@ -64,9 +69,10 @@ async def protocol_events(
     watches: bool = False,
     beside: Listener | None = None,
 ) -> AsyncGenerator[Wire, None]:
-    """The events of a thread with numbers above `since`, until the thread is gone. `watches`: only
-    beginnings, ends and questions, for a client that reads the other events by other streams. `beside`: the
-    subscriber as one of several on its connection, which all get what a run did before any gets its end."""
+    """The events of a thread with numbers above `since`, until the thread is deleted. `watches`: the
+    subscriber takes only starts, ends and questions, because its client reads the other events on other
+    streams. `beside`: this subscriber among those of its connection, which are all sent a run's events before
+    any is sent its end."""
     async with AsyncExitStack() as stack:
         follower = stack.enter_context(services.notifier.following(thread_id))
         runs, first = ThreadRuns(services, thread_id, follower), True
@@ -90,7 +96,7 @@ async def protocol_events(
 
 
 async def made(services: Services, thread_id: str, scope: Scope | None) -> None:
-    """Returns when there is a thread of this id within the scope."""
+    """Returns when a thread with this id exists within the scope."""
     with services.notifier.following(thread_id) as follower:
         while True:
             with suppress(NotFound, StorageUnavailable):
@@ -101,9 +107,9 @@ async def made(services: Services, thread_id: str, scope: Scope | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Subscription:
-    """One subscriber: the number of the last event that it has, the database's time and that of the
-    monotonic clock when it came, whose readers it lets go first when a question is asked, and itself
-    among the subscribers of its connection."""
+    """One subscriber. `since`: the number of the last event that it has; `now` and `opened`: the database's
+    time and the monotonic clock when it subscribed; `readers`: the streams that go first when a question is
+    asked; `beside`: itself among the subscribers of its connection."""
 
     since: int
     now: datetime
@@ -113,7 +119,7 @@ class _Subscription:
 
 
 class _RunEvents:
-    """One run as a subscriber gets it. `ends`: with its beginning, its questions and its end."""
+    """The events of one run for a subscriber. `ends`: with its start, its questions and its end."""
 
     def __init__(self, services: Services, run: Run, subscription: _Subscription, *, ends: bool) -> None:
         self._services = services
@@ -129,7 +135,7 @@ class _RunEvents:
         self._graph_name = str(configurable.get("graph_id", ""))
 
     async def events(self) -> AsyncGenerator[Wire, None]:
-        """All that is left of the run's events for this subscriber."""
+        """The run's events that this subscriber does not have yet."""
         run = self._run
         if run.status in FINAL and self._since > _end_number(run):
             return
@@ -146,9 +152,10 @@ class _RunEvents:
                 yield wire
 
     async def _others_first(self, *, asks: bool) -> None:
-        """Waits until those who listen beside this subscriber are as far, and until those who read for one
-        that watches have been sent the run, if it asks. A stream that its client is about to open is waited
-        for as long as that may take, one that does not get on no longer than that again."""
+        """Waits until the other subscribers of the connection have been sent the run and, for a watcher of a
+        run that `asks`, until the thread's readers have. A stream that the client is about to open is waited
+        for until `ABSENT_SECONDS` after the request, or after the watcher came; a stalled one for at most
+        `ABSENT_SECONDS` more."""
         subscription, run = self._subscription, self._run
         if subscription.beside is not None:
             await subscription.beside.wait_delivered(run.run_id, ABSENT_SECONDS)
@@ -160,7 +167,7 @@ class _RunEvents:
                 await subscription.readers.wait_delivered(run.run_id, ABSENT_SECONDS)
 
     def _after(self) -> str:
-        """Where to begin in the run's own stream: an event before the one that the subscriber has."""
+        """Where to begin in the run's own stream: one event before the last that the subscriber has."""
         had = (self._since - self._begin) // NUMBERS_OF_EVENT - 1
         return f"{epoch_of(self._run.claimed_at)}-{had}" if had > 0 else FROM_START
 
@@ -179,7 +186,8 @@ class _RunEvents:
 
     def _wires(self, event: StreamEvent) -> Iterator[Wire]:
         if not event.id:
-            # The broker lost the end of the run, and this is what it left; an error is sent with its end.
+            # The broker lost the end of the run; these are the values that the run left. An error is sent
+            # with its end.
             if event.event == "values":
                 yield wire_event("values", (), orjson.loads(event.data), milliseconds(self._run.updated_at))
         elif event.event == PROTOCOL:
@@ -191,8 +199,8 @@ class _RunEvents:
             yield from from_plain(event, orjson.loads(event.data))
 
     def _event_id(self, name: str) -> str:
-        """The id of an event that the run itself did not publish, in the form from which JavaScript's client
-        reads the id of the run."""
+        """The id of an event that the run itself did not publish, in the form from which the JavaScript
+        client reads the run's id."""
         return f"{SYNTHETIC}{self._run.run_id}:{name}"
 
     async def _end(self) -> list[Wire]:
@@ -205,10 +213,12 @@ class _RunEvents:
         waiting = await self._waiting_thread(ended)
         status, error = "interrupted" if waiting or self._questions else "completed", None
         if ended.status != "success":
-            # `interrupted` would say that the run waits for an answer; who waits for its end must not go on.
+            # `interrupted` would mean that the run waits for an answer; a client that waits for its end must
+            # not go on.
             self._questions, status, error = {}, "failed", ended.error or CANCELLED
         elif waiting is not None:
-            # What asked them is not kept any more, or the subscriber had it before its connection broke.
+            # The events with these questions are no longer kept, or came before the subscriber's connection
+            # broke.
             for interrupt in questions(waiting.interrupts):
                 question = input_requested(interrupt, (), milliseconds(ended.updated_at))
                 self._questions.setdefault(interrupt["id"], question)
@@ -220,7 +230,7 @@ class _RunEvents:
         return [*events, envelope(end, self._event_id("end"), number + 1)]
 
     async def _waiting_thread(self, ended: Run) -> Thread | None:
-        """The thread, if this run left it waiting for a person and nothing has gone on since."""
+        """The thread, if this run left it waiting for a person and it has not changed since; else None."""
         if ended.status != "success":
             return None
         try:
@@ -232,6 +242,6 @@ class _RunEvents:
 
 
 def _end_number(run: Run) -> int:
-    """The first of a run's last numbers, in the millisecond of its end, before those of the events of a run
-    that is claimed in that very millisecond."""
+    """The first number in the millisecond of a run's end. The last events of the run are numbered from it,
+    before those of a run that is claimed in that same millisecond."""
     return first_number(milliseconds(run.updated_at))

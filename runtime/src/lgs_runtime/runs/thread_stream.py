@@ -1,8 +1,8 @@
 """The stream of a thread: the events of its runs, one run after the other, for as long as a client listens.
 
-Event ids are those of the runs' streams. Runs of a thread are executed one at a time and an id begins with
-the moment its attempt was claimed, so ids grow along the thread too, and a client goes on after the last one
-it has, whichever run that was of. The end of a run is a `metadata` event with status `run_done`.
+Event ids are those of the runs' streams. Runs of a thread are executed one at a time, and an id begins with
+the moment when its attempt was claimed. So ids also grow along the thread, and a client continues after the
+last id that it has, from whichever run. The end of a run is a `metadata` event with status `run_done`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from lgs_runtime.streams.json_encoding import encode
 from lgs_runtime.worker.publisher import epoch_of
 
 RUNS_BACK = 100
-"""So many of the latest runs of a thread are searched for what a client has missed."""
+"""How many of the latest runs of a thread are searched for events that a client has missed."""
 
 
 async def thread_events(
     services: Services, thread_id: str, after: str | None, modes: Collection[str]
 ) -> AsyncGenerator[Sequence[StreamEvent], None]:
-    """The events of a thread later than the id `after` (None: those to come), until the thread is gone.
+    """The events of a thread later than the id `after` (None: those to come), until the thread is deleted.
 
-    `modes`: `run_modes` gives all events of its runs, `lifecycle` only their beginnings and ends,
-    `state_update` the values that each leaves.
+    `modes`: `run_modes` gives all events of its runs, `lifecycle` only their starts and ends, `state_update`
+    the values that each run left.
     """
     with services.notifier.following(thread_id) as follower:
         runs, first = ThreadRuns(services, thread_id, follower), True
@@ -48,7 +48,7 @@ async def thread_events(
 
 
 class ThreadRuns:
-    """The runs of a thread as they begin, each once."""
+    """The runs of a thread as they begin, each returned once."""
 
     def __init__(self, services: Services, thread_id: str, follower: Follower) -> None:
         self._storage = services.storage
@@ -56,12 +56,11 @@ class ThreadRuns:
         self._told: set[str] = set()
         self._follower = follower
         self.goes_on = False
-        """Whether one of the runs had not ended when they were read last."""
+        """Whether any of the runs had not ended when they were last read."""
 
     async def next(self, *, never_begun: bool = False) -> Sequence[Run] | None:
-        """The runs that have begun since they were read last, in their order; with `never_begun` also those
-        that ended before they could. None when the thread is gone; while the database is away there are
-        none."""
+        """The runs that have begun since the last call, in their order; with `never_begun` also those that
+        ended without beginning. None when the thread was deleted; empty while the database is unavailable."""
         try:
             thread = await self._storage.threads.get(self._thread_id)
             if thread.status != "busy" and thread.updated_at == self._follower.seen:
@@ -80,8 +79,8 @@ class ThreadRuns:
 
 
 def in_order(runs: Iterable[Run], *, never_begun: bool = False) -> list[Run]:
-    """Runs that have been claimed, in the order in which they were: only those have events. With
-    `never_begun` also those that ended before."""
+    """The runs that have been claimed, in that order: only those have events. With `never_begun` also those
+    that ended before they were claimed."""
     claimed = [
         run
         for run in runs
@@ -91,14 +90,14 @@ def in_order(runs: Iterable[Run], *, never_begun: bool = False) -> list[Run]:
 
 
 def is_past(run: Run, after: str | None) -> bool:
-    """Whether a client that has the event `after` has all of this run already."""
+    """Whether a client that has the event `after` already has all events of this run."""
     if after is None:
         return run.status in FINAL
     return run.status in FINAL and epoch_of(run.claimed_at or run.created_at) < position(after)[0]
 
 
 def _start(run: Run, after: str | None, *, first: bool) -> str | None:
-    """Where to begin in a run's own stream: what runs when a client comes without an id, it joins midway."""
+    """Where to begin in a run's own stream. A client that comes without an id joins a running run midway."""
     if after is not None:
         return after
     return None if first and run.status == "running" else FROM_START
@@ -133,8 +132,8 @@ def _beginnings(found: Sequence[StreamEvent], modes: Collection[str]) -> Sequenc
 
 
 async def _anything_left(services: Services, run: Run, after: str | None) -> bool:
-    """Whether the broker keeps anything of an ended run that is later than `after`."""
-    # A broker that has forgotten the run would wait for it.
+    """Whether the broker still has events of an ended run later than `after`."""
+    # A broker that has forgotten the run would wait for its events.
     with suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(LATE_EVENTS_SECONDS):
             async with aclosing(services.streams.subscribe(run.run_id, after)) as left:

@@ -1,1 +1,1 @@
-"""What concerns a thread's record and its checkpoints together: versions, archives, copies, removal."""
+"""Operations on a thread's record and its checkpoints together: versions, archives, copies, removal."""

@@ -1,10 +1,10 @@
-"""A thread as a document: for a restore after a disaster, and for a move to another database
+"""Export of a thread as a document, for a restore after a disaster or a move to another database
 (`archive_import.py` reads it).
 
 The document is lines of JSON: the thread, its runs that have ended, its versions, its audit trail, then its
 checkpoints by namespace, newest first, and a last line that says how many there were. A value of the state is
-a line of its own before the first checkpoint that has it. What JSON can't hold is marked as in the databases.
-Reader and writer keep one state in memory, never the thread.
+a line of its own before the first checkpoint that has it. Values that JSON can't express are marked as in the
+databases. Reader and writer keep one state in memory, never the whole thread.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Where threads are read from, or written to."""
+    """The storage that threads are exported from, or imported into."""
 
     storage: Storage
     saver: BaseCheckpointSaver[Any]
     upkeep: Upkeep
     codec: ValueCodec
     ttl: Ttl | None = None
-    """Of threads that come in without one."""
+    """The time to live of imported threads that have none."""
 
     async def lines(self, thread_id: str) -> AsyncIterator[bytes]:
         """The document of a thread, line by line. Raises `NotFound`, `InvalidRequest`."""
@@ -57,8 +57,8 @@ class Archive:
         yield _line("end", {"checkpoints": count})
 
     async def answer(self, thread_id: str) -> AsyncIterator[bytes]:
-        """As `lines`, for a transport that can't report a failure in the middle: the last line is then of
-        the kind `failed`, with the reason."""
+        """Like `lines`, for a transport that can't report a failure midway: the last line then has the kind
+        `failed` and the reason."""
         begun = False
         try:
             async for line in self.lines(thread_id):

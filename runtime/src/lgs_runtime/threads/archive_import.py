@@ -1,5 +1,5 @@
-"""A thread out of its document (`archive.py` has what stands in it). Keeps one state in memory, never the
-thread."""
+"""Import of a thread from its document (`archive.py` describes the format). Keeps one state in memory, never
+the whole thread."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from lgs_runtime.storage.lifetime import columns
 from lgs_runtime.threads.archive import FORMAT, Archive
 
 STAGING_SECONDS: Final = 24 * 3600.0
-"""What an import that was cut leaves behind goes after this time."""
+"""Seconds after which the remains of an interrupted import are deleted."""
 PLURAL: Final = {"run": "runs", "version": "versions", "audit": "audit"}
 
 
 @dataclass(slots=True)
 class ThreadImport:
-    """A document on its way in. Its checkpoints wait under an id of their own until `settle`, so that nobody
-    sees half of a thread."""
+    """The import of one document. Its checkpoints are staged under a separate id until `settle`, so that
+    nobody sees half a thread."""
 
     archive: Archive
     thread_id: str | None = None
-    """The id that the thread gets; None: the one it had."""
+    """The id that the thread gets; None: its original one."""
     staging: str = field(default_factory=lambda: str(uuid4()))
     ended: bool = False
     _rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
@@ -45,30 +45,30 @@ class ThreadImport:
 
     @property
     def begun(self) -> bool:
-        """Whether a line has come."""
+        """Whether a line has been read."""
         return self._line > 0
 
     @property
     def target(self) -> str:
-        """The id of the thread, as soon as its line was read."""
+        """The id that the thread gets; available once its line was read."""
         return self.thread_id or str(self._rows["thread"][0]["thread_id"])
 
     @property
     def metadata(self) -> Json:
-        """What the document says the thread's metadata are, as soon as its line was read."""
+        """The thread's metadata in the document; available once its line was read."""
         found: Json = self._rows["thread"][0]["metadata"]
         return found
 
     def claim(self, metadata: Json, who: str | None) -> None:
-        """The thread is made with this metadata, by `who`, whatever its document says. Of what that says
-        about who did something, only what `who` did is believed, and of its audit trail nothing. Where the
-        thread's runs stand in the queue is settled anew."""
+        """Makes `who` the thread's creator and `metadata` its metadata, whatever the document says. Of the
+        creators that the document names, only `who` is believed; its audit trail is dropped. The priority of
+        the thread's runs is assigned anew."""
         anew = {"metadata": dict(metadata), "created_by": who, "level": None, "fairness_group": None}
         self._rows["thread"][0].update(anew)
         self._claimed, self._by = True, who
 
     async def take(self, raw: bytes) -> None:
-        """One line. Raises `InvalidRequest` that names the line and what is wrong with it."""
+        """Takes one line. Raises `InvalidRequest`, which names the line and what is wrong with it."""
         self._line += 1
         place = f"line {self._line}"
         line = _parsed(raw, place)
@@ -100,19 +100,20 @@ class ThreadImport:
             raise InvalidRequest(f"{place}: kind {kind!r}: must be one that format {FORMAT} has")
 
     async def settle(self, replace: Callable[[str], Awaitable[None]] | None = None) -> str:
-        """Makes the thread; its id. One that is there is deleted by `replace` first. Raises `Conflict` when
-        there is one and nothing to replace it by, `InvalidRequest` when the document was cut."""
+        """Creates the thread, and returns its id. If a thread with this id exists, `replace` deletes it
+        first. Raises `Conflict` if it exists and `replace` is None, `InvalidRequest` if the document is
+        incomplete."""
         if not self.ended:
             raise InvalidRequest(f"line {self._line}: the last: must be of kind 'end'; the document was cut")
         storage, upkeep, target = self.archive.storage, self.archive.upkeep, self.target
         record = self._record(target, await storage.now())
-        # Whatever the saver has under way is stored when it has listed something.
+        # When the saver has listed something, all its pending writes are stored.
         await self._settled()
         if await self.exists():
             if replace is None:
                 raise Conflict(f"thread {target} exists: if_exists is raise; use replace or new")
             await replace(target)
-        # A thread without a record shows nothing of its checkpoints, so they may be there first.
+        # Without its record a thread's checkpoints are not visible, so they may be stored first.
         await upkeep.adopt(self.staging, target)
         await storage.archives.restore(record)
         await storage.audit.note(target, "thread.imported", {"checkpoints": self._checkpoints})
@@ -120,14 +121,14 @@ class ThreadImport:
         return target
 
     async def exists(self) -> bool:
-        """Whether there is a thread of this id already."""
+        """Whether a thread with this id exists already."""
         with suppress(NotFound):
             await self.archive.storage.threads.get(self.target)
             return True
         return False
 
     async def drop(self) -> None:
-        """Forgets what has arrived so far."""
+        """Deletes what has been staged so far."""
         await self.archive.saver.adelete_thread(self.staging)
         await self.archive.storage.orphans.forget([self.staging])
 
@@ -180,7 +181,7 @@ class ThreadImport:
         self._checkpoints += 1
 
     def _record(self, target: str, now: datetime) -> Record:
-        """The rows under the id that the thread gets; runs of a copy get ids of their own."""
+        """The rows with the thread's new id; the runs of a copy get new ids."""
         thread = {**self._rows["thread"][0], "thread_id": target}
         if thread["ttl_seconds"] is None:
             thread["ttl_seconds"], thread["ttl_strategy"] = columns(self.archive.ttl)

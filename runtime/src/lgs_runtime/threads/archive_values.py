@@ -1,7 +1,8 @@
-"""Values of a graph's state as text in an archive, and back: LangGraph's msgpack, never pickle.
+"""Encodes values of a graph's state as text in an archive, and decodes them: LangGraph's msgpack, never
+pickle.
 
-An archive may name only the types that this service has: LangGraph's and LangChain's own and those
-in the schemas of its graphs. Anything else would let a document run code here.
+An archive may only name types that this service knows: LangGraph's, LangChain's, and those in the schemas of
+its graphs. With any other type a document could run code here.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ BLOCKED: Final = frozenset({"msgpack_blocked", "msgpack_method_blocked"})
 
 
 class ValueCodec:
-    """`trusted`: what is read is as good as the database itself, so every type may come back."""
+    """The codec of archived values. `trusted`: the document is trusted like the database itself, so all types
+    are allowed."""
 
     def __init__(self, graphs: Iterable[Graph] = (), *, trusted: bool = False) -> None:
         allowed: Any = True if trusted else tuple(_types_of(graphs))
         self._serde = Serializer(allowed_msgpack_modules=allowed)
 
     def dump(self, value: Any, place: str) -> list[str]:
-        """The form and the text of a value. Raises `InvalidRequest` for one that only pickle could keep."""
+        """The form and the base64 text of a value. Raises `InvalidRequest` for a value that only pickle could
+        encode."""
         try:
             form, raw = self._serde.dumps_typed(value)
         except (TypeError, ValueError) as unknown:
@@ -41,7 +44,7 @@ class ValueCodec:
         return [form, b64encode(raw).decode()]
 
     def load(self, given: Any, place: str) -> Any:
-        """The value of a form and a text. Raises `InvalidRequest`."""
+        """The value of a pair of form and base64 text. Raises `InvalidRequest`."""
         if not (isinstance(given, list) and len(given) == 2 and all(isinstance(part, str) for part in given)):
             raise InvalidRequest(f"{place}: {given!r:.80}: must be a pair of form and base64")
         form, text = given
@@ -65,7 +68,7 @@ class ValueCodec:
         try:
             value = self._serde.loads_typed((form, raw))
         except Exception as wrong:
-            # Whatever the decoder says of bytes from outside, they are at fault.
+            # Any error of the decoder is the fault of these bytes, which come from outside.
             raise InvalidRequest(f"{place}: {len(raw)} bytes: must be a value in msgpack: {wrong}") from wrong
         finally:
             forget()

@@ -1,9 +1,9 @@
-"""By which graph a thread is read: the one that made its state.
+"""Reads a thread's state with the right graph: the one that made the state.
 
-A thread's metadata name the graph of the last run that ended on it, or that was put on it while it had no
-other. That need not be the graph of its state: a run waits for its time, was cancelled before it began, or
-failed to build its graph. Every checkpoint says which graph made it; one that does not, or whose graph this
-service does not have, is read by the graph that the metadata name.
+A thread's metadata name the graph of the last run that ended on it, or, while it names none, of a run that
+was put on it. That need not be the graph of its state: the run may still wait for its time, or was cancelled
+before it began, or failed to build its graph. Every checkpoint names the graph that made it; one that does
+not, or whose graph this service does not have, is read with the graph that the metadata name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lgs_runtime.worker.states import state_of, with_handlers
 
 
 def named_graph(thread: Thread) -> str | None:
-    """The graph that a thread's metadata name."""
+    """The graph that a thread's metadata name, or None."""
     graph_id = thread.metadata.get("graph_id")
     return graph_id if isinstance(graph_id, str) else None
 
@@ -37,14 +37,14 @@ def graph_that_made(services: Services, metadata: Mapping[str, Any] | None) -> s
 
 
 async def graph_at(services: Services, thread: Thread, config: RunnableConfig) -> str | None:
-    """The graph to read a checkpoint of a thread by; without an id in `config`, the latest. None: the thread
-    has no graph yet."""
+    """The graph to read a thread's checkpoint with; without an id in `config`, the latest checkpoint. None:
+    the thread has no graph yet."""
     found = await services.checkpointer.aget_tuple(config)
     return graph_that_made(services, found.metadata if found else None) or named_graph(thread)
 
 
 async def graph_of(services: Services, thread: Thread) -> str:
-    """The graph of a thread's latest state. Raises `Conflict` when it never had a run."""
+    """The graph of a thread's latest state. Raises `Conflict` if the thread has no graph yet."""
     graph_id = await graph_at(services, thread, checkpoint_config(thread.thread_id))
     if graph_id is None:
         raise Conflict(f"thread {thread.thread_id} has no graph yet: run something on it first")
@@ -52,7 +52,8 @@ async def graph_of(services: Services, thread: Thread) -> str:
 
 
 async def assistant_of(services: Services, thread: Thread) -> str | None:
-    """The assistant whose run made a thread's latest state; else the one that its metadata name."""
+    """The id of the assistant whose run made a thread's latest state; else the one that its metadata name, or
+    None."""
     found = await services.checkpointer.aget_tuple(checkpoint_config(thread.thread_id))
     made = found.metadata.get("assistant_id") if found else None
     assistant_id = made or thread.metadata.get("assistant_id")
@@ -85,7 +86,7 @@ async def read_history(
     before: RunnableConfig | None = None,
     limit: int | None = None,
 ) -> AsyncGenerator[StateSnapshot, None]:
-    """Past states, newest first, each by the graph that made it."""
+    """The past states, newest first, each read with the graph that made it."""
     graph_id = await _first_guess(services, thread, config)
     if graph_id is None:
         return
@@ -104,8 +105,8 @@ async def read_history(
 
 
 async def _first_guess(services: Services, thread: Thread, config: RunnableConfig) -> str | None:
-    """The graph that the metadata name, which is the right one nearly always; where another one could not
-    even be asked (a subgraph, or a graph that is gone), the right one at once."""
+    """The graph to try first: the one that the metadata name, which is nearly always right. If it could not
+    be asked (for a subgraph's namespace, or if the graph no longer exists), the graph of the checkpoint."""
     graph_id = named_graph(thread)
     if graph_id in services.graphs.ids and not namespace_of(config):
         return graph_id

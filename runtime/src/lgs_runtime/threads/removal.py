@@ -1,4 +1,5 @@
-"""What concerns a thread's record and its checkpoints together, which live in different tables."""
+"""Removal of a thread or its past, and cancellation of runs: operations on records and checkpoints together,
+which live in different tables."""
 
 from __future__ import annotations
 
@@ -24,15 +25,15 @@ from lgs_runtime.threads.thread_graph import open_for
 
 UNFINISHED: tuple[RunStatus, ...] = ("pending", "running")
 STOP_SECONDS = 5.0
-"""How long a deletion waits for the thread's running run to stop, so that it leaves no checkpoint behind."""
+"""Seconds that a deletion waits for the thread's running run to stop, so that it leaves no checkpoint
+behind."""
 
 
 async def remove_thread(
     services: Services, thread_id: str, scope: Scope | None = None, *, replaced: bool = False
 ) -> None:
-    """Stops the thread's runs, then deletes runs, record, crons and checkpoints, also of a thread that can't
-    be decrypted any more. `replaced`: its crons are left to the thread that comes in its place. Raises
-    `NotFound`."""
+    """Cancels the thread's runs, then deletes its runs, record, crons and checkpoints, even if they can't be
+    decrypted any more. `replaced`: the crons are kept for the thread that replaces it. Raises `NotFound`."""
     with taking_sealed():
         await _remove_thread(services, thread_id, scope, replaced=replaced)
 
@@ -51,7 +52,8 @@ async def _remove_thread(services: Services, thread_id: str, scope: Scope | None
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 for run in stopping:
-                    # One that waits, be it to be rolled back, executes nowhere: it goes with its thread.
+                    # A pending run, even one to be rolled back, executes nowhere: it is deleted with its
+                    # thread.
                     if run.status == "running":
                         await services.notifier.finished(run.run_id)
     await services.storage.threads.delete(thread_id, scope, replaced=replaced)
@@ -61,9 +63,9 @@ async def _remove_thread(services: Services, thread_id: str, scope: Scope | None
 async def keep_latest(
     services: Services, thread_id: str, scope: Scope | None = None, *, reason: str = "asked"
 ) -> bool:
-    """Deletes the thread's past, not its present; whether it did. A busy thread is left alone. What the
-    present is made of (`DeltaChannel`) becomes part of it first. Raises `NotFound`, `InvalidRequest` where
-    that can't be."""
+    """Deletes the thread's past and keeps its latest state. Returns false, and does nothing, for a busy
+    thread. Past values that the latest state is made of (`DeltaChannel`) are first stored with it. Raises
+    `NotFound`, and `InvalidRequest` if that is not possible."""
     thread = await services.storage.threads.get(thread_id, scope)
     if thread.status == "busy":
         return False
@@ -84,8 +86,8 @@ async def keep_latest(
 
 
 async def refuse_busy(services: Services, thread: Thread) -> None:
-    """Raises `Conflict`, naming a run, for a thread whose state a run is going to change: what was changed by
-    hand meanwhile would be lost behind it."""
+    """Raises `Conflict`, naming a run, for a busy thread: its run will change the state, and a change by hand
+    meanwhile would be lost."""
     if thread.status != "busy":
         return
     for status in ("running", "pending"):
@@ -99,7 +101,7 @@ async def refuse_busy(services: Services, thread: Thread) -> None:
 
 
 async def needs_past(services: Services, thread: Thread) -> bool:
-    """Whether the thread's values are made of earlier checkpoints."""
+    """Whether the thread's values depend on earlier checkpoints."""
     config = checkpoint_config(thread.thread_id)
     for graph_id in {named_graph(thread), await graph_at(services, thread, config)}:
         if graph_id is None or graph_id not in services.graphs.ids:
@@ -116,7 +118,7 @@ async def nested_graphs(graph: Graph) -> list[Any]:
 
 
 def has_deltas(graph: Any) -> bool:
-    """Whether a graph has a channel whose values are made of earlier checkpoints."""
+    """Whether a graph has a channel whose values depend on earlier checkpoints."""
     return any(isinstance(channel, DeltaChannel) for channel in graph.channels.values())
 
 
@@ -127,11 +129,11 @@ async def cancel_all(
     scope: Scope | None = None,
     assistant_id: str | None = None,
 ) -> None:
-    """Stops the runs of all threads (with `assistant_id`, of that assistant) that have one of these statuses
-    now."""
+    """Cancels the runs of all threads (with `assistant_id`, of that assistant) that have one of these
+    statuses now."""
     before = await services.storage.now()
     find = partial(services.storage.runs.unfinished, statuses, action, before, scope, assistant_id)
     while run_ids := await find():
-        # A run may be gone since: the others are found again.
+        # A run may have been deleted since; the others are found again.
         with suppress(NotFound):
             await services.storage.queue.cancel(None, run_ids, action, scope)

@@ -1,8 +1,8 @@
-"""Makes a thread's latest checkpoints stand by themselves, so that its past can go.
+"""Makes a thread's latest checkpoints independent of earlier ones, so that its past can be deleted.
 
-The value of a `DeltaChannel` is made of the writes of earlier checkpoints. LangGraph also reads a snapshot of
-it, where a checkpoint has one; here each latest checkpoint that needs its past gets that, in its own place.
-What was stored is read again before anybody relies on it.
+The value of a `DeltaChannel` is computed from the writes of earlier checkpoints, unless a checkpoint has a
+snapshot of it. Here each latest checkpoint that needs its past is stored again, in its own place, with such
+snapshots. It is then read back to verify that it has them.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from lgs_runtime.threads.reading import graph_that_made, named_graph
 from lgs_runtime.threads.thread_graph import open_for
 
 COUNTERS: Final = "counters_since_delta_snapshot"
-"""Metadata of a checkpoint: the channels whose values are made of the past."""
+"""The key in a checkpoint's metadata for the channels whose values depend on the past."""
 FOREIGN: Final = "delta_writes_versioned"
-"""Metadata of LangGraph.js, whose delta channels don't say from where they are made."""
+"""A key in the metadata of LangGraph.js, whose delta channels don't say which checkpoints they depend on."""
 
 Specs = Mapping[str, Any]
 
 
 async def stand_alone(services: Services, thread: Thread) -> None:
-    """Stores snapshots at the latest checkpoints of the thread and of its subgraphs, where they need any.
-    Raises `InvalidRequest` where that can't be done."""
+    """Stores snapshots in the latest checkpoints of the thread and its subgraphs, if they need any. Raises
+    `InvalidRequest` if that can't be done."""
     heads = await _heads(services, thread.thread_id)
     if not heads:
         return
@@ -45,8 +45,8 @@ async def stand_alone(services: Services, thread: Thread) -> None:
 
 
 async def _heads(services: Services, thread_id: str) -> Mapping[str, CheckpointTuple]:
-    """The latest checkpoint of each namespace, but of calls that belong to an earlier one of the root: those
-    go with it."""
+    """The latest checkpoint of each namespace. Left out are subgraph calls that belong to an earlier
+    checkpoint of the root: they are deleted with it."""
     heads: dict[str, CheckpointTuple] = {}
     for namespace in await services.upkeep.namespaces(thread_id):
         config: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace}}
@@ -59,7 +59,7 @@ async def _heads(services: Services, thread_id: str) -> Mapping[str, CheckpointT
 
 
 async def _specs(services: Services, thread: Thread, made_by: str | None) -> Mapping[str, Specs]:
-    """The channels of the thread's graph and of its subgraphs by path; nothing of a graph that is unknown."""
+    """The channels of the thread's graph and of its subgraphs, by path; empty for an unknown graph."""
     graph_id = made_by or named_graph(thread)
     if graph_id is None or graph_id not in services.graphs.ids:
         return {}
@@ -90,14 +90,15 @@ async def _store(saver: BaseCheckpointSaver[Any], head: CheckpointTuple, specs: 
         "channel_values": {**head.checkpoint["channel_values"], **values},
     }
     await saver.aput(_onto(head), checkpoint, metadata, {name: versions[name] for name in values})  # type: ignore[arg-type]
-    # A saver that keeps each version once may have kept the one without a value.
+    # A saver that stores each version once may have kept the version without a value.
     stored = await saver.aget_tuple(head.config)
     if stored is None or _needed(needed, stored):
         raise _needs_past(head)
 
 
 def _needed(specs: Specs, head: CheckpointTuple) -> Specs:
-    """The channels whose values at a checkpoint are made of its past: written, with nothing stored there."""
+    """The delta channels whose value at a checkpoint depends on its past: they were written, but the
+    checkpoint has no value of them."""
     versions, values = head.checkpoint["channel_versions"], head.checkpoint["channel_values"]
     delta = {name: spec for name, spec in specs.items() if isinstance(spec, DeltaChannel)}
     return {name: spec for name, spec in delta.items() if name in versions and name not in values}
@@ -108,7 +109,7 @@ def _stored(channel: BaseChannel[Any, Any, Any]) -> Any:
 
 
 def _onto(head: CheckpointTuple) -> RunnableConfig:
-    """Where a checkpoint is put so that it takes its own place."""
+    """The configuration with which a checkpoint is stored again in its own place: it names the parent."""
     named: Mapping[str, Any] = head.config["configurable"]
     parent = head.parent_config["configurable"].get("checkpoint_id") if head.parent_config else None
     return {
@@ -121,7 +122,7 @@ def _onto(head: CheckpointTuple) -> RunnableConfig:
 
 
 def _path(namespace: str) -> str:
-    """The path of a subgraph, as LangGraph names it, without the ids of tasks."""
+    """The path of a subgraph as LangGraph names it: its namespace without task ids."""
     parts: Sequence[str] = namespace.split("|") if namespace else ()
     return "|".join(part.split(":")[0] for part in parts if not part.isdigit())
 
@@ -131,7 +132,7 @@ def _id(head: CheckpointTuple) -> str:
 
 
 def _root(head: CheckpointTuple) -> str | None:
-    """The checkpoint of the root graph that one of a subgraph belongs to."""
+    """The id of the root graph's checkpoint that a subgraph's checkpoint belongs to."""
     return (head.metadata.get("parents") or {}).get("")
 
 

@@ -1,9 +1,10 @@
-"""A thread's graph, opened to read or change a state of the thread.
+"""Opens a thread's graph to read or change the thread's state.
 
-A factory may make another graph for each configuration, and code that runs on a change by hand (an edge that
-decides) may read it. Who reads a state gives none: what counts is that of the latest run of the graph that
-began on the thread, else what the thread shows as its own. Where the factory refuses that one, for which the
-run failed: that of the latest run that did not fail, else none.
+A graph factory may make a different graph for each configuration, and code that runs when the state is
+changed by hand (a conditional edge) may read the configuration. A request to read a state gives none. So the
+graph is opened with the configuration of its latest run that began on the thread, else with the thread's own.
+If the factory refuses that one, for which the run failed, the graph is opened with that of the latest run
+that did not fail, else with none.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lgs_runtime.services import Services
 from lgs_runtime.storage.queries import RunQuery
 
 PAGE: Final = 10
-"""So many of a thread's runs are looked at together; the one that counts is nearly always among the first."""
+"""How many of a thread's runs are read at a time; the one wanted is nearly always in the first page."""
 MOST_PAGES: Final = 10
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ async def open_for(
     graph_id: str,
     config: RunnableConfig,
 ) -> AsyncIterator[Graph]:
-    """A graph of the thread. Raises `NotFound`, and `ProviderFailed` when its factory fails."""
+    """The thread's graph, opened. Raises `NotFound`, and `ProviderFailed` when its factory fails."""
     if not services.graphs.varies(graph_id):
         async with services.graphs.open(graph_id, config) as graph:
             yield graph
@@ -62,7 +63,8 @@ async def open_configured(
     *,
     access: AccessContext = "threads.read",
 ) -> AsyncIterator[tuple[Graph, RunnableConfig]]:
-    """The same, and `config` over the configuration that the graph was opened by."""
+    """Like `open_for`, and also yields the whole configuration: `config` over the one that the graph was
+    opened with."""
     await check_here(services, graph_id)
     failures: list[BaseException] = []
     async with AsyncExitStack() as stack:
@@ -85,7 +87,7 @@ async def open_configured(
 
 
 async def _configurations(services: Services, thread: Thread, graph_id: str) -> Sequence[Mapping[str, Any]]:
-    """What a graph may be opened by, the best first, and nothing at last."""
+    """The configurations to try for opening a graph, the best first, an empty one last."""
     began = await _began(services, thread, graph_id)
     held = next((run for run in began if run.status != "error"), None)
     given = [run.kwargs.get("config") or {} for run in (*began[:1], held) if run]
@@ -97,7 +99,8 @@ async def _configurations(services: Services, thread: Thread, graph_id: str) -> 
 
 
 async def _began(services: Services, thread: Thread, graph_id: str) -> Sequence[Run]:
-    """The latest runs of the graph that began on the thread, newest first; many may wait before them."""
+    """The latest runs of the graph that have begun on the thread, newest first. Many newer runs may still be
+    waiting."""
     for page in range(MOST_PAGES):
         query = RunQuery(page=Page(PAGE, page * PAGE))
         runs = await services.storage.runs.of_thread(thread.thread_id, query)

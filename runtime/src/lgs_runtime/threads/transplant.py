@@ -1,9 +1,9 @@
-"""Copies what waits at a checkpoint onto a copy of that checkpoint, so that the copy asks the same questions.
+"""Copies the waiting questions of a checkpoint to a copy of it, so that the copy asks the same questions.
 
-LangGraph derives a task's id from its checkpoint's, and an interrupt's id from its task's. So at a copy the
-tasks have new ids: the results and questions that were there are written again under those, and a subgraph
-that waited gets its checkpoint again in the namespace of its new task. What came later to the old checkpoint
-(answers, the results they led to) is left out: `questions` are those that waited at the time.
+LangGraph derives a task's id from its checkpoint's id, and an interrupt's id from its task's. So the tasks of
+a copy have new ids: results and questions are written again under those, and the checkpoint of a waiting
+subgraph is copied into the namespace of its new task. What the old checkpoint got later (answers, and the
+results of those) is left out: `questions` are those that were waiting at that time.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ INTERRUPT: Final = "__interrupt__"
 RESUME: Final = "__resume__"
 NESTED: Final = "|"
 LEAST_ANSWERS: Final = 64
-"""So many questions in a row are looked for in a task, and more where it has had more answers."""
+"""How many successive questions of a task are tried at least; more if the task has had more answers."""
 
 Question = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _TaskPair:
-    """A task and the one that stands for it at the copy, with the namespaces inside of them."""
+    """A task and its counterpart at the copy, with the namespaces inside them."""
 
     old: PregelTask
     new: PregelTask
@@ -45,22 +45,23 @@ class _TaskPair:
 
 @dataclass(slots=True)
 class Transplant:
-    """One copying. `mark` is added to the metadata of every checkpoint that it makes; `moment` is the time
-    whose state is wanted."""
+    """One copy operation. `mark` is added to the metadata of every checkpoint that it makes; `moment` is the
+    time whose state is wanted."""
 
     graph: Graph
     saver: BaseCheckpointSaver[Any]
     questions: Mapping[str, Sequence[Question]]
-    """What waited for a person, by the task of the root graph."""
+    """The questions that waited for a person, by task id of the root graph."""
     moment: datetime
     mark: Mapping[str, Any]
     subgraphs: bool = True
-    """Whether checkpoints of subgraphs can stand alone (they can't with a `DeltaChannel`)."""
+    """Whether checkpoints of subgraphs are independent of earlier ones (with a `DeltaChannel` they are
+    not)."""
     _parents: dict[str, str] = field(default_factory=dict)
 
     async def waiting(self, source: CheckpointTuple, copy: RunnableConfig) -> Mapping[str, Interrupt[Any]]:
-        """Writes to `copy` what waited at `source`. Returns the questions as they are asked there, by the
-        ids that they had. Raises `Conflict` when the graph has other tasks there by now."""
+        """Writes to `copy` what waited at `source`. Returns the copy's questions by the ids that they had at
+        the source. Raises `Conflict` if the graph now has other tasks there."""
         old_ns, new_ns = namespace_of(source.config), namespace_of(copy)
         self._parents[new_ns] = checkpoint_id_of(copy)
         before = (await self.graph.aget_state(_address(source.config))).tasks
@@ -88,7 +89,7 @@ class Transplant:
         if asked:
             kept = [(INTERRUPT, list(asked.values())), *_answered(own, answers)]
         else:
-            # Beside a task that waits, this one had ended; where none waited, none had begun.
+            # If another task waits, this one had ended; if none waits, none had begun.
             kept = own if self.questions else []
         for writes in _together(kept):
             await self.saver.aput_writes(copy, writes, pair.new.id)
@@ -97,7 +98,8 @@ class Transplant:
     def _own_questions(
         self, own: Sequence[tuple[str, Any]], pair: _TaskPair
     ) -> tuple[Mapping[str, Interrupt[Any]], int]:
-        """The questions of the task itself, and how many it had had answered before them."""
+        """The question of the task itself, by its old id, and how many of its questions were answered
+        before."""
         flat = {question["id"]: question for asked in self.questions.values() for question in asked}
         most = max(LEAST_ANSWERS, len(_given(own)) + 1)
         for answers in range(most):
@@ -109,7 +111,8 @@ class Transplant:
         return {}, most
 
     async def _inside(self, pair: _TaskPair, copy: RunnableConfig) -> Mapping[str, Interrupt[Any]]:
-        """The checkpoint that the subgraph of a task had at the time, copied, and what waited there."""
+        """Copies the checkpoint that a task's subgraph had at that time. Returns the questions that waited
+        there."""
         thread_id = copy["configurable"]["thread_id"]
         found = await self._as_it_was(thread_id, pair.old_ns)
         if found is None:
@@ -124,7 +127,7 @@ class Transplant:
         return await self.waiting(found, stored)
 
     async def _as_it_was(self, thread_id: str, namespace: str) -> CheckpointTuple | None:
-        """The checkpoint that was the latest of a namespace at the time; the first, if clocks disagree."""
+        """The latest checkpoint of a namespace at `moment`; the first one, if clocks disagree."""
         wanted = checkpoint_config(thread_id, namespace)
         found = None
         # Savers hold a lock, or a connection, until the listing is closed.
@@ -139,7 +142,7 @@ class Transplant:
 
 
 def _given(own: Sequence[tuple[str, Any]]) -> list[Any]:
-    """The answers that a task has had."""
+    """The answers that a task has received."""
     found = [value for channel, value in own if channel == RESUME]
     return [answer for value in found for answer in (value if isinstance(value, list) else [value])]
 
@@ -150,7 +153,8 @@ def _answered(own: Sequence[tuple[str, Any]], answers: int) -> list[tuple[str, A
 
 
 def _together(writes: Sequence[tuple[str, Any]]) -> list[list[tuple[str, Any]]]:
-    """Groups as savers take them: what may be replaced apart from what is written once."""
+    """The writes in groups as savers expect them: those that may be replaced apart from those written
+    once."""
     groups: defaultdict[bool, list[tuple[str, Any]]] = defaultdict(list)
     for channel, value in writes:
         groups[channel in (INTERRUPT, RESUME)].append((channel, value))
@@ -158,7 +162,7 @@ def _together(writes: Sequence[tuple[str, Any]]) -> list[list[tuple[str, Any]]]:
 
 
 def _interrupt(own: Sequence[tuple[str, Any]], question: Question) -> Interrupt[Any]:
-    """The question as the graph asked it; from its JSON when a later one has taken its place."""
+    """The question as the graph asked it; rebuilt from its JSON if a later question has replaced it."""
     for channel, value in own:
         for asked in value if channel == INTERRUPT and isinstance(value, list | tuple) else ():
             if asked.id == question["id"] and to_json(asked.value) == question["value"]:
@@ -167,12 +171,12 @@ def _interrupt(own: Sequence[tuple[str, Any]], question: Question) -> Interrupt[
 
 
 def _asked(value: Any, interrupt_id: str, schema: Any) -> Interrupt[Any]:
-    """A question; in an older LangGraph none has a schema of its answer."""
+    """A question; older versions of LangGraph have no `response_schema`."""
     return Interrupt(value, interrupt_id, **({} if schema is None else {"response_schema": schema}))
 
 
 def _interrupt_id(namespace: str, answers: int) -> str:
-    """The id LangGraph gives the next question of a task that has had so many answers."""
+    """The id that LangGraph gives to the next question of a task with this many answers."""
     return Interrupt.from_ns(None, f"{namespace}{NESTED}{answers}" if answers else namespace).id
 
 

@@ -1,8 +1,8 @@
 """Versions of a thread: saving one now, reading one, and going back to one.
 
-Going back makes a new checkpoint beside that of the version (a fork, as LangGraph calls it), whose values,
-next nodes and questions are the version's, and a new version that names it. Nothing of what came between is
-lost: it stays in the history, and its versions can be gone back to as well.
+Going back makes a new checkpoint beside the version's own (a fork, as LangGraph calls it), with the values,
+next nodes and questions of the version, and a new version that names it. Nothing in between is lost: it stays
+in the history, and its versions can be restored as well.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from lgs_runtime.worker.outcomes import outcome_of
 from lgs_runtime.worker.states import state_of
 
 OF_THE_RUN = ("run_id", "attempt", "assistant_id")
-"""What a checkpoint's metadata say of the run that made it, which is not the one that copies it."""
+"""The keys of a checkpoint's metadata about the run that made it; a copy does not keep them."""
 
 
 async def save_version(
     services: Services, thread_id: str, description: str | None, metadata: Json
 ) -> Version:
-    """Makes the thread's present state a version. Raises `NotFound`, `Conflict` for a busy thread or one
+    """Saves the thread's current state as a version. Raises `NotFound`, `Conflict` for a busy thread or one
     without a state."""
     thread = await services.storage.threads.get(thread_id)
     latest = await services.checkpointer.aget_tuple(checkpoint_config(thread_id))
@@ -51,7 +51,7 @@ async def save_version(
 
 
 async def state_at(services: Services, version: Version) -> StateSnapshot:
-    """The state that a version names. Raises `NotFound` when its checkpoint was deleted."""
+    """The state of a version. Raises `NotFound` if its checkpoint was deleted."""
     config = _config(version)
     thread = await services.storage.threads.get(version.thread_id)
     snapshot = await read_state(services, thread, config)
@@ -61,7 +61,7 @@ async def state_at(services: Services, version: Version) -> StateSnapshot:
 
 
 async def difference(services: Services, before: Version, after: Version) -> Mapping[str, Any]:
-    """What differs between the values of two versions, key by key."""
+    """The difference between the values of two versions, key by key."""
     old, new = [to_json((await state_at(services, version)).values) for version in (before, after)]
     both = old.keys() & new.keys()
     return {
@@ -74,7 +74,7 @@ async def difference(services: Services, before: Version, after: Version) -> Map
 
 
 async def roll_back(services: Services, version: Version, description: str | None, metadata: Json) -> Version:
-    """Makes the thread what it was at a version, as a new version. Raises `NotFound`, `Conflict` for a busy
+    """Restores the thread's state at a version, as a new version. Raises `NotFound`, `Conflict` for a busy
     thread."""
     thread = await services.storage.threads.get(version.thread_id)
     await refuse_busy(services, thread)
@@ -99,7 +99,7 @@ async def roll_back(services: Services, version: Version, description: str | Non
         )
         return await services.storage.versions.add(new)
     except BaseException:
-        # What is not a version must not become the thread's latest state either.
+        # If no version was made, the copy must not become the thread's latest state either.
         await delete_run_checkpoints(services.checkpointer, version.thread_id, operation)
         raise
 
@@ -107,7 +107,7 @@ async def roll_back(services: Services, version: Version, description: str | Non
 async def _copy(
     services: Services, graph: Graph, source: CheckpointTuple, version: Version, marks: Mapping[str, Any]
 ) -> str:
-    """Makes the checkpoint of a version the thread's latest again, under a new id; that id."""
+    """Copies the checkpoint of a version as the thread's latest, under a new id, and returns that id."""
     saver = services.checkpointer
     latest = await saver.aget_tuple(checkpoint_config(version.thread_id))
     advance_ids_past(checkpoint_id_of((latest or source).config))

@@ -1,10 +1,9 @@
-"""The service's own application (`http.app`): a Starlette or FastAPI application that joins ours.
+"""The service's own application (`http.app`): a Starlette or FastAPI application served together with ours.
 
-Its routes stand beside the API and come first where both match, except for the probes and the description.
+Its routes stand beside the API and win where both match, except for the probes and the OpenAPI pages.
 Its middleware sees every request but the probes, its exception handlers answer our errors too, its lifespan
-begins before the first run and ends after the last, and what a FastAPI application describes is in
-`/openapi.json`.
-The application itself is not changed.
+begins before the first run and ends after the last, and the description of a FastAPI application is merged
+into `/openapi.json`. The application itself is not changed.
 """
 
 from __future__ import annotations
@@ -37,9 +36,10 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.tracebacks import summary, user_traceback
 
 OURS = frozenset({"/ok", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
-"""Paths that no application takes over, nor serves itself where `disable_meta` has taken them away."""
+"""Paths that the application can't take over, and can't serve itself even if `disable_meta` turns ours
+off."""
 PUBLIC = OURS | {"/", "/info"}
-"""Paths of ours that answer everybody."""
+"""Our paths that answer everybody, without authentication."""
 FRAMEWORK_HANDLERS = "fastapi.exception_handlers"
 REPORTED = "lgs.error_reported"
 Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
@@ -56,16 +56,16 @@ class AppFailed(RuntimeFault):
 
 @dataclass(frozen=True, slots=True)
 class CustomApp:
-    """The application, its lifespan begun."""
+    """The application with its lifespan begun."""
 
     app: Starlette
     state: Mapping[str, Any] = field(default_factory=dict)
-    """What its lifespan gave: `request.state` begins with it."""
+    """What its lifespan yielded: the initial content of `request.state`."""
 
 
 @asynccontextmanager
 async def open_custom_app(settings: Settings) -> AsyncIterator[CustomApp | None]:
-    """The application that the settings name, its lifespan open as long as the context; None: there is none.
+    """The application named in the settings, its lifespan open as long as the context; None if none is named.
 
     Raises `ConfigError`, `AppFailed`.
     """
@@ -77,7 +77,7 @@ async def open_custom_app(settings: Settings) -> AsyncIterator[CustomApp | None]
     life = app.router.lifespan_context(app)
     try:
         state = await life.__aenter__()
-    # The application is the user's: it may raise anything, all of which is reported.
+    # The application is the user's code: it may raise anything, and all of it is reported.
     except RAISED as raised:
         if is_cancelled(raised):
             raise
@@ -87,7 +87,7 @@ async def open_custom_app(settings: Settings) -> AsyncIterator[CustomApp | None]
     finally:
         try:
             await life.__aexit__(None, None, None)
-        # What the application leaves undone must not keep this replica from closing its own parts.
+        # A failure of the application must not keep this replica from closing its own parts.
         except RAISED as raised:
             if is_cancelled(raised):
                 raise
@@ -104,10 +104,10 @@ def load_custom_app(settings: Settings, where: str) -> Starlette:
 
 
 def join(core: FastAPI, custom: CustomApp, services: Services) -> ASGIApp:
-    """The application with ours behind it.
+    """The service's own application with ours behind it.
 
-    Its middleware stands around everything; with `auth_first` access control stands around its middleware,
-    else around our routes and, where it is asked for, around its own.
+    Its middleware wraps everything. With `auth_first`, access control wraps that middleware; otherwise it
+    wraps our routes and, if `auth_on_custom_routes` is set, the application's own.
     """
     http = services.settings.http
     shared = _Shared(custom.app.router, core)
@@ -145,8 +145,8 @@ def _describe_both(core: FastAPI, app: Starlette) -> None:
 
 
 def _for(app: Starlette, handler: Handler) -> Handler:
-    """An exception handler that finds its own application in the request, and is asked once of an error that
-    passes through both."""
+    """Wraps an exception handler: it finds its own application in the request, and is called once for an
+    error that passes through both applications."""
     is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004 - whether calling it gives something to await
     )
@@ -164,7 +164,7 @@ def _for(app: Starlette, handler: Handler) -> Handler:
 
 
 class _As:
-    """Middleware that gives each request the application itself, and what its lifespan left."""
+    """Middleware that puts the application itself and the state of its lifespan into each request's scope."""
 
     def __init__(self, app: ASGIApp, custom: CustomApp) -> None:
         self._app = app
@@ -205,7 +205,7 @@ def _path(scope: Scope) -> str:
 
 
 def _match(router: Router, scope: Scope) -> Match:
-    """How much of a request a router has a route for: its path and method, its path only, or nothing."""
+    """The best match of a router for a request: path and method, path only, or none."""
     best = Match.NONE
     for route in router.routes:
         match, _ = route.matches(scope)

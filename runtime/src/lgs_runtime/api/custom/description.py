@@ -1,4 +1,4 @@
-"""Two OpenAPI descriptions as one: ours, and that of the service's own application over it."""
+"""Merges two OpenAPI descriptions: ours, and over it that of the service's own application."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ Description = Mapping[str, Any]
 
 
 def joined_description(ours: Description, theirs: Description) -> dict[str, Any]:
-    """All paths of both; an operation that both have is theirs, for theirs answers. Components of theirs that
-    mean something else than ours of the same name are renamed."""
+    """All paths of both. An operation that both have is theirs, because their route answers. A component of
+    theirs is renamed if ours has the same name and another meaning."""
     components = ours.get("components", {})
     renamed = _renamed(components, theirs.get("components", {}))
     own = _with_names(theirs, renamed)
@@ -29,7 +29,7 @@ def joined_description(ours: Description, theirs: Description) -> dict[str, Any]
 
 
 def _renamed(ours: Description, theirs: Description) -> dict[tuple[str, str], str]:
-    """New names, by kind of component and old name, of what would be taken for ours."""
+    """New names, by kind and old name, of their components that would be mistaken for ours."""
     return {
         (kind, name): _free(name, {*ours[kind], *named})
         for kind, named in theirs.items()

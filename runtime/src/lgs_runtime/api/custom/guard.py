@@ -1,7 +1,7 @@
-"""Access control before routes that are not ours, and before middleware that is not ours.
+"""Access control before the routes and the middleware of the service's own application.
 
-Our own routes authenticate their callers themselves (`access.py`), but for those whom this middleware has
-authenticated. The application finds who asks as `request.user`.
+Our own routes authenticate callers themselves (`access.py`), unless this middleware already has. The
+application finds the user as `request.user`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POLICY_VIOLATION = 1008
 
 
 class Guard:
-    """Authenticates the connections for which `guards` says so, before `app` sees them."""
+    """Authenticates each connection for which `guards` returns true, before `app` sees it."""
 
     def __init__(self, app: ASGIApp, services: Services, guards: Callable[[Scope], bool]) -> None:
         self._app = app
@@ -29,7 +29,7 @@ class Guard:
         self._guards = guards
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection: passed on, or refused here."""
+        """Handles one connection: passes it on, or refuses it here."""
         known = FOUND_USER in scope
         if scope["type"] in ("http", "websocket") and not known and self._guards(scope):
             request = Request({**scope, "type": "http", "method": scope.get("method", "GET")}, receive)
@@ -44,7 +44,7 @@ class Guard:
 
 
 async def _read(request: Request, max_bytes: int) -> Receive:
-    """Reads the body, JSON or not, and gives what lets the application read it once more."""
+    """Reads the body, JSON or not, and returns a `Receive` from which the application can read it again."""
     request._body = await whole_body(request, max_bytes)
     try:
         request._json = parse_body(request._body)

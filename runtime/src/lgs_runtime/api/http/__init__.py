@@ -1,2 +1,2 @@
-"""What all routes share of HTTP: limits of a body, the status of each error, streams of events, browsers'
-rules, and what comes before all routes. It uses no resource."""
+"""The HTTP parts that all routes share: body limits, the status of each error, event streams, CORS, and what
+comes before all routes. Nothing here uses a resource."""

@@ -1,8 +1,9 @@
-"""Calls an endpoint with what its signature names, where that is only: the request, what is made of the
-request alone, parameters of the path, and one body.
+"""Calls an endpoint directly, if its signature has only: the request, dependencies made of the request alone,
+path parameters, and at most one body.
 
-FastAPI does this for any signature, in several times the time that an endpoint of this kind needs. What it
-refuses is refused here in the same words. Endpoints that want anything else, as a query, are left to it.
+FastAPI does this for any signature, but takes several times as long as such a simple endpoint needs. What
+FastAPI refuses is refused here in the same words. Endpoints with any other parameter, such as a query, are
+left to FastAPI.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Make = Callable[[Request], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A value that the request must have, or may leave to its default."""
+    """A value that the request must have, or may omit if there is a default."""
 
     name: str
     check: TypeAdapter[Any]
@@ -32,7 +33,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """An endpoint, and where each of its parameters comes from."""
+    """An endpoint, and the source of each of its parameters."""
 
     endpoint: Callable[..., Awaitable[Response]]
     requests: tuple[str, ...]
@@ -41,7 +42,7 @@ class Binding:
     body: Expected | None
 
     async def __call__(self, request: Request) -> Response:
-        """The endpoint's answer. Raises `RequestValidationError`, and what the endpoint raises."""
+        """Returns the endpoint's answer. Raises `RequestValidationError`, and what the endpoint raises."""
         given: dict[str, Any] = dict.fromkeys(self.requests, request)
         for name, make in self.made:
             given[name] = await make(request)
@@ -58,7 +59,7 @@ class Binding:
 
 
 def binding(endpoint: Callable[..., Any], in_path: Collection[str]) -> Binding | None:
-    """How to call an endpoint of a path with these parameters; None where FastAPI must."""
+    """How to call an endpoint whose path has the parameters `in_path`; None if FastAPI must call it."""
     hints = get_type_hints(endpoint, include_extras=True)
     answer = hints.pop("return", None)
     answers = isinstance(answer, type) and issubclass(answer, Response)
@@ -87,7 +88,8 @@ def binding(endpoint: Callable[..., Any], in_path: Collection[str]) -> Binding |
 
 
 def _made_of_request(hint: Any) -> Make | None:
-    """The dependency that the hint names, if it is a coroutine function of the request and nothing else."""
+    """The dependency that the hint names, if it is a coroutine function whose only parameter is the
+    request."""
     if get_origin(hint) is not Annotated:
         return None
     depends = [mark for mark in get_args(hint)[1:] if isinstance(mark, Depends)]
@@ -100,7 +102,7 @@ def _made_of_request(hint: Any) -> Make | None:
 
 
 def _checked(expected: Expected, value: Any, place: tuple[str, ...], wrong: list[Any]) -> Any:
-    """The value as the endpoint wants it; what is wrong with it goes to `wrong`."""
+    """The validated value, as the endpoint wants it; validation errors are appended to `wrong`."""
     if value is NOTHING:
         if expected.default is NOTHING:
             wrong.append({"type": "missing", "loc": place, "msg": "Field required", "input": None})

@@ -1,6 +1,6 @@
-"""Which browsers may call the API: any, unless `http.cors` of `langgraph.json` says otherwise.
+"""CORS: which web pages may call the API. Any, unless `http.cors` of `langgraph.json` says otherwise.
 
-Without cookies by default: what proves who asks is sent in a header on purpose, not by the browser.
+No cookies by default: clients send their credentials explicitly in a header, and no browser adds them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ VARIES = (b"vary", b"Origin")
 
 
 class CorsMiddleware(CORSMiddleware):
-    """Starlette's, with a short way for requests that no page of another origin made: nearly all of them."""
+    """Starlette's middleware with a shortcut for requests without an `Origin` header, which are nearly
+    all."""
 
     async def simple_response(
         self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
     ) -> None:
-        """Answers what is no preflight request."""
+        """Answers a request that is no preflight."""
         if "origin" in request_headers:
             await super().simple_response(scope, receive, send, request_headers)
             return
@@ -40,7 +41,7 @@ class CorsMiddleware(CORSMiddleware):
 
 def cors_middleware(cors: Cors, *, private_network: bool = False) -> Middleware:
     """Answers preflight requests, and marks every answer as readable for the origins that `cors` allows.
-    `private_network`: pages of the internet may call it though it listens in a private network."""
+    `private_network`: pages from the internet may call the API although it listens in a private network."""
     return Middleware(
         CorsMiddleware,
         allow_origins=cors.allow_origins,

@@ -1,4 +1,4 @@
-"""What is answered to requests that a replica which closes can wait for no longer."""
+"""The answer to requests still open when a closing replica can wait no longer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ RETRY_AFTER_SECONDS = 1
 
 
 class LastAnswers:
-    """An ASGI application around `app` that answers 503 with `Retry-After` where `app` is cancelled before it
-    began to answer, as the HTTP server does with what is open when its time is over. The server would answer
-    500, which no client asks again."""
+    """An ASGI wrapper of `app` that answers 503 with `Retry-After` if `app` is cancelled before it began to
+    answer. The HTTP server cancels requests that are still open when its shutdown time is over, and would
+    answer 500, which no client retries."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Handles one connection."""
         begun = scope["type"] != "http"
 
         async def noting(message: Message) -> None:
@@ -34,5 +34,5 @@ class LastAnswers:
         except asyncio.CancelledError:
             if begun:
                 raise
-            # This is the last that the task does: the server cancels it once, and forgets it.
+            # The task ends after this: the server cancels it once, and forgets it.
             await problem(503, CLOSES, {"Retry-After": str(RETRY_AFTER_SECONDS)})(scope, receive, send)

@@ -1,8 +1,9 @@
-"""The limits of a request body, checked before it is parsed.
+"""The limits of a request body: its size is checked before it is parsed, its content before a route sees it.
 
-Too long is 413; not JSON, or not UTF-8, is 400; nested too deep, or with what can't be kept, is 422: half a
-character, a number that is not finite, a NUL character outside of the documents that graphs and records hold.
-The body is parsed once, and FastAPI gets the result. Integers of any size are integers.
+A body that is too long gets 413; one that is not JSON, or not UTF-8, 400. 422 is for a body nested too deep,
+or with what can't be stored: a lone surrogate, a number that is not finite, a NUL character outside the
+documents that graphs and records hold. The body is parsed once, and FastAPI gets the result. Integers of any
+size stay integers.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from lgs_runtime.api.http.route_index import TELEMETRY
 from lgs_runtime.errors import InvalidRequest
 
 MAX_NESTING = 128
-"""Levels of objects and arrays. Well above what graphs use, and below what encoders take (254)."""
+"""Levels of nested objects and arrays. Well above what graphs use, and below the limit of encoders (254)."""
 DOCUMENTS = frozenset({"input", "values", "value", "metadata", "context", "command", "supersteps", "filter"})
-"""Parts of a body that are kept, or compared, as they are; texts of all others are names."""
+"""Parts of a body that are stored, or compared, unchanged; strings in all other parts are names."""
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -53,8 +54,8 @@ def parse_body(raw: bytes) -> Any:
 
 
 def _as_others_read(raw: bytes, wrong: Exception | None = None) -> Any:
-    """The value as a parser reads it that takes more. Raises `BrokenBody` where this one doesn't either,
-    `InvalidRequest` that names what can't be kept."""
+    """The value as read by the more tolerant `json` of the standard library. Raises `BrokenBody` if that
+    fails too, `InvalidRequest` naming what can't be stored."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as reason:
@@ -76,7 +77,8 @@ def _check_whole(value: Any, name: str) -> None:
 
 
 def check_text(name: str, text: str) -> str:
-    """Text from a path or query that is going to be stored or searched for. Raises `InvalidRequest`."""
+    """Returns a text that is going to be stored or searched for. Raises `InvalidRequest` if it has a NUL
+    character."""
     if "\x00" in text:
         raise InvalidRequest(f"{name}: {text!r}: must not contain the NUL character (\\u0000)")
     return text
@@ -122,7 +124,7 @@ def _excerpt(raw: bytes) -> str:
 
 
 async def whole_body(request: Request, max_bytes: int) -> bytes:
-    """The body as it comes. Raises `BodyTooLarge` as soon as it is."""
+    """The raw body. Raises `BodyTooLarge` as soon as it exceeds `max_bytes`."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -146,7 +148,7 @@ class LimitedRequest(Request):
         self._json = parse_body(self._body)
 
     def as_json(self) -> LimitedRequest:
-        """The same request, which says that its body is JSON: FastAPI parses no other."""
+        """The same request with a JSON content type: FastAPI parses no other body."""
         headers = [(name, value) for name, value in self.scope["headers"] if name != b"content-type"]
         headers.append((b"content-type", b"application/json"))
         said = LimitedRequest({**self.scope, "headers": headers}, self.receive)
@@ -155,18 +157,19 @@ class LimitedRequest(Request):
 
 
 class LimitedRoute(APIRoute):
-    """A route that only ever sees bodies within the limits. A body is JSON, whatever its type says."""
+    """A route that only sees bodies within the limits. A body is taken as JSON, whatever its content type."""
 
     reads_whole = True
-    """Whether the body is read before the handler is called; else the handler reads it, and limits it."""
+    """Whether the body is read before the handler is called; if not, the handler reads and limits it
+    itself."""
 
     async def admit(self, request: LimitedRequest) -> None:
-        """Authenticates the caller before the body is read. Here: everybody is allowed."""
+        """Authenticates the caller; called before the body is read. Here everybody is admitted."""
 
     @cached_property
     def binding(self) -> Binding | None:
-        """How to call the endpoint without FastAPI, where it is of the simple kind. Found out when the first
-        request comes: a start has no time for it."""
+        """How to call the endpoint without FastAPI, if its signature is simple enough. Computed at the first
+        request, to keep the start of the replica short."""
         return None if self.dependencies else binding(self.endpoint, self.param_convertors)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

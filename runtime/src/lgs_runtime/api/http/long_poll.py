@@ -1,10 +1,10 @@
 """An answer that may take long: one JSON value, sent when it is available.
 
-A value that is available within `WHOLE_WITHIN_SECONDS` is answered as any other, with its length. For one
-that takes longer the status and the headers are sent by then, so that the client learns what it waits for,
-and a line feed, which is white space before the value, after each `HEARTBEAT_SECONDS` without output:
-proxies do not cut the connection as idle, and clients ignore it. When the client disconnects the wait for
-the value is cancelled: at once if a callback is to be called, else when the headers would have been sent.
+A value that is available within `WHOLE_WITHIN_SECONDS` is sent as an ordinary answer, with its length. If it
+takes longer, the status and the headers are sent by then, so that the client learns what it waits for. A line
+feed follows after each `HEARTBEAT_SECONDS` without output, so that proxies do not cut the connection as idle;
+clients ignore it as white space before the value. If the client disconnects, the wait for the value is
+cancelled: at once if there is an `on_gone`, else from the moment when the headers would have been sent.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from lgs_runtime.api.http.long_lived import LongLivedResponse, client_gone, piec
 from lgs_runtime.api.http.sse import HEARTBEAT_SECONDS
 
 WHOLE_WITHIN_SECONDS = 1.0
-"""How long a client may not know yet that its run was made. Most runs that are waited for end sooner."""
+"""Seconds until the headers are sent, which tell the client that its run was created. Most runs that are
+waited for end sooner."""
 WHITE_SPACE = b"\n"
 
 
 class LongPollResponse(LongLivedResponse):
-    """Answers with the bytes that `find` gives. If the client goes before, `find` is cancelled and `on_gone`
-    called; a server that stops is not a client that has gone, and calls nothing.
+    """Answers with the bytes that `find` returns. If the client disconnects first, `find` is cancelled and
+    `on_gone` called; a server that stops does not call it.
 
     What `find` raises within `WHOLE_WITHIN_SECONDS` is answered like an error of the route itself.
     """
@@ -42,10 +43,10 @@ class LongPollResponse(LongLivedResponse):
         self._find = find
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the answer."""
+        """Waits for the value and sends the answer."""
         finding = asyncio.ensure_future(self._find())
         ends: set[asyncio.Future[Any]] = {finding}
-        # To watch the client costs more than all else here, and most values are there before it matters.
+        # Watching the client costs more than all else here, and most values are available before it matters.
         if self._on_gone is not None:
             ends.add(asyncio.ensure_future(client_gone(receive)))
         started = False
@@ -70,7 +71,7 @@ class LongPollResponse(LongLivedResponse):
 
 
 async def _any_of(tasks: set[asyncio.Future[Any]], seconds: float) -> bool:
-    """Whether one of them is done within so many seconds."""
+    """Whether one of the tasks is done within `seconds`."""
     done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
 

@@ -1,5 +1,5 @@
-"""What is noted of each request once it is answered: counts at `/metrics`, and a line in the log where the
-service asks for it."""
+"""Records each request once it is answered: metrics at `/metrics`, and a log line if the service asks for
+it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 
 
 class ObservedRequests:
-    """An ASGI application around `app` that counts its requests, and logs them with the headers that `rule`
-    takes, if there is one."""
+    """An ASGI wrapper of `app` that counts its requests and, if there is a `rule`, logs them with the headers
+    that it selects."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics, rule: HeaderRule | None) -> None:
         self._app = app
@@ -27,7 +27,7 @@ class ObservedRequests:
         self._rule = rule
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Handles one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -60,6 +60,6 @@ class ObservedRequests:
 
 
 def _route_of(scope: Scope) -> str:
-    """The path of the route that answered, as it is declared; of what is no route of ours, `other`: paths are
-    what clients choose."""
+    """The declared path of the route that answered; `other` if it is none of ours, because clients could
+    choose any number of paths."""
     return getattr(scope.get(FOUND), "path", OTHER)

@@ -1,6 +1,6 @@
-"""The HTTP status of each error, which no other module decides.
+"""The HTTP status of each error; no other module decides it.
 
-The body is `{"detail": message}`. Errors that pass by themselves carry `Retry-After` (whole seconds).
+The body is `{"detail": message}`. Temporary errors carry `Retry-After` (whole seconds).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class BrokenBody(InvalidRequest):
 
 
 def status_of(fault: RuntimeFault) -> int:
-    """The HTTP status of an error of our tree; 500 for one that no client can cause."""
+    """The HTTP status of one of our errors; 500 for an error that no client can cause."""
     if isinstance(fault, RefusedByHandler):
         return fault.status
     if isinstance(fault, BodyTooLarge):
@@ -82,7 +82,8 @@ def status_of(fault: RuntimeFault) -> int:
 
 
 def headers_of(fault: RuntimeFault) -> dict[str, str]:
-    """`Retry-After` where trying again is what the client should do."""
+    """The headers of the answer to an error: `Retry-After` if the client should try again, or those that the
+    auth handler gave."""
     if isinstance(fault, QueueFull | GraphCircuitOpen | GraphElsewhere):
         return {"Retry-After": str(max(1, fault.retry_after_seconds))}
     if isinstance(fault, RefusedByHandler):
@@ -93,7 +94,7 @@ def headers_of(fault: RuntimeFault) -> dict[str, str]:
 
 
 def describe_validation(errors: Iterable[Mapping[str, Any]]) -> str:
-    """Pydantic's errors in the words `name: value: rule`, the first few of them."""
+    """Pydantic's errors, the first `SHOWN_ERRORS` of them, in the form `name: value: rule`."""
     problems = []
     for error in errors:
         name = _name(error["loc"])
@@ -105,7 +106,8 @@ def describe_validation(errors: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _name(location: Sequence[Any]) -> str:
-    """Where a value stood, without the part of the request, whose names don't clash."""
+    """The path of a value inside its part of the request. The part (body, query, …) is left out: names don't
+    clash."""
     inside = location[1:] if location and location[0] in ("body", "path", "query", "header") else location
     return ".".join(str(part) for part in inside) or "body"
 
@@ -116,7 +118,7 @@ def _shown(error: Mapping[str, Any]) -> str:
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The one form that every refusal has."""
+    """An error answer, in the one form that all of them have."""
     return JsonResponse({"detail": detail}, status_code=status, headers=dict(headers or {}))
 
 
@@ -127,7 +129,7 @@ def install_problems(app: FastAPI) -> None:
 
 
 def problem_handlers() -> dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]:
-    """What answers each kind of error."""
+    """The exception handler of each kind of error."""
 
     async def fault(_: Request, error: Exception) -> Response:
         assert isinstance(error, RuntimeFault)
@@ -156,7 +158,7 @@ def problem_handlers() -> dict[type[Exception], Callable[[Request, Exception], A
         RuntimeFault: fault,
         RequestValidationError: validation,
         HTTPException: http,
-        # Nobody is there to be answered, and nothing has failed.
+        # The client has gone: there is nobody to answer, and nothing has failed.
         ClientDisconnect: gone,
         Exception: unforeseen,
     }

@@ -1,4 +1,4 @@
-"""The answer in JSON that every route gives, errors included."""
+"""The JSON response class of every route, errors included."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lgs_runtime.streams.json_encoding import encode
 
 
 class JsonResponse(JSONResponse):
-    """An answer encoded by orjson."""
+    """A JSON response encoded by orjson."""
 
     def render(self, content: Any) -> bytes:
         """The body's bytes."""

@@ -1,7 +1,7 @@
-"""What stands before all routes: the probes and the prefix.
+"""The routing before all other routes: the probes and the prefix.
 
 The probes (`/ok`, `/ready`, `/metrics`) answer at the root, whatever the prefix and whatever the middleware
-of the service's own application: kubelet and operator bring no credentials.
+of the service's own application: kubelet and operator send no credentials.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ PROBES = frozenset({"/ok", "/ready", "/metrics"})
 
 
 class RootRouter:
-    """An ASGI application that gives the probes to `probes`, and everything else to `app` at `prefix`."""
+    """An ASGI application that passes probes to `probes`, and everything else to `app`, mounted at
+    `prefix`."""
 
     def __init__(self, app: ASGIApp, probes: ASGIApp, prefix: str = "") -> None:
         self._app = _mounted(app, prefix) if prefix else app
         self._probes = probes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Handles one connection."""
         is_probe = scope["type"] == "http" and scope["path"] in PROBES
         await (self._probes if is_probe else self._app)(scope, receive, send)
 
@@ -42,13 +43,13 @@ async def _refused(scope: Scope, receive: Receive, send: Send, rule: str) -> Non
 
 
 class ProbesOnly:
-    """An ASGI application that has nothing but the probes of `app`: a replica that only executes runs."""
+    """An ASGI application that serves only the probes of `app`, for a replica that only executes runs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Handles one connection."""
         if scope["type"] == "http" and scope["path"] in PROBES:
             await self._app(scope, receive, send)
         else:

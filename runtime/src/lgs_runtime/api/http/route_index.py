@@ -1,8 +1,8 @@
 """Finds a request's route by the segments of its path, instead of trying every route's pattern in turn.
 
-The index only leaves out routes that can't match; each of the others decides itself whether it matches, in
-the order in which they were added. What the index does not find (an unknown path, a method that a path does
-not have, a WebSocket) is left to the routes after it, which are the same that it has.
+The index only leaves out routes that can't match; the others are tried in the order in which they were added.
+What the index does not find (an unknown path, a method that a path does not have, a WebSocket) is left to the
+same routes, which also stand after the index.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from starlette.types import Receive, Scope, Send
 FOUND = "lgs.route"
 TELEMETRY = "fastapi.telemetry"
 """FastAPI's own mark on a request that OpenTelemetry traces. FastAPI reports the route and the steps to it,
-so such a request is left to FastAPI."""
+so the index leaves such a request to FastAPI."""
 ONE_SEGMENT = (StringConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
-"""What matches no slash, so that a path has as many segments as its route."""
+"""Convertors that match no slash, so that a path has as many segments as its route."""
 
 
 @dataclass(slots=True)
 class _Segment:
-    """Where a path may go on, and the routes (by number) of paths that end here."""
+    """A node of the tree: the segments that may follow, and the routes (by number) whose paths end here."""
 
     fixed: dict[str, _Segment] = field(default_factory=dict)
     parameter: _Segment | None = None
     ends: list[int] = field(default_factory=list)
 
     def then(self, segment: str) -> _Segment:
-        """The place behind this segment of a route's path."""
+        """The node that follows by this segment of a route's path; made if missing."""
         if "{" not in segment:
             return self.fixed.setdefault(segment, _Segment())
         self.parameter = self.parameter or _Segment()
@@ -40,7 +40,7 @@ class _Segment:
 
 
 class RouteIndex(BaseRoute):
-    """A route that is each of `routes`: it matches what one of them matches in full."""
+    """A route that stands for all of `routes`: it matches what one of them matches in full."""
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self._routes = list(routes)
@@ -59,12 +59,12 @@ class RouteIndex(BaseRoute):
 
     def candidates(self, path: str) -> list[BaseRoute]:
         """The routes that may match this path, in their order."""
-        # A pattern's `$` matches before a last line feed, too.
+        # A pattern's `$` also matches before a trailing line feed.
         numbers = self._anywhere + _ends(self._root, path.removesuffix("\n").split("/"), 0)
         return [self._routes[number] for number in sorted(numbers)]
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """The match of the first route that matches in full; else none."""
+        """The match of the first route that matches in full; `Match.NONE` if there is none."""
         if scope["type"] == "http" and scope.get(TELEMETRY) is None:
             for route in self.candidates(scope["path"].removeprefix(scope.get("root_path", ""))):
                 match, found = route.matches(scope)
@@ -73,17 +73,17 @@ class RouteIndex(BaseRoute):
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request to the route that was found."""
+        """Passes the request to the route that was found."""
         route: BaseRoute = scope[FOUND]
         await route.handle(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> NoReturn:
-        """Has no name of its own; the routes behind it have theirs."""
+        """Raises `NoMatchFound`: the index has no name of its own; its routes have theirs."""
         raise NoMatchFound(name, path_params)
 
 
 def _segments_of(route: BaseRoute) -> list[str] | None:
-    """The segments of the route's path; None when it may match paths of any number of them."""
+    """The segments of the route's path; None if it may match paths with any number of segments."""
     if not isinstance(route, Route):
         return None
     if not all(isinstance(convertor, ONE_SEGMENT) for convertor in route.param_convertors.values()):
@@ -92,7 +92,7 @@ def _segments_of(route: BaseRoute) -> list[str] | None:
 
 
 def _ends(place: _Segment, segments: Sequence[str], at: int) -> list[int]:
-    """The numbers of the routes that such a path may end at."""
+    """The numbers of the routes that may match the segments from index `at` on."""
     if at == len(segments):
         return place.ends
     fixed, parameter = place.fixed.get(segments[at]), place.parameter

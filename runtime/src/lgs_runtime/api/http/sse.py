@@ -1,7 +1,8 @@
-"""Server-sent events: what is sent while a client listens.
+"""Server-sent events: how a stream is sent while a client listens.
 
-A stream sends a comment when it has been silent for `HEARTBEAT_SECONDS`: proxies that cut silent connections
-see life, and clients ignore it. When the client goes away the source is closed at once, wherever it stands.
+A stream that has been silent for `HEARTBEAT_SECONDS` sends a comment, so that proxies do not cut the
+connection as idle; clients ignore it. When the client disconnects, the source is closed at once, wherever it
+stands.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from lgs_runtime.api.http.long_lived import LongLivedResponse, client_gone, piec
 from lgs_runtime.streams.events import StreamEvent
 
 HEARTBEAT_SECONDS = 3.0
-"""Below the five seconds after which common HTTP clients give a silent connection up."""
+"""Below five seconds, after which common HTTP clients give up a silent connection."""
 COMMENT = b": heartbeat\n\n"
 
 
 def encode_event(event: StreamEvent) -> bytes:
-    """One event in the wire form. Its JSON has no raw line feeds, so one `data` line holds it. An event
-    made here, which no client can resume after, has no id."""
+    """An event in its wire form. Its JSON has no raw line feeds, so one `data` line holds it. An event
+    without an id, after which no client can resume, has no `id` line."""
     head = b"event: %b\ndata: %b\n" % (event.event.encode(), event.data)
     return head + (b"id: %b\n\n" % event.id.encode() if event.id else b"\n")
 
 
 class _HeartbeatSender:
-    """The pieces of an answer on their way, and a comment whenever there was none for `HEARTBEAT_SECONDS`.
-    One timer for the whole answer, which is not moved for each piece; a task only when there is a beat to
-    send."""
+    """Sends the pieces of an answer, and a comment whenever there was no piece for `HEARTBEAT_SECONDS`. One
+    timer serves the whole answer and is not moved for each piece; a task exists only when there is a
+    heartbeat to send."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -41,14 +42,14 @@ class _HeartbeatSender:
         self._timer = self._loop.call_at(self._sent_at + HEARTBEAT_SECONDS, self._check)
 
     async def send(self, piece: bytes) -> None:
-        """Sends one piece; waits while the client takes none."""
+        """Sends one piece; waits as long as the client does not read."""
         self._sending = True
         await self._send(piece_of_body(piece))
         self._sending = False
         self._sent_at = self._loop.time()
 
     async def stop(self) -> None:
-        """No more beats."""
+        """Ends the heartbeats."""
         self._timer.cancel()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
@@ -63,10 +64,10 @@ class _HeartbeatSender:
 
 
 class LiveResponse(LongLivedResponse):
-    """Streams `source` until it ends or the client has gone; then closes it, and in the second case calls
-    `on_gone`.
+    """Streams `source` until it ends or the client has disconnected; then closes it, and in the second case
+    calls `on_gone`.
 
-    A server that stops is not a client that has gone: `on_gone` is not called then.
+    When the server stops, `on_gone` is not called.
     """
 
     media_type = "text/event-stream"
@@ -81,7 +82,7 @@ class LiveResponse(LongLivedResponse):
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the answer."""
+        """Streams the answer."""
         whole = False
         try:
             async with asyncio.timeout(None) as here:
@@ -113,7 +114,7 @@ class LiveResponse(LongLivedResponse):
 
 
 def _leave(here: asyncio.Timeout, gone: asyncio.Task[None]) -> None:
-    """Ends what is under way, now that the client has gone."""
+    """Ends the stream by its timeout, because the client has disconnected."""
     if not gone.cancelled():
         here.reschedule(asyncio.get_running_loop().time())
 
@@ -123,6 +124,6 @@ def event_stream(
     headers: Mapping[str, str],
     on_gone: Callable[[], Awaitable[None]] | None = None,
 ) -> LiveResponse:
-    """Answers with server-sent events."""
+    """A response that streams `source` as server-sent events."""
     unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return LiveResponse(source, {**unbuffered, **headers}, on_gone)

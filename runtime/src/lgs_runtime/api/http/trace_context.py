@@ -1,4 +1,4 @@
-"""Notes for each request that may make a run when it came, and to which trace it belongs. Only where runs are
+"""Notes when each request that may create a run arrived, and which trace it belongs to. Used only if runs are
 traced."""
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class TraceContext:
-    """An ASGI application around the whole."""
+    """An ASGI wrapper of `app` that sets the trace context of POST requests and WebSockets."""
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
         self._app = app
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection."""
+        """Handles one connection."""
         stays = scope["type"] == "websocket"
         method = scope.get("method", "GET")
         if stays or method == "POST":

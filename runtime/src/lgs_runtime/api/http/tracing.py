@@ -1,8 +1,8 @@
-"""The headers by which LangSmith's SDK says to which trace a request belongs (`RemoteGraph` with
-`distributed_tracing`): `langsmith-trace`, and `baggage` in the form of W3C.
+"""The headers in which LangSmith's SDK names the trace of a request (`RemoteGraph` with
+`distributed_tracing`): `langsmith-trace`, and `baggage` in the W3C format.
 
-A graph finds them in its configuration, as on LangGraph's server, and may go on with the trace. What can't be
-read is left out: a trace must not keep a run from being made.
+A graph finds them in its configuration, as on LangGraph's server, and may continue the trace. What can't be
+read is left out: a broken trace header must not prevent a run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TRACE_HEADER = "langsmith-trace"
 
 
 def traced(baggage: str) -> dict[str, Any]:
-    """What the baggage says of the trace: `langsmith-metadata`, `-tags` and `-project`."""
+    """The baggage's items about the trace: `langsmith-metadata`, `-tags` and `-project`."""
     found: dict[str, Any] = {}
     for item in baggage.split(","):
         name, _, value = item.strip().partition("=")

@@ -72,7 +72,7 @@ async def agent_card(
     return await _card(parts, caller, request, assistant_id)
 
 
-# Where a client looks that is given the URL of the agent alone; `agent.json` before 0.3.
+# Where a client looks that only has the agent's URL; `agent.json` was the name before 0.3.
 @cards.get("/a2a/{assistant_id}/.well-known/agent.json", include_in_schema=False)
 @cards.get("/a2a/{assistant_id}/.well-known/agent-card.json", include_in_schema=False)
 async def card_of_agent(parts: Parts, caller: Asking, request: Request, assistant_id: str) -> Response:
@@ -91,7 +91,7 @@ async def _card(services: Services, caller: Caller, request: Request, name: str)
 async def post(parts: Parts, request: Request, assistant_id: str) -> Response:
     """One JSON-RPC message: `SendMessage`, `SendStreamingMessage`, `GetTask`, `ListTasks`, `CancelTask`,
     `SubscribeToTask`, or their names in 0.3."""
-    # What is of anybody asks for it by itself.
+    # Whatever touches a user's resources checks permission itself.
     checks_authorization(request)
     call_id, wire = None, OLD
     try:
@@ -145,8 +145,8 @@ async def _agent(services: Services, caller: Caller, name: str) -> Assistant:
 
 
 async def _send(services: Services, request: Request, name: str, call: Call) -> Run:
-    """The run that a message starts: with the message as its input, or as the answer to the questions with
-    which its context waits."""
+    """The run that a message starts. The message is its input or, if its context waits with questions, the
+    answer to them."""
     message = call.params.get("message")
     if not isinstance(message, Mapping):
         raise InvalidRequest("params.message: must be an object with parts")
@@ -171,7 +171,7 @@ async def _send(services: Services, request: Request, name: str, call: Call) -> 
 
 
 async def _context(services: Services, request: Request, message: Mapping[str, Any]) -> tuple[str, bool]:
-    """The thread of a message, and whether it waits with a question."""
+    """The thread id of a message, and whether that thread waits with a question."""
     given = message.get("contextId")
     if given is None and (task_id := message.get("taskId")) is not None:
         given = (await _run(services, Caller(request), "read", task_id)).thread_id
@@ -233,7 +233,8 @@ async def _ended(services: Services, run: Run) -> dict[str, Any]:
 async def _events(
     services: Services, run: Run, call_id: Any, wire: WireFormat
 ) -> AsyncGenerator[bytes, None]:
-    """The task as it begins, what the assistant says piece by piece, its result, and how it ended."""
+    """The stream of a task: the task as it begins, the assistant's text piece by piece, its result, and how
+    it ended."""
 
     def event(kind: EventKind, what: Any) -> bytes:
         return encode_event(StreamEvent("", "message", encode(result_json(call_id, wire.event(kind, what)))))
@@ -252,7 +253,7 @@ async def _events(
 
 
 def _token(event: StreamEvent) -> str:
-    """What the assistant says in an event; nothing in most."""
+    """The assistant's text in an event; empty for most events."""
     if event.event != "messages":
         return ""
     message = orjson.loads(event.data)[0]

@@ -1,5 +1,5 @@
-"""What A2A says and what a run says, each in the words of the other: messages and inputs, tasks and runs. All
-of it pure, and in the forms of A2A 1.0; `a2a_versions` has what 0.3 writes otherwise.
+"""Translates between A2A and runs: messages to inputs, runs to tasks, assistants to agent cards. Pure
+functions, in the forms of A2A 1.0; `a2a_versions` has what 0.3 writes differently.
 
 Source: https://a2a-protocol.org/v1.0.0/specification
 """
@@ -29,7 +29,7 @@ INPUT_REQUIRED = "TASK_STATE_INPUT_REQUIRED"
 
 
 def card(assistant: Assistant, url: str) -> dict[str, Any]:
-    """The card of an assistant as an agent. It also has the fields that have other names in 0.3."""
+    """The card of an assistant as an agent. It also has the fields with the names of 0.3."""
     about = assistant.description or f"The assistant {assistant.name}."
     skill = {
         "id": assistant.assistant_id,
@@ -56,9 +56,9 @@ def card(assistant: Assistant, url: str) -> dict[str, Any]:
 
 
 def parse_message(message: Any) -> tuple[str | None, dict[str, Any]]:
-    """The text of a message, None where it has none or, beside data, an empty one; and the fields of its
-    data. Parts are of 1.0, or of 0.3, which also names their kind. Raises `InvalidRequest`, `UnsupportedPart`
-    for a file."""
+    """The text of a message and the fields of its data. The text is None if there is none, or if it is empty
+    beside data. Parts are those of 1.0, or of 0.3, which also names their kind. Raises `InvalidRequest`, and
+    `UnsupportedPart` for a file."""
     if not isinstance(message, Mapping) or not isinstance(message.get("parts"), list) or not message["parts"]:
         raise InvalidRequest("message.parts: must be given, at least one")
     texts, data = [], {}
@@ -78,12 +78,12 @@ def parse_message(message: Any) -> tuple[str | None, dict[str, Any]]:
 
 
 class UnsupportedPart(Exception):
-    """What A2A can say and this service does not take."""
+    """A kind of message part that A2A allows and this service does not take."""
 
 
 def input_of(message: Any, input_schema: Any) -> dict[str, Any]:
-    """The graph's input for a message: its data, and its text as what a person says. Raises
-    `InvalidRequest`."""
+    """The graph's input for a message: its data, and its text as a user message. Raises `InvalidRequest`,
+    `UnsupportedPart`."""
     text, data = parse_message(message)
     if text is None:
         return data
@@ -99,7 +99,7 @@ def input_of(message: Any, input_schema: Any) -> dict[str, Any]:
 
 
 def answer_of(message: Any) -> Any:
-    """What a message answers to a question: its text, or its data when it has no text."""
+    """The answer to a question that a message gives: its text, or its data if it has no text."""
     text, data = parse_message(message)
     return data if text is None else text
 
@@ -122,12 +122,12 @@ def task(run: Run, values: Json | None = None, *, artifacts: bool = True) -> dic
 
 
 def artifact(run: Run, parts: Sequence[Json]) -> dict[str, Any]:
-    """The one thing that a run makes: what it says."""
+    """The one artifact of a run: its result."""
     return {"artifactId": f"{run.run_id}-result", "name": "result", "parts": list(parts)}
 
 
 def result_parts(values: Json) -> list[dict[str, Any]]:
-    """What the assistant said last; all that it left when it says nothing."""
+    """The result's parts: the assistant's last text, or all values if there are no messages."""
     spoken = values.get("messages")
     if isinstance(spoken, list) and spoken and isinstance(spoken[-1], Mapping):
         return [_part(_said(spoken))]
@@ -135,7 +135,8 @@ def result_parts(values: Json) -> list[dict[str, Any]]:
 
 
 def _said(messages: Sequence[Any]) -> str:
-    """The last text of the assistant since it was spoken to. What a tool answered is for the assistant."""
+    """The assistant's last text since the last user message. Tool answers are skipped: they are for the
+    assistant."""
     last = messages[-1]
     for message in reversed(messages):
         if not isinstance(message, Mapping) or _speaker(message) in PEOPLE:
@@ -150,7 +151,7 @@ def _speaker(message: Mapping[str, Any]) -> Any:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content, whether it is one text or blocks."""
+    """The text of a message's content, whether that is a string or a list of blocks."""
     if isinstance(content, str):
         return content
     blocks: Iterable[Any] = content if isinstance(content, list) else ()
@@ -159,7 +160,7 @@ def text_of(content: Any) -> str:
 
 
 def piece(run: Run, parts: Sequence[Json], *, append: bool = False, last: bool = False) -> dict[str, Any]:
-    """An update of a run's result: a piece to be appended to what was sent, or what replaces it."""
+    """An update of a run's artifact: `parts` are appended to what was sent, or replace it."""
     made = artifact(run, parts)
     return {
         "taskId": run.run_id,
@@ -171,12 +172,12 @@ def piece(run: Run, parts: Sequence[Json], *, append: bool = False, last: bool =
 
 
 def ending(whole: Json) -> dict[str, Any]:
-    """The last update of a task."""
+    """The last update of a task: its final status."""
     return {"taskId": whole["id"], "contextId": whole["contextId"], "status": whole["status"]}
 
 
 def text_part(text: str) -> dict[str, Any]:
-    """A text as a part of what is said."""
+    """A text as a part of a message or an artifact."""
     return {"text": text}
 
 

@@ -1,5 +1,5 @@
-"""The tasks of an agent, a page of them: `ListTasks` of A2A 1.0. Those of one context, or those that the
-caller asked for; of each the newest thousand."""
+"""`ListTasks` of A2A 1.0: the tasks of an agent, in pages. Lists the tasks of one context or, without one,
+those that the caller requested; in both cases only among the newest thousand runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Query(bodies.Body):
 async def listed(
     services: Services, caller: Caller, agent: Assistant, params: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A page, last changed first. Raises `RpcError`, `InvalidRequest`."""
+    """A page of tasks, last changed first. Raises `RpcError`, `InvalidRequest`."""
     query = bodies.checked(_Query, {name: value for name, value in params.items() if value != ""})
     begin = int(query.page_token or 0) if (query.page_token or "0").isdecimal() else -1
     if begin < 0:
@@ -58,7 +58,7 @@ async def listed(
     if query.status == UNSPECIFIED:
         count, page = len(runs), [await _task_json(services, run, query) for run in runs[begin:end]]
     else:
-        # The values of its run show what a task waits for, so all of them are read.
+        # Only the values of its run show whether a task waits for input, so all of them are read.
         tasks = [await _task_json(services, run, query) for run in runs]
         found = [task for task in tasks if task["status"]["state"] == query.status]
         count, page = len(found), found[begin:end]

@@ -1,8 +1,8 @@
-"""The two versions of A2A that are spoken: what their operations are called, and how each writes tasks,
-events and errors. All of it pure. Sources: https://a2a-protocol.org/v1.0.0/specification and …/v0.3.0/…
+"""The two supported versions of A2A: the names of their operations, and how each writes tasks, events and
+errors. Pure functions. Sources: https://a2a-protocol.org/v1.0.0/specification and …/v0.3.0/…
 
-A request is of the version whose method it names. Its header `A2A-Version` may be left out, but not
-contradict the method.
+The method of a request tells its version. The header `A2A-Version` may be left out, but must not contradict
+the method.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ KINDS: Final[Mapping[str, str]] = {
     "artifactUpdate": "artifact-update",
     "statusUpdate": "status-update",
 }
-"""What 0.3 calls the kinds of events."""
+"""The kinds of events by the names of 0.3."""
 GOES_ON: Final = ("submitted", "working")
 
 
 @dataclass(frozen=True, slots=True)
 class WireFormat:
-    """How one version writes. What comes in is in the forms of 1.0, as `a2a_agents` makes it."""
+    """How one version writes its answers. Inputs are in the forms of 1.0, as `a2a_agents` returns them."""
 
     version: Literal["1.0", "0.3"]
 
@@ -50,15 +50,15 @@ class WireFormat:
         return self.version == "0.3"
 
     def task(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """A task that was asked for."""
+        """A task, as the answer to a request for it."""
         return _old("task", task) if self.old else dict(task)
 
     def event(self, kind: EventKind, what: Mapping[str, Any]) -> dict[str, Any]:
-        """A task as a message is answered with, or one piece of a stream."""
+        """A task as the answer to a message, or one event of a stream."""
         return _old(kind, what) if self.old else {kind: dict(what)}
 
     def error(self, error: RpcError) -> RpcError:
-        """An error; 1.0 gives the reason in the form of google.rpc besides."""
+        """An error; in 1.0 it also has the reason in the form of google.rpc."""
         reason = REASONS.get(error.code)
         if self.old or reason is None:
             return error
@@ -68,7 +68,7 @@ class WireFormat:
         )
 
     def waits(self, params: Mapping[str, Any]) -> bool:
-        """Whether who sends a message waits for the end of its task."""
+        """Whether the sender of a message waits for the end of its task."""
         settings = params.get("configuration")
         if not isinstance(settings, Mapping):
             return True
@@ -104,7 +104,7 @@ METHODS: Final[Mapping[str, tuple[Operation, WireFormat]]] = {
 
 
 def operation(call: Call) -> tuple[Operation, WireFormat]:
-    """What a call asks for, and how it is spoken. Raises `RpcError`."""
+    """The operation and the version of a call. Raises `RpcError` for an unknown method."""
     found = METHODS.get(call.method)
     if found is None:
         raise RpcError(METHOD_NOT_FOUND, f"method: {call.method!r}: not found")
@@ -112,7 +112,7 @@ def operation(call: Call) -> tuple[Operation, WireFormat]:
 
 
 def check_version(header: str | None, wire: WireFormat) -> None:
-    """Refuses a version that is not spoken, or that is not the method's. Raises `RpcError`."""
+    """Raises `RpcError` if the header names a version other than the method's."""
     if not header:
         return
     major, _, rest = header.partition(".")

@@ -1,7 +1,8 @@
-"""JSON-RPC 2.0 over HTTP, as MCP and A2A use it: one message a request, errors in its form.
+"""JSON-RPC 2.0 over HTTP, as MCP and A2A use it: one message per request, errors in the form of JSON-RPC.
 
-What the API refuses elsewhere with a status and a `detail` is refused here with the same status and a
-JSON-RPC error, so that both kinds of client understand it. Who may not come in is refused as everywhere.
+Where other routes refuse with a status and a `detail`, these refuse with the same status and a JSON-RPC
+error, so that both kinds of client understand it. Failed authentication or authorisation is answered as on
+all routes.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from lgs_runtime.errors import (
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 SERVER_ERROR = -32000
-"""The service can't do it now: its queue is full, or its database away."""
+"""The code of errors of the service itself, such as a full queue or an unavailable database."""
 
 
 class RpcError(Exception):
-    """An error that JSON-RPC itself answers, with HTTP status 200."""
+    """An error that is answered inside JSON-RPC, with HTTP status 200 unless the protocol says otherwise."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
@@ -51,7 +52,7 @@ class Call:
 
 
 def read(message: Any) -> Call | None:
-    """The call in a body; None for an answer of the client's. Raises `RpcError`."""
+    """The call in a body; None if the body is a response of the client. Raises `RpcError`."""
     if not isinstance(message, Mapping) or message.get("jsonrpc") != "2.0":
         raise RpcError(
             INVALID_REQUEST, "body: must be one JSON-RPC 2.0 message, an object with jsonrpc '2.0'"
@@ -75,13 +76,13 @@ def result_json(call_id: Any, result: Any) -> dict[str, Any]:
 
 
 def error_json(call_id: Any, error: RpcError) -> dict[str, Any]:
-    """The answer to a call that can't be done."""
+    """The answer to a call that failed."""
     data = {} if error.data is None else {"data": error.data}
     return {"jsonrpc": "2.0", "id": call_id, "error": {"code": error.code, "message": str(error), **data}}
 
 
 def as_rpc_error(fault: RuntimeFault) -> RpcError:
-    """An error of the service as JSON-RPC names it."""
+    """The JSON-RPC error for an error of the service."""
     if isinstance(fault, BrokenBody):
         return RpcError(PARSE_ERROR, str(fault))
     if isinstance(fault, InvalidRequest | NotFound):
@@ -90,7 +91,7 @@ def as_rpc_error(fault: RuntimeFault) -> RpcError:
 
 
 class RpcRoute(Route):
-    """A route that answers its refusals as JSON-RPC errors."""
+    """A route that answers errors in the form of JSON-RPC."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind access control and the limits."""
@@ -136,11 +137,11 @@ MESSAGE: dict[str, Any] = {
         },
     }
 }
-"""The body of a route of JSON-RPC, for its description."""
+"""The request body of a JSON-RPC route, for the OpenAPI description."""
 
 
 def rpc_router(tag: str) -> APIRouter:
-    """A router for routes of JSON-RPC."""
+    """A router for JSON-RPC routes."""
     refusals = dict(operations.refusals(*operations.GUARDED))
     for status in (400, 404, 409, 413, 422, 429, 503):
         refusals[status] = {"model": RpcAnswer, "description": operations.MEANING[status]}

@@ -1,8 +1,7 @@
-"""MCP (Model Context Protocol) over streamable HTTP: each assistant is a tool, and a call of it is a run
-without a thread.
+"""MCP (Model Context Protocol) over streamable HTTP: each assistant is a tool, and each call of it is a run.
 
-Stateless: no sessions and no messages of the server's own, so that any replica answers any request. Sources:
-https://modelcontextprotocol.io/specification/2025-11-25 and …/2026-07-28
+Stateless: there are no sessions and no messages initiated by the server, so any replica can answer any
+request. Sources: https://modelcontextprotocol.io/specification/2025-11-25 and …/2026-07-28
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 @routes.post("/mcp/", response_model=RpcAnswer, responses=ANSWERS, openapi_extra=MESSAGE)
 async def post(parts: Parts, request: Request) -> Response:
     """One JSON-RPC message: `server/discover` or `initialize`, `ping`, `tools/list`, `tools/call`."""
-    # What is of anybody asks for it by itself.
+    # Whatever touches a user's resources checks permission itself.
     checks_authorization(request)
     accepted = request.headers.get("accept", "*/*")
     call_id, negotiated = None, Negotiated()
@@ -110,7 +109,8 @@ async def _answer(services: Services, request: Request, call: Call, negotiated: 
 
 
 def _initialized(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The version that the client asked for when it is agreed on in this way, else the latest that is."""
+    """The result of `initialize`. Its version is the one that the client asked for if `initialize` can agree
+    on it, else the latest such version."""
     asked = params.get("protocolVersion")
     return {
         "protocolVersion": asked if asked in BY_HANDSHAKE else BY_HANDSHAKE[0],
@@ -120,14 +120,14 @@ def _initialized(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _tools(services: Services, request: Request) -> dict[str, Assistant]:
-    """Those that the caller may see."""
+    """The tools that the caller may see, by name."""
     scope = await Caller(request).assistants("search", {"metadata": {}, "limit": MOST_TOOLS, "offset": 0})
     page = Page(MOST_TOOLS, sort_by="created_at", sort_order="asc")
     return named_tools(await services.storage.assistants.search(AssistantQuery(page=page, scope=scope)))
 
 
 async def _list(services: Services, request: Request, params: Mapping[str, Any]) -> dict[str, Any]:
-    """A page of tools; the cursor is the number of those before it."""
+    """A page of tools; the cursor is the number of tools before the page."""
     cursor = str(params.get("cursor") or 0)
     if not cursor.isdecimal():
         raise RpcError(INVALID_PARAMS, f"cursor: {cursor!r}: must be a nextCursor of this server")
@@ -142,7 +142,7 @@ async def _list(services: Services, request: Request, params: Mapping[str, Any])
 
 
 async def _named(services: Services, request: Request, name: Any) -> Assistant:
-    """The assistant that is the tool of this name. Raises `RpcError`."""
+    """The assistant behind the tool with this name. Raises `RpcError`."""
     assistant = (await _tools(services, request)).get(str(name))
     if assistant is None:
         raise RpcError(INVALID_PARAMS, "name: must be that of a tool of tools/list")

@@ -1,9 +1,9 @@
-"""A call of a tool of MCP is a run. For a client that can be asked questions the run has a thread of its
-own, which is kept while a question of the graph waits for its answer, an hour at most, or an hour longer than
-a budget that refused the answer says to wait; for other clients it is stateless.
+"""Calls of MCP tools: each call is a run. If the client can be asked questions, the run has its own thread,
+which is kept while a question of the graph waits for its answer: at most an hour or, if a budget refused the
+answer, an hour longer than the budget says to wait. For other clients the run is stateless.
 
-What the client carries from one call to the next is the thread's id, and nothing else is believed: the thread
-must be the caller's, made for this tool, and wait.
+The only state that the client carries from one call to the next is the thread's id. It is not trusted: the
+thread must be the caller's, made for this tool, and waiting for an answer.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from lgs_runtime.threads.removal import remove_thread
 from lgs_runtime.threads.thread_graph import check_here
 
 WAITS: Final = Ttl(3600.0, "delete")
-"""How long a question waits for its answer."""
+"""The time to live of the thread of a waiting question: an hour."""
 TOOL_KEY: Final = "mcp_tool"
-"""In the metadata of a call's thread: the assistant that it was made for."""
+"""The metadata key of a call's thread that holds the id of its assistant."""
 log = structlog.get_logger(__name__)
 
 
@@ -55,7 +55,7 @@ async def call_tool(
     *,
     as_events: bool,
 ) -> Response:
-    """Begins or resumes the run of a call; the answer follows when it has ended. Raises `RpcError`."""
+    """Starts or resumes the run of a call; the answer follows when the run has ended. Raises `RpcError`."""
     state = call.params.get("requestState") if negotiated.asks else None
     try:
         if state is None:
@@ -104,8 +104,8 @@ async def _new_thread(services: Services, request: Request, assistant: Assistant
 async def _resumed(
     services: Services, request: Request, call: Call, assistant: Assistant, state: Any
 ) -> Run | dict[str, Any]:
-    """The run that goes on with the answers; while some are missing, the result that asks once more. Raises
-    `Declined`, `RpcError`."""
+    """The run that is resumed with the answers; if some are missing, the result that asks for them again.
+    Raises `Declined`, `RpcError`."""
     thread = await _waiting(Caller(request), assistant, state)
     asked = questions(thread.interrupts)
     given = answers(asked, call.params.get("inputResponses") or {})
@@ -128,7 +128,8 @@ async def _resumed(
 
 
 async def _kept_longer(services: Services, thread: Thread, seconds: float) -> None:
-    """Has the question wait for as long as the client is told to, too. Where that fails, it does not."""
+    """Extends the thread's time to live, so that the question outlasts the wait of `seconds` that the client
+    is told. Best effort: errors are ignored."""
     with suppress(RuntimeFault):
         needed = await services.storage.now() + timedelta(seconds=seconds + WAITS.seconds / 2)
         if thread.expires_at is not None and thread.expires_at < needed:
@@ -137,7 +138,8 @@ async def _kept_longer(services: Services, thread: Thread, seconds: float) -> No
 
 
 async def _waiting(caller: Caller, assistant: Assistant, state: Any) -> Thread:
-    """The thread that a `requestState` names. Somebody else's is refused in the same words as none."""
+    """The waiting thread that a `requestState` names. Raises `RpcError`, with the same words for another
+    user's thread as for none."""
     try:
         thread = await caller.thread("read", str(UUID(state)))
     except (ValueError, AttributeError, TypeError, NotFound):
@@ -150,7 +152,7 @@ async def _waiting(caller: Caller, assistant: Assistant, state: Any) -> Thread:
 
 
 async def _cleared(services: Services, thread_id: str) -> None:
-    """Deletes the thread of a call. What can't be deleted now goes when its time is over."""
+    """Deletes the thread of a call. If that fails, the thread is deleted when its time to live is over."""
     with suppress(NotFound):
         try:
             await remove_thread(services, thread_id)

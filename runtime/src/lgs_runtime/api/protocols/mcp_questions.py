@@ -1,10 +1,10 @@
-"""Questions of a graph (`interrupt`) as MCP asks them of a person since 2026-07-28, and the answers on their
-way back. A call that meets a question has a result that says so, with a form for each question; the client
-calls again with what was filled in. All of it pure.
+"""Questions of a graph (`interrupt`) as MCP elicitations (2026-07-28), and the answers to them. A call that
+meets a question returns a result with a form for each question; the client calls again with the completed
+forms. Pure functions.
 
-Three kinds of question: one that brings its own form (`message` and `requestedSchema`), a request to approve
-tool calls as LangChain's `HumanInTheLoopMiddleware` puts it, and any other value, which a text answers.
-Source: https://modelcontextprotocol.io/specification/2026-07-28/client/elicitation
+There are three kinds of question: one with its own form (`message` and `requestedSchema`), a request of
+LangChain's `HumanInTheLoopMiddleware` to approve tool calls, and any other value, which is answered by a
+text. Source: https://modelcontextprotocol.io/specification/2026-07-28/client/elicitation
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from lgs_runtime.streams.json_encoding import encode
 
 ANSWER: Final = "answer"
 FIELDS: Final = frozenset({"string", "number", "integer", "boolean", "array"})
-"""The types of a form's fields."""
+"""The types that a form's fields may have."""
 
 
 class Declined(Exception):
-    """The person would not answer."""
+    """The person declined to answer."""
 
 
 def input_required(questions: Sequence[Mapping[str, Any]], state: str) -> dict[str, Any]:
-    """The result of a call that waits for answers. `state`: what the client gives back with them."""
+    """The result of a call that waits for answers. `state`: the `requestState` that the client sends back
+    with them."""
     asked = {question["id"]: _elicitation(question.get("value")) for question in questions}
     return {"resultType": "input_required", "inputRequests": asked, "requestState": state}
 
 
 def answers(questions: Sequence[Mapping[str, Any]], responses: Any) -> dict[str, Any] | None:
-    """The answers for the graph, by the ids of its questions; None while some are not answered. Raises
-    `Declined`, and `RpcError` for an answer that does not fit its form."""
+    """The answers for the graph, by question id; None if some are missing. Raises `Declined`, and `RpcError`
+    for an answer that does not fit its form."""
     if not isinstance(responses, Mapping):
         raise RpcError(INVALID_PARAMS, "inputResponses: must be an object with an answer to each question")
     if any(question["id"] not in responses for question in questions):
@@ -102,7 +103,7 @@ def _form(question: Any) -> dict[str, Any]:
 
 
 def _has_form(question: Any) -> bool:
-    """Whether a question brings a form that MCP allows: an object of plain fields."""
+    """Whether a question has its own form, of a kind that MCP allows: an object of plain fields."""
     if not isinstance(question, Mapping) or not isinstance(question.get("message"), str):
         return False
     form = question.get("requestedSchema")
@@ -117,7 +118,7 @@ def _has_form(question: Any) -> bool:
 
 
 def _tool_calls(question: Any) -> Sequence[Mapping[str, Any]]:
-    """The tool calls that are to be approved."""
+    """The tool calls that a question asks to approve; empty if it is of another kind."""
     calls = question.get("action_requests") if isinstance(question, Mapping) else None
     if not isinstance(calls, list) or not all(isinstance(call, Mapping) and "name" in call for call in calls):
         return ()
@@ -125,7 +126,7 @@ def _tool_calls(question: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _choices(question: Mapping[str, Any], tool: str) -> list[str]:
-    """What may be decided about a call: what a form can hold of what the graph allows."""
+    """The possible decisions about a tool call: those that the graph allows and a form can express."""
     for review in question.get("review_configs") or ():
         if isinstance(review, Mapping) and review.get("action_name") == tool:
             allowed = review.get("allowed_decisions") or ()
@@ -143,8 +144,8 @@ def _field(name: str, number: int) -> str:
 
 
 def _plain(question: Any, text: Any) -> Any:
-    """An answer as the graph gets it: the text, or the object or list that it is written as where the
-    question was more than a text."""
+    """An answer as the graph gets it: the text or, if the question was not a text and the answer is a JSON
+    object or list, that value."""
     if isinstance(question, str) or not isinstance(text, str) or not text.lstrip().startswith(("{", "[")):
         return text
     try:

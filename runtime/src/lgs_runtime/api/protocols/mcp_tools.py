@@ -1,8 +1,8 @@
-"""Assistants as tools of MCP: what each is called, what it takes, and what a run's values are as its result.
-All of it pure.
+"""Assistants as MCP tools: their names, their arguments, and a run's values as the result of a call. Pure
+functions.
 
-A tool's name is the assistant's, in the letters that MCP allows; of assistants with the same name the oldest
-has it, and the others have the beginning of their ids behind it.
+A tool's name is the assistant's name in the characters that MCP allows. If several assistants share a name,
+the oldest keeps it, and the others append the beginning of their ids.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ID_IN_NAME = 8
 MESSAGES = frozenset(name for name in messages.__all__ if name.endswith(("Message", "MessageChunk")))
 REFERENCE = "#/$defs/"
 INPUT = "input"
-"""The one argument of a tool whose graph takes something else than an object."""
+"""The one argument of a tool whose graph takes something other than an object."""
 CHAT: Json = {
     "description": "What to say to the assistant: a text, or messages with role and content.",
     "anyOf": [
@@ -40,7 +40,7 @@ CHAT: Json = {
 
 
 def named_tools(assistants: Iterable[Assistant]) -> dict[str, Assistant]:
-    """Every assistant by the name of its tool, oldest first."""
+    """The assistants by tool name, oldest first."""
     tools: dict[str, Assistant] = {}
     for assistant in sorted(assistants, key=lambda one: (one.created_at, one.assistant_id)):
         name = NOT_IN_NAMES.sub("_", assistant.name)[:LONGEST_NAME] or "_"
@@ -63,13 +63,13 @@ def tool_json(name: str, assistant: Assistant, input_schema: Any) -> dict[str, A
 
 
 def takes_object(schema: Any) -> bool:
-    """Whether a graph takes an object, whose fields are the tool's arguments then."""
+    """Whether a graph takes an object; its fields are then the tool's arguments."""
     return not isinstance(schema, Mapping) or schema.get("type", "object") == "object"
 
 
 def arguments_schema(schema: Any) -> dict[str, Any]:
-    """The JSON schema of a tool's arguments. Lists of messages are described as texts, since the
-    schemas of all kinds of message would fill a model's context."""
+    """The JSON schema of a tool's arguments. Lists of messages are described briefly, as `CHAT`: the schemas
+    of all message types would fill a model's context."""
     if not isinstance(schema, Mapping):
         return {"type": "object"}
     if not takes_object(schema):
@@ -95,7 +95,7 @@ def _is_chat(field: Any) -> bool:
 
 
 def _used(schema: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """The definitions that a schema refers to, and those that they do."""
+    """The definitions that a schema refers to, directly or through other definitions."""
     used: dict[str, Any] = {}
     left = [schema]
     while left:
@@ -113,9 +113,9 @@ def _used(schema: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call_result(values: Json) -> dict[str, Any]:
-    """The values of a run as the result of a tool; what is no object stands under `result`, as the official
-    SDK has it. If the graph asks and this caller can't be asked, the
-    result is an error with the question."""
+    """The values of a run as the result of a tool. Values that are not an object stand under `result`, as in
+    the official SDK. If the graph asks a question, the result is an error with that question: this client
+    can't be asked."""
     if error := values.get("__error__"):
         return {"content": [_text(f"{error['error']}: {error['message']}")], "isError": True}
     if questions := values.get("__interrupt__"):
@@ -129,7 +129,7 @@ def call_result(values: Json) -> dict[str, Any]:
 
 
 def declined_result() -> dict[str, Any]:
-    """The result of a call whose question a person would not answer."""
+    """The result of a call whose question a person declined to answer."""
     return {"content": [_text("the question of the assistant was declined")], "isError": True}
 
 

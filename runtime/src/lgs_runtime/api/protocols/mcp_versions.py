@@ -1,8 +1,8 @@
-"""The version of MCP of a request, and the capabilities of its client; pure.
+"""The MCP version of a request, and the capabilities of its client. Pure functions.
 
-Until 2025-11-25 a version is agreed on by `initialize`. From 2026-07-28 on each request declares its version
-and the client's capabilities itself, under `params._meta`, and repeats in headers what proxies route by.
-Source: https://modelcontextprotocol.io/specification/2026-07-28/basic
+Up to 2025-11-25, client and server agree on a version by `initialize`. From 2026-07-28 on, each request
+declares its version and the client's capabilities itself, under `params._meta`, and repeats in headers what
+proxies route by. Source: https://modelcontextprotocol.io/specification/2026-07-28/basic
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lgs_runtime.api.protocols.jsonrpc import (
 BY_HANDSHAKE: Final = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 BY_REQUEST: Final = ("2026-07-28",)
 VERSIONS: Final = (*BY_REQUEST, *BY_HANDSHAKE)
-"""Those that are spoken, latest first."""
+"""The supported versions, latest first."""
 HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
 STATUS: Final[Mapping[int, int]] = {
     PARSE_ERROR: 400,
@@ -37,7 +37,7 @@ STATUS: Final[Mapping[int, int]] = {
     UNSUPPORTED_VERSION: 400,
     METHOD_NOT_FOUND: 404,
 }
-"""The HTTP status of an error from 2026-07-28 on; before, errors of JSON-RPC came with 200."""
+"""The HTTP status by error code, from 2026-07-28 on; before, JSON-RPC errors came with 200."""
 META: Final = "io.modelcontextprotocol/"
 VERSION_HEADER, METHOD_HEADER, NAME_HEADER = "mcp-protocol-version", "mcp-method", "mcp-name"
 ENCODED: Final = re.compile(r"=\?base64\?(.*)\?=")
@@ -52,14 +52,15 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """How a request is spoken. `per_request`: it declares its version itself; `asks`: its client can put a
-    form to a person."""
+    """What was negotiated for a request. `per_request`: the request declares its version itself; `asks`: its
+    client can show a form to a person."""
 
     per_request: bool = False
     asks: bool = False
 
     def result(self, result: Mapping[str, Any], *, cached: bool = False) -> dict[str, Any]:
-        """A result that is whole. `cached`: of a kind that clients may keep, here not at all."""
+        """A complete result. `cached`: it is of a kind that clients may cache; it then says that they must
+        not."""
         if not self.per_request:
             return dict(result)
         kept = {"ttlMs": 0, "cacheScope": "private"} if cached else {}
@@ -73,19 +74,20 @@ class Negotiated:
 
 
 def server_info() -> dict[str, str]:
-    """Who answers."""
+    """The name and version of this server."""
     return {"name": "LangGraphService", "version": version("lgs-runtime")}
 
 
 def is_per_request(params: Mapping[str, Any], headers: Headers) -> bool:
-    """Whether a request is of 2026-07-28 or later; one that names an unknown version counts as such, since
-    the answer then lists the versions."""
+    """Whether a request uses 2026-07-28 or later. One that names an unknown version counts as such, so that
+    it is answered with the list of versions."""
     named = headers.getlist(VERSION_HEADER)
     return f"{META}protocolVersion" in _meta(params) or (bool(named) and named[0] not in BY_HANDSHAKE)
 
 
 def negotiate(call: Call, headers: Headers) -> Negotiated:
-    """How a call is spoken. Raises `RpcError` where it contradicts itself, or its version is unknown here."""
+    """Negotiates the version and capabilities of a call. Raises `RpcError` if it contradicts itself, or its
+    version is not supported."""
     if not is_per_request(call.params, headers):
         return Negotiated()
     meta = _meta(call.params)
@@ -113,7 +115,7 @@ def _meta(params: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _same(name: str, headers: Headers, declared: str) -> None:
-    """Refuses a header that says something else than the body: who routes by it would be misled."""
+    """Raises `RpcError` for a header that differs from the body: proxies that route by it would be misled."""
     given = headers.getlist(name)
     if len(given) != 1 or _decoded(given[0]) != declared:
         said = given[0] if given else "missing"
@@ -123,7 +125,7 @@ def _same(name: str, headers: Headers, declared: str) -> None:
 
 
 def _decoded(text: str) -> str | None:
-    """A header's value, which is wrapped in base64 where it would not pass as it is."""
+    """The decoded value of a header, which may be wrapped in base64; None if that is broken."""
     wrapped = ENCODED.fullmatch(text)
     if wrapped is None:
         return text
@@ -139,6 +141,7 @@ def _unsupported(asked: str) -> RpcError:
 
 
 def _fills_forms(capabilities: Any) -> bool:
-    """Whether a client can put a form to a person: said by itself, or by naming no kind of question."""
+    """Whether a client can show a form to a person: it says so, or it declares elicitation without naming a
+    kind."""
     asks = capabilities.get("elicitation") if isinstance(capabilities, Mapping) else None
     return isinstance(asks, Mapping) and ("form" in asks or not asks)

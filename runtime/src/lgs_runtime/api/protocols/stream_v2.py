@@ -1,8 +1,8 @@
 """Protocol v2 over HTTP and WebSockets: commands to a thread, and the events of its runs.
 
-A stream is one subscription; a WebSocket takes commands and holds any number of subscriptions, each with its
-own stream. Nothing of a connection is kept when it is gone: a client that comes back says the number of the
-last event that it has (`since`), to any replica.
+An HTTP stream is one subscription; a WebSocket takes commands and carries any number of subscriptions, each
+with its own stream. Nothing is kept of a closed connection: a client that reconnects, to any replica, sends
+the number of the last event that it has (`since`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from lgs_runtime.streams.stream_v2 import Subscription, Wire, number_by_id
 routes = router("Streaming")
 SERVER_ERROR = 1011
 REFUSED = 4000
-"""A close code says the status of HTTP above this, since browsers can't read that of a refused handshake."""
+"""Base of the close codes of refusals: the HTTP status is added to it, because browsers can't read the status
+of a refused handshake."""
 
 
 @routes.post(
@@ -72,7 +73,8 @@ async def stream_events(
 
 
 def _since(request: Request) -> int:
-    """The number of the last event that the client has, which it gives by that or by the event's id."""
+    """The number of the last event that the client has. `Last-Event-ID` gives it as the number or as the
+    event's id. Raises `InvalidRequest`."""
     given = request.headers.get("last-event-id") or "-1"
     since = number_by_id(given)
     if since is None:
@@ -93,8 +95,9 @@ async def _subscribed(
     *,
     beside: Listener | None = None,
 ) -> AsyncGenerator[Wire, None]:
-    """What the subscription wants of a thread that the caller may read, or that is not made yet. `beside`:
-    the subscription among those of its connection. Raises `NotFound` for the thread of somebody else."""
+    """The events that the subscription wants, of a thread that the caller may read or that does not exist
+    yet. `beside`: this subscription's place among those of its connection. Raises `NotFound` for another
+    user's thread."""
     scope = await Caller(request).threads("read", thread_id)
     events = _wanted(services, thread_id, wanted, since, beside)
     try:
@@ -115,7 +118,7 @@ async def _encoded(source: AsyncGenerator[Wire, None]) -> AsyncGenerator[bytes, 
 async def _early(
     services: Services, thread_id: str, scope: Scope | None, source: AsyncGenerator[Wire, None]
 ) -> AsyncGenerator[Wire, None]:
-    """The events of `source`, begun when there is such a thread within the scope."""
+    """The events of `source`, from when the thread exists within the scope."""
     async with aclosing(source) as events:
         await made(services, thread_id, scope)
         async for event in events:
@@ -136,7 +139,7 @@ async def _wanted(
 async def socket(websocket: WebSocket, thread_id: str) -> None:
     """Commands and events of one thread over one connection."""
     services: Services = websocket.app.state.services
-    # The handshake is a request, and says who asks for all that follows.
+    # The handshake is a request; it authenticates all that follows.
     request = Request({**websocket.scope, "type": "http", "method": "GET"}, _no_body)
     try:
         [thread_id] = bodies.checked(_Address, {"thread_id": thread_id}).model_dump().values()
@@ -174,7 +177,7 @@ async def _refuse(websocket: WebSocket, fault: RuntimeFault) -> None:
 
 
 class _Connection:
-    """One WebSocket: its commands one after the other, its subscriptions beside them."""
+    """One WebSocket: answers commands one after the other, and serves its subscriptions concurrently."""
 
     def __init__(self, services: Services, websocket: WebSocket, request: Request, thread_id: str) -> None:
         self._services = services
@@ -186,7 +189,7 @@ class _Connection:
         self._barrier = DeliveryBarrier()
 
     async def serve(self) -> None:
-        """Answers commands until the client goes."""
+        """Answers commands until the client disconnects."""
         limit = self._services.settings.max_body_bytes
         while True:
             message = await self._websocket.receive()
@@ -221,7 +224,7 @@ class _Connection:
         if given.method == "subscription.unsubscribe":
             return self._unsubscribe(given)
         if given.method == "subscription.reconnect":
-            # Subscriptions go with their socket: the client makes them anew, with `since`.
+            # Subscriptions end with their socket: the client makes new ones, with `since`.
             return success(given.id, {"restored": False})
         return await answer(self._services, self._request, self._thread_id, given)
 
@@ -250,8 +253,8 @@ class _Connection:
         return success(given.id, {})
 
     async def _send_events(self, source: AsyncGenerator[Wire, None], listener: Listener) -> None:
-        """Sends the events of a subscription, which `listener` is. When the thread is gone, or can't be
-        followed, the connection ends."""
+        """Sends the events of the subscription that `listener` represents. Closes the connection when the
+        thread is deleted, or can't be followed."""
         # A client that has gone is noticed by `serve`.
         with self._barrier.joined(listener), suppress(WebSocketDisconnect, RuntimeError):
             try:

@@ -1,4 +1,4 @@
-"""What clients of protocol v2 may say: subscriptions, and the parameters of its commands, named as in the
+"""The request bodies of protocol v2: subscriptions, and the parameters of its commands, named as in the
 protocol (`langchain_protocol`)."""
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Subscribe(Params):
     since: Annotated[StrictInt, Field(ge=0)] | None = None
 
     def subscription(self) -> Subscription:
-        """As the streams know it."""
+        """The subscription in the form that the streams use."""
         namespaces = tuple(tuple(namespace) for namespace in self.namespaces or ())
         return Subscription(frozenset(self.channels), namespaces, self.depth)
 

@@ -1,6 +1,6 @@
-"""The commands of protocol v2, each from its parameters to its result. A command that can't be done is an
-answer of the protocol too (`CommandFailed`); a full queue, a database that is away and a caller who may not
-stay what they are everywhere: statuses of HTTP."""
+"""The commands of protocol v2, each from its parameters to its result. A command that fails is answered in
+the protocol (`CommandFailed`); a full queue, an unavailable database and a forbidden caller are answered with
+an HTTP status, as on all routes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ from lgs_runtime.streams.stream_v2 import first_number, milliseconds
 from lgs_runtime.threads.reading import assistant_of, read_history, read_state
 
 SETTLE_SECONDS = 5.0
-"""A client may answer a question before the run that asked it is stored as ended."""
+"""Seconds to wait for the running run to end: a client may answer a question before the run that asked it is
+stored as ended."""
 MISSING = {"checkpoint": "no_such_checkpoint", "run": "no_such_run", "thread": "no_such_run"}
 
 
 class CommandFailed(Exception):
-    """A command that can't be done, with the protocol's code for why."""
+    """A command that failed, with the protocol's error code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -41,7 +42,7 @@ class CommandFailed(Exception):
 
 
 async def answer(services: Services, request: Request, thread_id: str, command: asked.ProtocolCommand) -> Any:
-    """What the client gets for a command: a `success` with its result, or an `error`."""
+    """The answer to a command: a `success` with its result, or an `error`."""
     try:
         result, number = await _do(services, request, thread_id, command)
     except CommandFailed as failed:
@@ -54,13 +55,13 @@ async def answer(services: Services, request: Request, thread_id: str, command: 
 
 
 def success(command_id: int, result: Mapping[str, Any], number: int | None = None) -> dict[str, Any]:
-    """The answer to a command that was done. `number`: the state holds all events up to it."""
+    """The answer to a command that succeeded. `number`: the state includes all events up to this number."""
     meta = {} if number is None else {"meta": {"applied_through_seq": number}}
     return {"type": "success", "id": command_id, "result": result, **meta}
 
 
 def failure(command_id: Any, code: str, message: str) -> dict[str, Any]:
-    """The answer to a command that can't be done."""
+    """The answer to a command that failed."""
     known = command_id if isinstance(command_id, int) and not isinstance(command_id, bool) else None
     return {"type": "error", "id": known, "error": code, "message": message}
 
@@ -69,7 +70,7 @@ Done = tuple[Mapping[str, Any], int | None]
 
 
 async def _do(services: Services, request: Request, thread_id: str, command: asked.ProtocolCommand) -> Done:
-    # A run that is started asks by itself, and may make its thread; the others are about one that is there.
+    # `run.start` checks permission itself, and may create its thread; the others need an existing thread.
     checks_authorization(request)
     if command.method in NEEDS_A_SOCKET:
         raise CommandFailed(
@@ -109,7 +110,7 @@ async def _run_start(services: Services, request: Request, thread_id: str, param
 async def _started(services: Services, request: Request, thread_id: str, given: Mapping[str, Any]) -> Done:
     body = bodies.checked(bodies.RunCreateStateful, {**given, "if_not_exists": "create"})
     run = await admit(services, replace(run_request(request, body, thread_id), protocol=True))
-    # All that the thread's earlier runs did came before this one was made.
+    # All events of the thread's earlier runs came before this run was created.
     return {"run_id": run.run_id}, first_number(milliseconds(run.created_at))
 
 
@@ -149,7 +150,7 @@ async def _input_respond(
 
 
 async def _settled(services: Services, thread_id: str) -> Thread:
-    """The thread once the run that goes on in it has ended, or as it is after `SETTLE_SECONDS`."""
+    """The thread when its running run has ended, or as it is after `SETTLE_SECONDS`."""
     thread = await services.storage.threads.get(thread_id)
     if thread.status != "busy":
         return thread
@@ -237,7 +238,7 @@ async def _get_tree(services: Services, request: Request, thread_id: str, params
 
 
 def _tree(run: Run, snapshot: StateSnapshot | None) -> dict[str, Any]:
-    """The run's graph, and below it the subgraphs that have begun and not ended."""
+    """The tree of a run: its graph, and below it the subgraphs that have begun and not ended."""
     statuses = {"pending": "started", "running": "running", "error": "failed", "timeout": "failed"}
     waits = snapshot is not None and bool(snapshot.next)
     ended = "interrupted" if run.status == "interrupted" or waits else "completed"
@@ -274,7 +275,7 @@ async def _snapshot(
     try:
         return await read_state(services, thread, config, subgraphs=subgraphs)
     except ValueError as wrong:
-        # A subgraph that the graph does not have, or has no more.
+        # The graph does not have this subgraph, or no longer.
         raise CommandFailed("no_such_namespace", f"namespace: {namespace!r}: {wrong}") from wrong
 
 

@@ -1,1 +1,1 @@
-"""The routes of the LangGraph Server API, one module a resource, and what the operations on runs share."""
+"""The routes of the LangGraph Server API, one module per resource, and what the operations on runs share."""

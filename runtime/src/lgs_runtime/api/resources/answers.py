@@ -1,4 +1,4 @@
-"""The answers of a run that take as long as the run: its result, and its events."""
+"""Answers that take as long as a run: its result, and its events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lgs_runtime.streams.json_encoding import encode
 
 
 def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = False) -> Response:
-    """What the run answers, when it has ended."""
+    """Answers with the result of a run when it has ended."""
 
     async def find() -> bytes:
         return encode(unrooted(await result(services, run)))
@@ -29,7 +29,7 @@ def answer_result(services: Services, run: Run, *, cancel_on_disconnect: bool = 
 
 
 def answer_cancelled(services: Services, run: Run) -> Response:
-    """What a cancelled run answers, when it has stopped; nothing when it was rolled back."""
+    """Answers with the result of a cancelled run when it has stopped; with `{}` if it was rolled back."""
 
     async def find() -> bytes:
         ended = await services.notifier.finished(run.run_id, run.thread_id)
@@ -46,7 +46,7 @@ def answer_events(
     modes: Collection[str] | None = None,
     cancel_on_disconnect: bool = False,
 ) -> Response:
-    """The events of the run later than the id `after`, until it has ended."""
+    """Streams the events of a run later than the id `after`, until it has ended."""
     source = _encoded(events(services, run, after, modes))
     return event_stream(source, naming(run, "stream", modes), _gone(services, run, cancel_on_disconnect))
 
@@ -54,7 +54,7 @@ def answer_events(
 def answer_thread_events(
     services: Services, thread_id: str, after: str | None, modes: Collection[str]
 ) -> Response:
-    """The events of a thread later than the id `after`, for as long as the client listens."""
+    """Streams the events of a thread later than the id `after`, for as long as the client listens."""
     return event_stream(_encoded(thread_events(services, thread_id, after, modes)), {})
 
 

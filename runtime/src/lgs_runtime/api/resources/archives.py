@@ -1,4 +1,4 @@
-"""Threads as documents: out of this service, and into it, however large they are."""
+"""Export and import of threads as documents of any size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lgs_runtime.threads.removal import nested_graphs, remove_thread
 
 
 class StreamedRoute(Route):
-    """A route whose body is read as it comes."""
+    """A route whose body is read as it arrives, not as a whole."""
 
     reads_whole = False
 
@@ -85,8 +85,9 @@ async def import_thread(
 
 
 async def _permitted(caller: Caller, thread_import: ThreadImport, *, guarded: bool) -> None:
-    """Asks for what an import is, making a thread and changing its state. Where callers have rights of their
-    own, the thread becomes the caller's. Raises `Forbidden`, `RefusedByHandler`, `HandlerFailed`."""
+    """Checks the permissions that an import needs: to create a thread and to change its state. If the service
+    has an `Auth` object, the thread becomes the caller's. Raises `Forbidden`, `RefusedByHandler`,
+    `HandlerFailed`."""
     value: dict[str, Any] = {"thread_id": thread_import.target, "metadata": dict(thread_import.metadata)}
     value["if_exists"] = "raise"
     metadata = made_within(await caller.may("threads", "create", value), value["metadata"])
@@ -96,8 +97,7 @@ async def _permitted(caller: Caller, thread_import: ThreadImport, *, guarded: bo
 
 
 async def _replace(parts: Services, caller: Caller, thread_id: str) -> None:
-    """Deletes the thread for one that comes in its place. Raises `Conflict` for one that is not the
-    caller's."""
+    """Deletes a thread that the import replaces. Raises `Conflict` if the caller may not delete it."""
     scope = await caller.threads("delete", thread_id)
     try:
         await remove_thread(parts, thread_id, scope, replaced=True)
@@ -112,7 +112,7 @@ async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerato
 
 
 async def _lines(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The lines of a body as they come. Raises `BodyTooLarge` for a line that is too long."""
+    """The lines of a body as they arrive. Raises `BodyTooLarge` for a line that is too long."""
     pending = b""
     async for chunk in request.stream():
         *whole, pending = (pending + chunk).split(b"\n")
@@ -125,8 +125,8 @@ async def _lines(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None
 
 
 async def _graphs_of(parts: Parts, first: bytes) -> list[Graph]:
-    """The graph of the thread that a document's first line describes, with its subgraphs: their schemas say
-    which types may come in."""
+    """The graph of the thread that a document's first line describes, with its subgraphs; their schemas say
+    which types may be imported. Raises `InvalidRequest` for an unknown graph."""
     try:
         graph_id = orjson.loads(first)["row"]["metadata"]["graph_id"]
     except (ValueError, KeyError, TypeError):

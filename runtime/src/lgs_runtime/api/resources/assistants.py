@@ -1,6 +1,6 @@
 """Assistants: graphs with a configuration, their versions, and the drawings and schemas of their graphs.
 
-Wherever an assistant is named by id, the name of a graph stands for that graph's default assistant.
+Wherever a route takes an assistant's id, the name of a graph stands for that graph's default assistant.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ async def create_assistant(parts: Parts, caller: Asking, body: bodies.AssistantC
 
 
 async def _check_known(parts: Services, graph_id: str) -> None:
-    """Raises `NotFound` for a graph that no replica of the service has had. In a rollout this one may lack a
-    graph that another has, whose own assistant is stored."""
+    """Raises `NotFound` for a graph that no replica of the service has had. During a rollout this replica may
+    lack a graph of another one; the stored default assistant shows that the graph exists."""
     if graph_id in parts.graphs.ids:
         return
     try:
@@ -98,8 +98,8 @@ def _query(body: bodies.AssistantCount, scope: Scope | None) -> AssistantQuery:
 
 
 async def _search(caller: Caller, body: bodies.AssistantCount, **more: Any) -> Scope | None:
-    """What the caller may see. Metadata that a handler adds is no condition of the search: it would hide
-    the assistants of the graphs."""
+    """The scope of a search. Metadata that the handler adds is no condition of the search: it would hide the
+    default assistants of the graphs."""
     value = {"graph_id": body.graph_id, "metadata": dict(body.metadata or {}), **more}
     return await caller.assistants("search", value)
 
@@ -139,7 +139,8 @@ async def delete_assistant(
         of_threads = await caller.threads("delete", None) if delete_threads else None
         await parts.storage.assistants.get(named, scope)
         stop_runs = partial(cancel_all, parts, UNFINISHED, "interrupt", stoppable, named)
-        # Before, so that whoever is told of a failure may ask again; and after, for those that came between.
+        # Before the deletion, so that a caller who gets an error can retry; and after it, for runs created in
+        # between.
         await stop_runs()
         await parts.storage.assistants.delete(
             named, delete_threads=delete_threads, scope=scope, threads_scope=of_threads
@@ -237,7 +238,7 @@ async def _subgraphs(
 
 @asynccontextmanager
 async def _opened(parts: Services, assistant: Assistant, config: RunnableConfig) -> AsyncIterator[Graph]:
-    """An assistant's graph, to be described."""
+    """Opens an assistant's graph to describe it."""
     await check_here(parts, assistant.graph_id)
     with graph_called(assistant.graph_id):
         async with parts.graphs.open(assistant.graph_id, config, access="assistants.read") as graph:
@@ -245,21 +246,21 @@ async def _opened(parts: Services, assistant: Assistant, config: RunnableConfig)
 
 
 async def _readable(parts: Services, caller: Caller, name: str) -> Assistant:
-    """An assistant that the caller may read. Raises `NotFound` for any other, too."""
+    """An assistant that the caller may read. Raises `NotFound` also for one outside their scope."""
     scope = await caller.assistants("read", {"assistant_id": assistant_id_of(name), "metadata": {}})
     return await find_assistant(parts, name, scope)
 
 
 def _own(metadata: Mapping[str, Any], scope: Scope | None) -> dict[str, Any]:
-    """Metadata that somebody gives an assistant of their own. Raises `InvalidRequest` for those by which the
-    assistants of the graphs are known, which everybody sees."""
+    """The metadata that a user gives to their own assistant. Raises `InvalidRequest` for the metadata that
+    mark the default assistants of the graphs, because everybody sees those."""
     if scope is not None and contains(dict(metadata), dict(SYSTEM_METADATA)):
         raise InvalidRequest("metadata.created_by: 'system': must not be what the graphs' own assistants say")
     return dict(metadata)
 
 
 def _node(node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A node as clients get it: without the path of its Python class."""
+    """A node as clients see it: without the path of its Python class."""
     if not isinstance(node.get("data"), Mapping):
         return node
     return {**node, "data": {name: value for name, value in node["data"].items() if name != "id"}}

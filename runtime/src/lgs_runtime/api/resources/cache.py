@@ -1,4 +1,4 @@
-"""The cache of this service: what it has done, and how to empty it."""
+"""The cache of this service: its statistics, and how to clear it."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ async def clear_cache(
 
 
 async def _check(request: Request, namespace: str | None) -> None:
-    """Raises `InvalidRequest` for what would forget more than was meant, or nothing of it."""
+    """Raises `InvalidRequest` for a request that would delete more than was meant, or not what was meant."""
     for name in request.query_params:
         if name != "namespace":
-            # A name that is misspelt must not forget everything.
+            # A misspelt name must not clear the whole cache.
             raise InvalidRequest(f"{name}: must be namespace, the only parameter there is")
     if len(given := request.query_params.getlist("namespace")) > 1:
         raise InvalidRequest(f"namespace: {', '.join(given)}: must be one; ask for each")

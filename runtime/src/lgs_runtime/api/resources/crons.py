@@ -1,4 +1,4 @@
-"""Crons: runs that are made again and again, on a thread or each with one of its own."""
+"""Crons: runs created on a schedule, all on one thread or each on its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lgs_runtime.storage.scope import made_within
 routes = router("Crons")
 OF_THE_CRON = {"schedule", "timezone", "end_time", "enabled", "on_run_completed"}
 TIMES = ("schedule", "timezone", "end_time", "enabled")
-"""What decides when the next run is due."""
+"""The fields that decide when the next run is due."""
 
 
 @routes.post("/threads/{thread_id}/runs/crons", response_model=shapes.Cron, openapi_extra=operations.PRIORITY)
@@ -92,7 +92,7 @@ async def patch_cron(
     if "metadata" in body.model_fields_set:
         changes["metadata"] = made_within(scope, value["metadata"])
     if caller.user is not None:
-        # The user who changes what its runs do is the one in whose name they are made.
+        # Its runs are created in the name of the user who last changed the cron.
         changes["caller"] = caller.user.to_json()
     check_webhook(parts, body.webhook)
     changed = replace(stored, **changes)
@@ -112,7 +112,7 @@ async def delete_cron(parts: Parts, caller: Asking, cron_id: bodies.PathId) -> R
 
 
 def request_of(cron: Cron) -> RunRequest:
-    """What each run of a cron asks for. Raises `InvalidRequest`."""
+    """The request for each run of a cron. Raises `InvalidRequest`."""
     body = bodies.checked(bodies.RunCreateStateful, cron.payload)
     request = run_request(cron.payload.get("priority"), body, cron.thread_id)
     configurable = {**(request.config.get("configurable") or {}), "cron_id": cron.cron_id}
@@ -130,7 +130,7 @@ async def _create(
     parts: Services, caller: Caller, request: Request, thread_id: str | None, body: bodies.CronCreate
 ) -> Cron:
     check_webhook(parts, body.webhook)
-    # Who may not make the run now may not have it made later.
+    # A caller who may not create the run now may not schedule it either.
     run, assistant = await permitted_run(parts, run_request(request, body, thread_id))
     if thread_id is not None:
         await parts.storage.threads.get(thread_id, run.scope)

@@ -1,4 +1,4 @@
-"""From a request's body and headers to what the runs' side understands, and the headers that name a run."""
+"""Translates a request's body and headers into a `RunRequest`, and makes the headers that name a run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from lgs_runtime.streams.events import position
 
 PRIORITY_HEADER = "x-lgs-priority"
 PROTOCOL_KEY = "__event_streaming_v2"
-"""By this key of `configurable` clients ask for events of protocol v2 where they start a run otherwise, as on
-LangGraph's server."""
+"""The key of `configurable` by which clients ask for events of protocol v2 when they start a run by another
+route, as on LangGraph's server."""
 
 
 def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id: str | None) -> RunRequest:
-    """What the client asks for. `asked`: the request, whose headers may say a priority, or that priority.
-    Raises `InvalidRequest`."""
+    """The run that the client requests. `asked`: the HTTP request, whose headers may give a priority, or the
+    priority itself. Raises `InvalidRequest`."""
     priority = asked.headers.get(PRIORITY_HEADER) if isinstance(asked, Request) else asked
     if thread_id is None and body.command is not None and body.command.resume is not None:
         raise InvalidRequest("command.resume: set: must be given on a thread, where a question waits for it")
@@ -70,14 +70,14 @@ def run_request(asked: Request | str | None, body: RunCreateStateless, thread_id
 
 
 def _command(command: Command | None) -> Json | None:
-    """A command that says nothing is none: the run takes its input."""
+    """The command's given fields; None if it is empty, and the run takes its input."""
     given = command.model_dump(exclude_unset=True) if command else {}
     return {name: value for name, value in given.items() if value is not None} or None
 
 
 def _configurable(request: Request) -> dict[str, Any]:
-    """The headers that `http.configurable_headers` gives to the runs, and the trace that the request belongs
-    to. They win over the body: what a proxy says of a client is not the client's to change."""
+    """The headers that `http.configurable_headers` passes to the runs, and the request's trace. They win over
+    the body: a client must not change what a proxy says about it."""
     rule = request.app.state.services.settings.http.configurable_headers
     taken: dict[str, str] = rule.taken(request.headers)
     found: dict[str, Any] = {name: check_text(name, value) for name, value in taken.items()}
@@ -92,19 +92,20 @@ def batch_request(request: Request, body: RunBatch) -> RunRequest:
 
 
 def run_path(run: Run) -> str:
-    """Where a run is found."""
+    """The URL path of a run."""
     return f"/threads/{run.thread_id}/runs/{run.run_id}"
 
 
 def naming(run: Run, leaf: str, modes: Collection[str] | None = None) -> dict[str, str]:
-    """Headers of an answer that goes on: which run it is, and where to go on when the connection breaks, with
-    the same `modes` of events."""
+    """Headers of a long-lived answer: which run it is about, and where to continue if the connection breaks,
+    with the same `modes` of events."""
     query = f"?{urlencode([('stream_mode', mode) for mode in modes])}" if modes else ""
     return {"Content-Location": run_path(run), "Location": f"{run_path(run)}/{leaf}{query}"}
 
 
 def last_event_id(request: Request) -> str | None:
-    """The id of the last event that the client has. Raises `InvalidRequest` for what is no id of ours."""
+    """The id of the last event that the client has (`Last-Event-ID`), or None. Raises `InvalidRequest` for
+    what is no id of ours."""
     given = request.headers.get("last-event-id") or None
     if given is not None:
         try:

@@ -1,4 +1,4 @@
-"""Runs on threads: make them, wait for them, stream them, list them, stop them."""
+"""Runs on threads: create, wait for, stream, list, cancel and delete them."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ async def cancel_runs(
 
 
 async def _followed(parts: Services, caller: Caller, thread_id: str, run_id: str, cancel: bool) -> Run:
-    """A run that the caller may read, and stop where leaving is to stop it."""
+    """A run that the caller may read and, if `cancel` is set, may also cancel."""
     if cancel:
         stoppable = await caller.threads("update", thread_id, run_id=run_id, action="interrupt")
         await parts.storage.runs.get(run_id, thread_id, stoppable)

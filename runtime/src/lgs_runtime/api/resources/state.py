@@ -1,6 +1,7 @@
-"""The state of threads: now, at a checkpoint, over time, and changed by hand.
+"""The state of threads: the latest, at a checkpoint, its history, and changes by hand.
 
-A thread is read by the graph that made its state (`threads.reading`). Without one it has no state yet.
+A thread's state is read with the graph that made it (`threads.reading`). A thread without a graph has no
+state yet.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ async def update_state(
 async def apply_supersteps(
     parts: Parts, caller: Caller, thread: Thread, supersteps: Sequence[bodies.Superstep]
 ) -> Thread:
-    """Writes a history into a new thread, step by step. Raises `Conflict` for one that is there and busy."""
+    """Writes a history into a thread, step by step. Raises `Conflict` if the thread is busy."""
     await refuse_busy(parts, thread)
     config = config_at(thread.thread_id, bodies.Checkpoint(), caller)
     graph_id = await graph_at(parts, thread, config)
@@ -138,7 +139,8 @@ async def apply_supersteps(
 
 
 def config_at(thread_id: str, checkpoint: bodies.Checkpoint, caller: Caller) -> RunnableConfig:
-    """The configuration that names a checkpoint of a thread, and who asks; without an id, the latest."""
+    """The configuration that names a checkpoint of a thread and the caller; without a checkpoint id, the
+    latest one."""
     named = checkpoint_config(thread_id, checkpoint.checkpoint_ns, checkpoint.checkpoint_id)["configurable"]
     mapped = {"checkpoint_map": checkpoint.checkpoint_map} if checkpoint.checkpoint_map else {}
     return {"configurable": {**named, **mapped, **caller.configurable()}}
@@ -146,7 +148,7 @@ def config_at(thread_id: str, checkpoint: bodies.Checkpoint, caller: Caller) -> 
 
 @contextmanager
 def _refusing(name: str) -> Iterator[None]:
-    """What LangGraph says of a change that a graph can't take, as an answer."""
+    """Turns LangGraph's errors about a change that the graph can't take into `InvalidRequest`."""
     try:
         yield
     except (InvalidUpdateError, ValueError) as wrong:
@@ -170,7 +172,7 @@ def _update(update: bodies.SuperstepUpdate) -> StateUpdate:
 
 
 async def _remember(parts: Parts, caller: Caller, graph: Graph, thread_id: str) -> Thread:
-    """Keeps the thread's record in step with its latest checkpoint."""
+    """Updates the thread's record from its latest checkpoint."""
     snapshot = await graph.aget_state(config_at(thread_id, bodies.Checkpoint(), caller))
     interrupts: dict[str, Any] = {task.id: task.interrupts for task in snapshot.tasks if task.interrupts}
     status: ThreadStatus = "interrupted" if snapshot.tasks else "idle"

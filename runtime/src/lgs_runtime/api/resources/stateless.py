@@ -1,5 +1,5 @@
-"""Runs without a thread: each gets one of its own, which goes when the run ends unless `on_completion`
-keeps it."""
+"""Runs without a thread: each gets its own, which is deleted when the run ends unless `on_completion` keeps
+it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store: items by namespace and key, which outlive threads and are shared between them."""
+"""The store: items by namespace and key, which outlive threads and are shared by them."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ async def list_namespaces(parts: Parts, caller: Asking, body: bodies.StoreNamesp
 
 @contextmanager
 def _refusing(name: str, value: object) -> Iterator[None]:
-    """What the store raises, as an answer: its own errors are our faults already. LangGraph's stores say by
-    some types what they can't take; the rest is that of an embedding provider, or of the application's own
-    store."""
+    """Turns what the store raises into our errors; those of our own store already are. LangGraph's stores use
+    some types for what they can't take (`InvalidRequest`); anything else comes from an embedding provider or
+    the application's own store (`ProviderFailed`)."""
     try:
         yield
     except RuntimeFault:
@@ -112,7 +112,7 @@ def _refusing(name: str, value: object) -> Iterator[None]:
 async def _permitted(
     caller: Caller, action: Action, namespace: Sequence[str], value: dict[str, Any]
 ) -> tuple[str, ...]:
-    """The namespace as the handler leaves it in `value`."""
+    """Checks permission, and returns the namespace as the handler left it in `value`."""
     value["namespace"] = _namespace(namespace)
     await caller.may("store", action, value)
     return _namespace(value["namespace"] or ())

@@ -1,4 +1,4 @@
-"""The replica itself: whether it lives, whether it takes work, what it is, and its metrics."""
+"""The replica itself: liveness, readiness, information about it, and its metrics."""
 
 from __future__ import annotations
 

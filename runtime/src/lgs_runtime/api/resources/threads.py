@@ -1,4 +1,4 @@
-"""Threads: the sessions of users, their records; their state stands in `state.py`."""
+"""Threads, the sessions of users: the routes for their records. Their state is in `state.py`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def create_thread(parts: Parts, caller: Asking, body: bodies.ThreadCreate)
     scope = await caller.may("threads", "create", value)
     metadata = made_within(scope, value["metadata"])
     if body.supersteps:
-        # To give a thread a history is to change its state, in one that is made as in one that is there.
+        # Giving a thread a history changes its state, whether the thread is new or exists already.
         await caller.check_may_change(thread_id, metadata)
     thread = await parts.storage.threads.create(thread_id, metadata, body.if_exists, ttl, scope)
     if body.supersteps:
@@ -75,7 +75,8 @@ async def count_threads(parts: Parts, caller: Asking, body: bodies.ThreadCount) 
 
 
 async def _search(caller: Caller, body: bodies.ThreadCount, **more: Any) -> ThreadQuery:
-    """The search: the metadata as the handler leaves them, among the threads that the caller may see."""
+    """The query of a search: with the metadata as the handler left them, within the threads that the caller
+    may see."""
     value = {
         "metadata": dict(body.metadata or {}),
         "values": body.values or {},

@@ -1,4 +1,4 @@
-"""What a user has: the runs that they asked for, on whichever threads."""
+"""The records of a user: the runs that they requested, on any thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of threads: each end of a run that left a state, and what was saved by hand."""
+"""Versions of threads: one for each ended run that left a state, and those saved by hand."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
-"""The forms of requests and answers: the models of bodies and queries, the shapes of answers in the API's
-description, and our records as that JSON."""
+"""The forms of requests and answers: the models of bodies and queries, the models of answers for the OpenAPI
+description, and the encoding of our records as that JSON."""

@@ -1,4 +1,4 @@
-"""The `extract` of a search: single values out of a thread's record, by paths such as
+"""The `extract` option of a search: single values from a thread's record, by paths such as
 `values.messages[-1].content`."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parse_path(path: str) -> tuple[str | int, ...]:
 
 
 def extract(record: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
-    """What stands at each path; None where nothing does."""
+    """The value at each path, by alias; None where there is none."""
     return {alias: _at(record, parse_path(path)) for alias, path in paths.items()}
 
 

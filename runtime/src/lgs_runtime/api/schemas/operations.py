@@ -1,4 +1,4 @@
-"""What an operation may answer besides its result, and which headers it reads, for the description."""
+"""For the OpenAPI description: the error answers of operations, and the headers that they read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PRIORITY: dict[str, Any] = {
         }
     ]
 }
-"""Of operations that make runs."""
+"""The priority header, for operations that create runs."""
 LAST_EVENT_ID: dict[str, Any] = {
     "parameters": [
         {
@@ -46,7 +46,7 @@ LAST_EVENT_ID: dict[str, Any] = {
         }
     ]
 }
-"""Of operations that stream what may have begun before."""
+"""The header of operations whose stream may have begun before."""
 
 
 class EventStream(Response):
@@ -62,15 +62,15 @@ class PlainText(Response):
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses in an operation's description, with what each means. They are JSON also where the
-    answer is a stream. FastAPI makes a validator for each model of each route when it is imported, which for
-    these would be a third of a replica's start: they refer to the form that `describe_refusals` adds."""
+    """The error statuses of an operation, described with their meaning. Errors are JSON even where the answer
+    is a stream. They only refer to the schema that `describe_refusals` adds: FastAPI would make a validator
+    for each model of each route at import, a third of a replica's start time."""
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
     return {status: {"content": content, "description": MEANING[status]} for status in statuses}
 
 
 def describe_refusals(app: FastAPI) -> None:
-    """Adds the form of a refusal to the description at `/openapi.json`."""
+    """Adds the schema of an error answer to the description at `/openapi.json`."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What the query string may say: one type a parameter, shared by the operations that take it.
+"""The query parameters: one type per parameter, shared by the operations that take it.
 
-A yes or no may be written `true`, `1` or `yes`; absent or empty is no. `xray` may be a number of levels too,
-of which 1 is one. A list may be a repeated parameter, or values separated by commas.
+A flag is true as `true`, `1` or `yes`; absent or empty it is false. `xray` may also be a number of levels,
+and 1 means one level. A list may be a repeated parameter, or values separated by commas.
 """
 
 from __future__ import annotations

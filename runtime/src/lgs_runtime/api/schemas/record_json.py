@@ -1,6 +1,6 @@
 """Our values as the JSON that LangGraph's clients expect.
 
-Times are ISO 8601 in UTC. Whatever a graph keeps in its state is encoded as it is in streams.
+Times are ISO 8601 in UTC. The values of a graph's state are encoded as in streams.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 PRIVATE_KWARGS = frozenset({"user", "request_id", "encryption_context", "trace"})
-"""A user's fields may hold secrets of theirs; who may read the run need not see them."""
+"""Fields of a run that clients never see. A user's fields may hold secrets, which others who may read the run
+need not see."""
 
 
 NOT_GIVEN: Mapping[str, Any] = {
@@ -36,11 +37,11 @@ NOT_GIVEN: Mapping[str, Any] = {
     "temporary": False,
     "durability": "async",
 }
-"""What a run has that nobody gave: it is not kept."""
+"""Defaults of the fields that a request did not give, and that are not stored with the run."""
 
 
 def select(record: Mapping[str, Any], fields: Iterable[str] | None) -> Mapping[str, Any]:
-    """A record with only these fields; with all when none are named."""
+    """A record with only these fields; with all if none are named."""
     return record if not fields else {name: record[name] for name in fields if name in record}
 
 
@@ -77,8 +78,8 @@ def thread_json(thread: Thread) -> dict[str, Any]:
 
 
 def _asked(interrupts: Any) -> Any:
-    """A task's questions as they are answered with a state: `response_schema` only where there is one. What
-    could not be decrypted is shown as it is kept."""
+    """A task's questions in the form that a state shows: `response_schema` only if there is one. What could
+    not be decrypted is shown as stored."""
     if not isinstance(interrupts, list):
         return interrupts
     return [
@@ -96,7 +97,7 @@ def ttl_json(thread: Thread) -> dict[str, Any] | None:
 
 
 def run_json(run: Run) -> dict[str, Any]:
-    """As `langgraph_sdk.schema.Run`, with its priority, attempts and reason of failure besides."""
+    """As `langgraph_sdk.schema.Run`, plus the run's priority, attempts, version and reason of failure."""
     kwargs = _kwargs_json(run)
     return {
         "run_id": run.run_id,
@@ -116,8 +117,8 @@ def run_json(run: Run) -> dict[str, Any]:
 
 
 def _kwargs_json(run: Run) -> dict[str, Any]:
-    """What a run was given, by the names of LangGraph's server: also what nobody gave, and in its config what
-    its graph finds there."""
+    """The options of a run by the names of LangGraph's server, including defaults; its config also has what
+    the graph finds there."""
     given = {name: value for name, value in run.kwargs.items() if name not in PRIVATE_KWARGS}
     config = _object(given, "config")
     configurable = _object(config, "configurable")
@@ -140,7 +141,7 @@ def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def version_json(version: Version) -> dict[str, Any]:
-    """A version of a thread, without the state that it names."""
+    """A version of a thread, without its state."""
     return {
         "thread_id": version.thread_id,
         "version": version.version,
@@ -199,7 +200,8 @@ def cron_json(cron: Cron) -> dict[str, Any]:
 
 
 def item_json(item: Item) -> dict[str, Any]:
-    """As `langgraph_sdk.schema.Item`; what a search found has its score, null where it was not by meaning."""
+    """As `langgraph_sdk.schema.Item`. An item from a search also has its score, null if the search was not
+    semantic."""
     return {
         "namespace": list(item.namespace),
         "key": item.key,
@@ -211,7 +213,7 @@ def item_json(item: Item) -> dict[str, Any]:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """LangGraph's store on SQLite leaves out that its times are in UTC."""
+    """The time with its zone: LangGraph's SQLite store returns times in UTC without one."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -234,7 +236,7 @@ def state_json(snapshot: StateSnapshot) -> dict[str, Any]:
 
 
 def _metadata_of_checkpoint(snapshot: StateSnapshot) -> Mapping[str, Any]:
-    """With the id of the thread, which savers leave out."""
+    """A checkpoint's metadata with the id of the thread, which savers leave out."""
     thread_id = snapshot.config["configurable"].get("thread_id")
     return {**snapshot.metadata, "thread_id": thread_id} if snapshot.metadata and thread_id else {}
 
@@ -260,7 +262,7 @@ def checkpoint_json(config: RunnableConfig | None) -> dict[str, Any] | None:
 
 
 def _task_json(task: PregelTask) -> dict[str, Any]:
-    # A subgraph's state is given whole when it was asked for, else as the configuration that finds it.
+    # A subgraph's state is complete if it was requested, else only the configuration that finds it.
     nested = state_json(task.state) if _is_snapshot(task.state) else None
     return {
         "id": task.id,

@@ -1,4 +1,4 @@
-"""What the API's description says of how a caller proves who it is."""
+"""The security schemes of the OpenAPI description: how a caller authenticates."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lgs_runtime.model import Json
 
 
 def describe_security(app: FastAPI, access: AccessControl, said: Json) -> None:
-    """Adds the API key, where one is needed, and what `auth.openapi` of `langgraph.json` says (its
-    `securitySchemes` and `security`) to the description at `/openapi.json`."""
+    """Adds to the description at `/openapi.json` the API key, if one is needed, and `securitySchemes` and
+    `security` from `auth.openapi` of `langgraph.json`."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What requests may say: one model a body, named as in LangGraph's own API description.
+"""The request bodies: one model per body, named as in LangGraph's own API description.
 
-Unknown fields are ignored, as LangGraph Server does, so that a newer client can talk to this server. A
-field that is wrong is a 422 with its name, its value and the rule.
+Unknown fields are ignored, as on LangGraph Server, so that newer clients work too. A wrong field is answered
+with 422, its name, its value and the rule.
 """
 
 from __future__ import annotations

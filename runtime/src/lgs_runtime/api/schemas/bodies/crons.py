@@ -1,4 +1,4 @@
-"""Bodies about crons, which take what a run on a thread takes."""
+"""Bodies about crons. A cron takes all options that a run on a thread takes."""
 
 from __future__ import annotations
 

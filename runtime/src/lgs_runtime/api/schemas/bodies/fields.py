@@ -1,4 +1,4 @@
-"""What fields of bodies may be, and what the bodies of several subjects share."""
+"""The types of body fields, and models that several bodies share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_BATCH = 1000
 
 
 def as_uuid(value: Any) -> str:
-    """The usual form of a UUID. Raises `ValueError` with the rule for what is none."""
+    """A UUID in canonical form. Raises `ValueError` with the rule if `value` is not a UUID."""
     try:
         return str(UUID(value))
     except (ValueError, AttributeError, TypeError):
@@ -47,7 +47,8 @@ Moment = Annotated[datetime, AfterValidator(_in_utc)]
 _AS_UUID = WithJsonSchema({"type": "string", "format": "uuid"})
 Id = Annotated[str, AfterValidator(as_uuid), _AS_UUID]
 CheckpointId = Annotated[str, AfterValidator(lambda text: text and as_uuid(text)), _AS_UUID]
-"""As `Id`, or empty for none: another names no checkpoint, and a run there would begin the thread anew."""
+"""Like `Id`, or empty for no checkpoint. Any other text would name no checkpoint, and a run there would start
+the thread afresh."""
 PathId = Annotated[str, Path(), AfterValidator(as_uuid), _AS_UUID]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
@@ -73,7 +74,7 @@ Model = TypeVar("Model", bound=Body)
 
 
 def checked(model: type[Model], given: Mapping[str, Any]) -> Model:
-    """A model from values of a query string. Raises `InvalidRequest`."""
+    """A model made of the values that are not None. Raises `InvalidRequest`."""
     try:
         return model.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as wrong:

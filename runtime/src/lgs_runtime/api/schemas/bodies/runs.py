@@ -1,4 +1,4 @@
-"""Bodies about runs: what one may be given, and which are to stop."""
+"""Bodies about runs: the options of a run, and which runs to cancel."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ MAX_DELAY_SECONDS = 366 * 24 * 3600
 
 
 def _listed(value: Any) -> Any:
-    """One mode or several. An empty list chooses none: `useStream` sends it while its page reads nothing."""
+    """A list of one mode or several. An empty list means the default, `values`: `useStream` sends it while
+    its page reads nothing."""
     if value == []:
         return ["values"]
     return [value] if isinstance(value, str) else value

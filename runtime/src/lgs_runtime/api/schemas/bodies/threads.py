@@ -151,7 +151,8 @@ class StateUpdate(Body):
 
 
 def _named(given: Any) -> Any:
-    """JavaScript's client names a checkpoint by its whole configuration."""
+    """The checkpoint inside a configuration: the JavaScript client names a checkpoint by its whole
+    configuration."""
     return given["configurable"] if isinstance(given, Mapping) and "configurable" in given else given
 
 

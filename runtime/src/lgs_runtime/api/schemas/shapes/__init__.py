@@ -1,6 +1,6 @@
-"""The form of answers, for the API's description: one model an answer, named and shaped as
-`langgraph_sdk.schema` has it, with our additions. Answers are encoded from our records in `record_json.py`;
-a test holds the two together."""
+"""The models of answers, for the OpenAPI description: one model per answer, with the names and fields of
+`langgraph_sdk.schema` and our additions. The answers themselves are encoded from our records in
+`record_json.py`; a test keeps the two in agreement."""
 
 from __future__ import annotations
 

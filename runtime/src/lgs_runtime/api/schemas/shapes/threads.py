@@ -1,4 +1,4 @@
-"""Answers about threads, their audit log and what they take of the database."""
+"""Answers about threads, their audit log and their use of the database."""
 
 from __future__ import annotations
 
