@@ -1,8 +1,8 @@
-"""The blocks (`with`, `async with`) of one breaker that are entered and not left: which call each of them is.
+"""The open blocks (`with`, `async with`) of one breaker, and the call that belongs to each.
 
-A block is known by the frame of the code that has it, which enters and leaves it. The task is not enough: two
-streams that one task reads by turns leave their blocks in any order, and one that nobody read to its end is
-closed by another task. With another's call a block would end another's time-out.
+A block is identified by the frame of the code that enters and leaves it. The task is not enough: two streams
+that one task reads in turn leave their blocks in any order, and a stream that nobody read to its end is
+closed by another task. A block that left another's call would end the other's time-out.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from lgs_runtime.breaker.call import Call
 from lgs_runtime.forking import copied
 
 LIBRARY: Final = "contextlib"
-"""Its frames stand between an `ExitStack` and the code that has it."""
+"""The module whose frames stand between an `ExitStack` and the code that uses it."""
 Who = tuple[str, int]
 
 
 class Blocks:
-    """Safe for threads and event loops."""
+    """The open blocks of one breaker. Safe for threads and event loops."""
 
     def __init__(self) -> None:
-        # By a frame's address, not the frame: that of a task that was left behind would be held for ever.
+        # By the frame's address, not the frame: that of an abandoned task would be kept alive for ever.
         self._entered: dict[int, list[tuple[Who, Call]]] = {}
         self._lock = threading.RLock()
         copied(self)
 
     def begin_in_child(self) -> None:
-        """A copy of this process may be in the midst of a block."""
+        """Called in a forked process, which may be inside a block."""
         self._lock = threading.RLock()
 
     def enter(self, call: Call, block: int) -> None:
-        """A block is entered by its call."""
+        """Notes that a call enters a block."""
         with self._lock:
             self._entered.setdefault(block, []).append((_who(), call))
 
     def leave(self, block: int) -> Call:
-        """The call of the block that is left: the innermost of this frame. Of an `ExitStack` that another
-        function closes, the latest of this task or thread, else the oldest."""
+        """The call of the block that is left: the innermost of this frame. If the frame has none, because
+        another function closes an `ExitStack`, the latest of this task or thread, else the oldest."""
         with self._lock:
             if block not in self._entered:
                 who = _who()
@@ -55,7 +55,7 @@ class Blocks:
 
 
 def block_of_caller() -> int:
-    """The block that the caller of this function is called by."""
+    """Identifies the block from which the caller of this function was called."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__") == LIBRARY:
         frame = frame.f_back

@@ -21,17 +21,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class CircuitBreaker:
-    """Stands before one thing that is called. A decorator (of functions, coroutine functions, and generators
-    of both kinds) and a context manager, `with` and `async with`; one breaker may be used by many threads and
-    tasks at once. Breakers of one `name` share their circuit.
+    """Guards the calls of one thing. It is a decorator (of functions, coroutine functions, and generators of
+    both kinds) and a context manager (`with` and `async with`); many threads and tasks may use one breaker at
+    once. Breakers of the same `name` share their circuit.
 
-    Durations in seconds. `ignore`: exceptions that are no failure of what is called (classes, or a function
-    of the exception). `timeout`: after it an asynchronous call fails with `TimeoutError`. `max_concurrent`
-    calls are made at a time; others wait `max_wait_seconds`, or are refused. `fallback`: what a decorated
-    function answers instead of a failure or a refusal: a value, or a function of the exception and the call's
-    arguments.
+    Durations are in seconds. `ignore`: exceptions that do not count as failures of what is called (classes,
+    or a function of the exception). `timeout`: after this time an asynchronous call fails with
+    `TimeoutError`. `max_concurrent`: how many calls may be made at a time; others wait up to
+    `max_wait_seconds`, or are refused. `fallback`: what a decorated function answers instead of a failure or
+    a refusal: a value, or a function of the exception and the call's arguments.
 
-    Raises `ValueError` for what can't work, in the words `name: value: rule`.
+    Raises `ValueError` for options that can't work, worded `name: value: rule`.
     """
 
     def __init__(
@@ -81,27 +81,27 @@ class CircuitBreaker:
             self._parts = self._made(name)
 
     def __copy__(self) -> CircuitBreaker:
-        """Itself: it stands before the same thing as before."""
+        """Itself: a copy would guard the same thing."""
         return self
 
     def __deepcopy__(self, _memo: object) -> CircuitBreaker:
-        """As `__copy__`: of an object that holds one there may be copies."""
+        """Like `__copy__`, as an object that holds a breaker may be copied."""
         return self
 
     @property
     def name(self) -> str:
-        """Its name in logs and metrics: as given, else that of the first function it decorates, else where it
-        was made."""
+        """Its name in logs and metrics: the given one, else that of the first function it decorates, else the
+        place where it was made."""
         return self.circuit.name
 
     @property
     def state(self) -> Phase:
-        """`closed`, `open` or `half-open`."""
+        """The state of its circuit: `closed`, `open` or `half-open`."""
         return self.circuit.phase
 
     @property
     def circuit(self) -> Circuit:
-        """What it shares with breakers of its name."""
+        """The circuit, which breakers of the same name share."""
         return self.parts[0]
 
     @property
@@ -112,7 +112,8 @@ class CircuitBreaker:
         return self._parts
 
     def __call__(self, function: F) -> F:
-        """The function, guarded. Raises `TypeError` for what can't be."""
+        """Decorates a function. Raises `TypeError` for what can't be called, and `InvalidPolicy` for options
+        that the function can't have."""
         if not callable(function):
             raise TypeError(f"{self._place}: a breaker decorates functions, not {function!r}")
         if self._parts is None:
@@ -121,7 +122,7 @@ class CircuitBreaker:
         return guarding.guarded(self, function)
 
     def result_of(self, raised: BaseException | None) -> Result:
-        """What the end of a call says of what was called."""
+        """What the end of a call says about the thing that was called."""
         return result_of(raised, self.ignore, self.name)
 
     def __enter__(self) -> CircuitBreaker:
@@ -151,11 +152,11 @@ class CircuitBreaker:
 
 
 def _can_be_sent(name: str) -> bool:
-    """Whether it is Unicode: one of half a character would break /metrics, and what replicas share."""
+    """Whether a name can be encoded: half a character would break /metrics, and what replicas share."""
     return name.encode(errors="ignore").decode() == name
 
 
 def _place() -> str:
-    """The module and line that makes a breaker."""
+    """The module and line of the code that makes a breaker."""
     frame = sys._getframe(2)
     return f"{frame.f_globals.get('__name__', '?')}:{frame.f_lineno}"

@@ -1,7 +1,6 @@
-"""At most so many calls at a time. Who finds no place waits for a bounded time, in the order of arrival, or
-not at all. Threads and event loops may wait for the same places. An event loop that was closed goes on with
-none of its calls: it gives up their places, and gets no others.
-"""
+"""Limits the number of calls at a time. A call that finds no free place waits for a bounded time, in order of
+arrival, or not at all. Threads and event loops may wait for the same places. A closed event loop goes on with
+none of its calls: it loses their places, and gets no others."""
 
 from __future__ import annotations
 
@@ -19,21 +18,22 @@ from lgs_runtime.forking import copied
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """One call's, of those that there are; or one that is waited for."""
+    """A place that a call has taken, or waits for."""
 
     loop: asyncio.AbstractEventLoop | None
-    """Where the call is made, if that is an event loop."""
+    """The event loop in which the call is made, if it is made in one."""
     come: Future[None]
-    """Done when a place that was waited for is there."""
+    """Done when the call gets the place."""
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody gives it up any more."""
+        """Whether nobody will give it up any more: its event loop is closed."""
         return self.loop is not None and self.loop.is_closed()
 
 
 class Bulkhead:
-    """Each place that `enter` returns must be given up by `leave`. Raises `InvalidPolicy`."""
+    """Limits calls to `limit` at a time. Each place that `enter` returns must be given up by `leave`. Raises
+    `InvalidPolicy`."""
 
     def __init__(self, limit: int, max_wait_seconds: float = 0.0) -> None:
         check_count("max_concurrent", limit, most=MOST_CALLS)
@@ -45,16 +45,16 @@ class Bulkhead:
         self.max_wait_seconds = max_wait_seconds
         self._taken: set[Place] = set()
         self._loops: set[asyncio.AbstractEventLoop] = set()
-        """Those that places may be taken in."""
-        # In their order; one that gives up is found at once, however many wait.
+        """The event loops in which places may be taken."""
+        # In order of arrival; a call that gives up is found at once, however many wait.
         self._waiting: OrderedDict[Place, None] = OrderedDict()
-        # The garbage collector may end a call that was left behind in the midst of this thread's next line.
+        # Reentrant: the garbage collector may end an abandoned call at any line of this very thread.
         self._lock = threading.RLock()
         self._handing_on = False
         copied(self)
 
     def begin_in_child(self) -> None:
-        """A copy of this process makes none of the calls that were under way."""
+        """Called in a forked process, which makes none of the calls that were under way."""
         self._lock = threading.RLock()
         self._handing_on = False
         self._taken.clear()
@@ -66,7 +66,7 @@ class Bulkhead:
         return len(self._taken)
 
     def enter(self, circuit: str) -> Place:
-        """Takes a place, and blocks the thread while it waits for one. Raises `BulkheadFull`."""
+        """Takes a place; blocks the thread while it waits for one. Raises `BulkheadFull`."""
         place = self._asked(circuit)
         if place not in self._taken:
             try:
@@ -79,7 +79,7 @@ class Bulkhead:
         return place
 
     async def enter_async(self, circuit: str) -> Place:
-        """Takes a place, and lets the event loop go on while it waits for one. Raises `BulkheadFull`."""
+        """Takes a place; does not block the event loop while it waits for one. Raises `BulkheadFull`."""
         place = self._asked(circuit)
         if place not in self._taken:
             try:
@@ -92,14 +92,15 @@ class Bulkhead:
         return place
 
     def leave(self, place: Place) -> None:
-        """Gives a place up, to who has waited longest, or waits for it no more."""
+        """Gives up a place, or the wait for it. A free place goes to the call that has waited longest."""
         with self._lock:
             self._taken.discard(place)
             self._waiting.pop(place, None)
             self._hand_on()
 
     def _asked(self, circuit: str) -> Place:
-        """A place that is taken, or is waited for."""
+        """A place for a new call, taken or waited for. Raises `BulkheadFull` if there is none and calls do
+        not wait."""
         place = Place(_running_loop(), Future())
         with self._lock:
             if place.loop not in self._loops or len(self._taken) >= self.limit:
@@ -113,8 +114,8 @@ class Bulkhead:
             return place
 
     def _hand_on(self) -> None:
-        """Gives places that are free to those who wait."""
-        # What the garbage collector ends in the midst of this leaves the rest to it.
+        """Gives free places to the calls that wait."""
+        # A call that the garbage collector ends inside this loop leaves the rest to the loop.
         while not self._handing_on and self._waiting and len(self._taken) < self.limit:
             self._handing_on = True
             try:
@@ -137,7 +138,8 @@ class Bulkhead:
             self._hand_on()
 
     def _late(self, place: Place, circuit: str) -> None:
-        """The time is up; the place may have come at the same moment."""
+        """Ends a wait that took too long, unless the place has come at the same moment. Raises
+        `BulkheadFull`."""
         with self._lock:
             self._take_from_closed_loops()
             if self._waiting.pop(place, place) is None:
@@ -152,7 +154,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def bulkhead(max_concurrent: int | None, max_wait_seconds: float) -> Bulkhead | None:
-    """That of a breaker. Raises `InvalidPolicy`."""
+    """The bulkhead of a breaker; None if it has none. Raises `InvalidPolicy`."""
     if max_concurrent is not None:
         return Bulkhead(max_concurrent, max_wait_seconds)
     if max_wait_seconds != 0:

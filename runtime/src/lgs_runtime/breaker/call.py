@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from lgs_runtime.breaker.breaker import CircuitBreaker
 
 Ignored = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
-"""Exceptions that are no failure: classes, or whatever a function says `True` of."""
+"""Exceptions that do not count as failures: classes, or a function that returns true for them."""
 
 
 def check_ignored(ignore: Ignored) -> Ignored:
-    """Raises `InvalidPolicy` for what can't be used in `except`."""
+    """The exceptions to ignore, validated. Raises `InvalidPolicy` unless they are exception classes or a
+    function that is not async."""
     if any(map(inspect.iscoroutinefunction, (ignore, type(ignore).__call__))):
         raise InvalidPolicy("ignore", ignore, "must not be async: nothing waits for its answer")
     kinds = ignore if isinstance(ignore, tuple | list | set | frozenset) else (ignore,)
@@ -36,9 +37,9 @@ def check_ignored(ignore: Ignored) -> Ignored:
 
 
 def result_of(raised: BaseException | None, ignore: Ignored, circuit: str) -> Result:
-    """What the end of a call says. Cancellation and the end of the program say nothing, nor does a graph that
-    is interrupted inside of the call, or what the `circuit` itself refused; a group of exceptions says what
-    the worst of them does."""
+    """The result of a call that has ended. It is neither success nor failure for a cancellation, the end of
+    the program, a graph that is interrupted inside the call, and a refusal by the `circuit` itself. A group
+    of exceptions is a failure if one of them is."""
     if raised is None:
         return Result.SUCCESS
     if isinstance(raised, BaseExceptionGroup):
@@ -60,8 +61,9 @@ def _is_ignored(raised: Exception, ignore: Ignored) -> bool:
 
 
 class Call:
-    """Entered once, left once: `with`, or `async with`, which waits for a place without blocking the event
-    loop, and raises `TimeoutError` when the call takes longer than the breaker's time-out (if `timed`)."""
+    """The context of one call, to be entered once and left once. `async with` waits for a place without
+    blocking the event loop, and raises `TimeoutError` when the call takes longer than the breaker's time-out
+    (if `timed`)."""
 
     __slots__ = (
         "_breaker",
@@ -83,9 +85,9 @@ class Call:
         self._timed = timed and breaker.timeout is not None
         self._timeout: AbstractAsyncContextManager[None] | None = None
         self.says_nothing = False
-        """Whether what was called has not been asked yet when this ends."""
+        """Whether the end of this call says nothing, such as before the thing called was asked."""
         self.lasts = False
-        """Whether it goes on when its block is left, until `ended_as`."""
+        """Whether the call goes on after its block is left, until `ended_as`."""
 
     def __enter__(self) -> Call:
         if self._bulkhead is not None:
@@ -101,7 +103,7 @@ class Call:
             self._end(raised)
 
     def ended_as(self, future: asyncio.Future[Any] | futures.Future[Any]) -> None:
-        """The end of a call that lasts, by the future of its result."""
+        """Ends a call that goes on after its block, by the future of its result."""
         self.says_nothing = future.cancelled()
         self._end(None if future.cancelled() else future.exception())
 
@@ -115,7 +117,7 @@ class Call:
             try:
                 await self._timeout.__aenter__()
             except BaseException as outside:
-                # As of code that no task runs: nothing was called.
+                # For example in code that no task runs: nothing was called.
                 self.says_nothing = True
                 self._end(outside)
                 raise
@@ -136,7 +138,7 @@ class Call:
 
     @asynccontextmanager
     async def timed(self) -> AsyncIterator[None]:
-        """What is inside must be over within the breaker's time-out."""
+        """The code inside must end within the breaker's time-out. Raises `TimeoutError`."""
         limit = self._breaker.timeout
         clock = asyncio.timeout(limit)
         try:
@@ -169,7 +171,7 @@ class Call:
 
 
 def _is_of_the_graph(raised: BaseException) -> bool:
-    """Whether LangGraph stops or redirects a graph with it. Without LangGraph nobody raised one: settings are
-    read before it is loaded."""
+    """Whether LangGraph uses this exception to stop or redirect a graph. Where LangGraph is not loaded, as
+    while settings are read, nobody can have raised one."""
     loaded = sys.modules.get("langgraph.errors")
     return loaded is not None and isinstance(raised, loaded.GraphBubbleUp)

@@ -22,19 +22,19 @@ from lgs_runtime.breaker.window import Counts
 from lgs_runtime.forking import copied
 
 Listener = Callable[["Circuit", State, State], None]
-"""Is called for each change of phase, by the thread that made it, and must not wait."""
+"""Called at each change of phase, in the thread that made it; must not block."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 PART_OF_PROBE: Final = Permit(generation=-1, probe=0, at=0.0)
-"""Of a generation that none is of: how it ends says nothing."""
+"""The permit of a call inside a probe. No circuit has its generation, so that its end decides nothing."""
 _probes_of: Final[ContextVar[frozenset[tuple[Circuit, int]]]] = ContextVar("probes", default=frozenset())
-"""The probes that this code is called by, and those of before."""
+"""The probes that this code runs inside of, and perhaps earlier ones."""
 
 
 class Circuit:
-    """`kind` distinguishes circuits around graphs from those in the code."""
+    """One circuit. `kind` tells circuits around graphs from those in the code."""
 
     def __init__(
         self, name: str, policy: Policy, *, kind: str = "code", clock: Callable[[], float] = time.monotonic
@@ -44,41 +44,42 @@ class Circuit:
         self.policy = policy
         self.clock = clock
         self.token = uuid4().hex
-        """What distinguishes it from those of its name elsewhere, and from one that was here before."""
+        """Tells it from circuits of its name in other processes, and from an earlier one in this process."""
         self.results: Counter[Result] = Counter()
         self.begun: Counter[Phase] = Counter()
         """How often each phase began."""
         self.refused = 0
         self.listeners: list[Listener] = []
-        # The garbage collector may end a call that was left behind in the midst of this thread's next line.
+        # Reentrant: the garbage collector may end an abandoned call at any line of this very thread.
         self._lock = threading.RLock()
         self._state = State(since=clock())
         copied(self)
 
     def begin_in_child(self) -> None:
-        """A copy of this process goes by what it sees itself."""
+        """Called in a forked process, which goes by its own calls only."""
         self._lock = threading.RLock()
         self.listeners.clear()
 
     @property
     def phase(self) -> Phase:
-        """The phase, as it was decided last."""
+        """The phase, as last decided."""
         return self._state.phase
 
     @property
     def state(self) -> State:
-        """All of its state, as it was decided last."""
+        """The whole state, as last decided."""
         return self._state
 
     def acquire(self) -> Permit:
-        """Lets a call through; its end must be reported. Raises `CircuitOpen`."""
+        """Lets a call through, whose end must be reported. Raises `CircuitOpen`."""
         if isinstance(answer := self._acquired(), Refusal):
             raise self._refusal(answer.retry_after_seconds)
         return answer
 
     def enter(self) -> Permit:
-        """As `acquire`, for the code of a call: what that calls while it is a probe is part of the probe, and
-        neither waits for the end of one nor is counted. Raises `CircuitOpen`."""
+        """Like `acquire`, for the code of a call. Where `acquire` would refuse, a call inside a probe of this
+        circuit is let through as a part of that probe, and its result decides nothing. Raises
+        `CircuitOpen`."""
         answer = self._acquired()
         if isinstance(answer, Refusal):
             if any(circuit is self and self._is_under_way(number) for circuit, number in _probes_of.get()):
@@ -93,7 +94,7 @@ class Circuit:
         return any(probe.number == number for probe in self._state.probes)
 
     def check(self) -> None:
-        """Refuses a call that `acquire` would refuse for some time. Raises `CircuitOpen`."""
+        """Raises `CircuitOpen` if `acquire` would refuse a call until the recovery time is over."""
         state = self._state
         left = state.since + self.policy.recovery_timeout - self.clock()
         if state.phase is Phase.OPEN and left > 0:
@@ -108,14 +109,15 @@ class Circuit:
         return self._decided(lambda state, now: state_machine.acquire(self.policy, state, now))
 
     def acquire_some(self, most: int) -> list[Permit]:
-        """As many calls as may be made now, up to `most`. A refusal is not counted: nobody asked."""
+        """Lets through as many calls as may be made now, up to `most`. A refusal is not counted: nobody asked
+        for a call."""
         permits: list[Permit] = []
         while len(permits) < most and isinstance(permit := self._acquired(), Permit):
             permits.append(permit)
         return permits
 
     def report(self, permit: Permit, result: Result) -> None:
-        """A call that was let through has ended."""
+        """Reports the end of a call that was let through."""
         with self._lock:
             self.results[result] += 1
         self._decided(
@@ -123,14 +125,14 @@ class Circuit:
         )
 
     def withdraw(self, permit: Permit) -> None:
-        """A call that was let through is not made: nothing is counted."""
+        """Gives back the permit of a call that is not made: nothing is counted."""
         neither = Result.NEITHER
         self._decided(
             lambda state, now: (state_machine.report(self.policy, state, permit, neither, now), None)
         )
 
     def change(self, decide: Callable[[State, float], State]) -> State:
-        """The state after a change that the replicas agreed on."""
+        """Applies a change that the replicas agreed on; returns the state after it."""
 
         def decided(before: State, now: float) -> tuple[State, State]:
             after = decide(before, now)
@@ -139,12 +141,12 @@ class Circuit:
         return self._decided(decided)
 
     def _decided(self, decide: Callable[[State, float], tuple[State, T]]) -> T:
-        """What was decided beside the next state."""
+        """Applies a decision to the state; returns what was decided besides the next state."""
         with self._lock:
             while True:
                 before = self._state
                 after, answer = decide(before, self.clock())
-                # A call that ended in the midst of it counts, too.
+                # A call that ended during the decision counts too: decide again.
                 if self._state is before:
                     break
             self._state = after
@@ -164,7 +166,7 @@ class Circuit:
 
 
 def _details_of(state: State, policy: Policy, left: float) -> dict[str, Any]:
-    """What is to be known of a change. `left`: seconds for which it stays open."""
+    """What to log about a change. `left`: seconds for which the circuit stays open."""
     if state.phase is not Phase.OPEN:
         return {"probes": policy.probes} if state.phase is Phase.HALF_OPEN else {}
     cause: Counts = state.cause

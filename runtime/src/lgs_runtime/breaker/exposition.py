@@ -15,13 +15,13 @@ NAMES = {Result.SUCCESS: "success", Result.FAILURE: "failure", Result.NEITHER: "
 
 
 class CircuitSeries(Collector):
-    """The series of the circuits that there are; none where there is none."""
+    """The series of all circuits; none if there are no circuits."""
 
     def __init__(self, circuits: Callable[[], Sequence[Circuit]]) -> None:
         self._circuits = circuits
 
     def collect(self) -> Iterable[Metric]:
-        """By `circuit` and `kind` (`graph` around a graph, `code` in its code)."""
+        """The metrics by `circuit` and `kind` (`graph` around a graph, `code` in its code)."""
         if not (circuits := self._circuits()):
             return []
         of = ["kind", "circuit"]

@@ -1,6 +1,6 @@
-"""Functions behind a breaker: a wrapper for each kind of function, so that a call lasts as long as its work.
-That of a generator begins with its first item and ends with its last; who leaves before says nothing.
-"""
+"""Puts functions behind a breaker, with a wrapper for each kind of function, so that a call lasts as long as
+its work. The call of a generator begins with its first item and ends with its last; a consumer that leaves
+before that says nothing."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ FUTURES: Final = (asyncio.Future, futures.Future)
 
 
 def guarded(breaker: CircuitBreaker, function: F) -> F:
-    """The function behind the breaker. Raises `InvalidPolicy` for a time-out that nothing could keep, or a
-    fallback that the function could not wait for."""
+    """The function, wrapped with the breaker. Raises `InvalidPolicy` for a time-out or an async fallback if
+    the function is not async."""
     target = _target(function)
     if inspect.isasyncgenfunction(target):
         wrapper: Any = _async_generator(breaker, function)
@@ -41,7 +41,7 @@ def guarded(breaker: CircuitBreaker, function: F) -> F:
 
 
 def _target(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What is called: an object's `__call__`, where it is no function itself."""
+    """What is actually called: for an object that is not a function itself, its `__call__`."""
     inner = functools.partial(function).func
     return inner if inspect.isroutine(inner) else type(inner).__call__
 
@@ -60,13 +60,13 @@ def _function(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable
         try:
             with one:
                 result = function(*args, **kwargs)
-                # What is only a promise says nothing yet; the call is made when it is awaited, or read.
+                # An awaitable or a stream says nothing yet; the call is made when it is awaited, or read.
                 one.says_nothing = inspect.isawaitable(result) or _is_stream(result)
                 one.lasts = isinstance(result, FUTURES)
         except Exception as failed:  # noqa: BLE001
             return _instead(breaker, failed, args, kwargs)
         if one.lasts:
-            # What is under way already lasts until it is done, whoever waits for it.
+            # A future is under way already: the call lasts until it is done, whoever waits for it.
             result.add_done_callback(one.ended_as)
             return result
         if _is_coroutine(result):
@@ -80,7 +80,8 @@ def _function(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callable
 
 
 def _is_coroutine(result: Any) -> bool:
-    """Whether it can only be awaited: of Python, of Cython, or of `types.coroutine` and a generator."""
+    """Whether it can only be awaited: a coroutine of Python or Cython, or a generator of
+    `types.coroutine`."""
     if isinstance(result, Coroutine):
         return not hasattr(result, "__aenter__")
     return inspect.isgenerator(result) and inspect.isawaitable(result)
@@ -119,7 +120,8 @@ def _generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callabl
                 try:
                     item = next(items)
                     begun = True
-                    # What is sent to it or thrown into it, as by `contextmanager`, comes to it.
+                    # Values sent and exceptions thrown into this generator, as by `contextmanager`, are
+                    # passed on.
                     while True:
                         try:
                             sent = yield item
@@ -133,7 +135,7 @@ def _generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> Callabl
                             item = items.send(sent)
                 except StopIteration as end:
                     return end.value
-                # From the second item on the interpreter itself hands on what comes.
+                # From here on the interpreter itself passes on what comes.
                 return (yield from items)
         except Exception as failed:
             if begun:
@@ -184,8 +186,8 @@ def _async_generator(breaker: CircuitBreaker, function: Callable[..., Any]) -> C
 def _instead(
     breaker: CircuitBreaker, failed: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """What is answered instead. Raises the failure where there is nothing, or where it is none of what was
-    called."""
+    """The answer of the fallback. Raises the exception where there is no fallback, or where it does not count
+    as a failure of what was called."""
     fallback = breaker.fallback
     refused = isinstance(failed, CallRefused)
     if fallback is NO_FALLBACK or not (refused or breaker.result_of(failed) is Result.FAILURE):

@@ -12,7 +12,7 @@ MOST_PROBES = 1000
 
 
 class InvalidPolicy(ValueError):
-    """A value that can't work, in the words `name: value: rule`."""
+    """A value that can't work; the message is `name: value: rule`."""
 
     def __init__(self, name: str, value: object, rule: str) -> None:
         super().__init__(f"{name}: {value!r}: {rule}")
@@ -23,19 +23,20 @@ class InvalidPolicy(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Raises `InvalidPolicy`."""
+    """The settings of a circuit. Raises `InvalidPolicy`."""
 
     failure_threshold: float = 0.1
     """Share of the calls of the window that must have failed for the circuit to open."""
     minimum_calls: int = 10
-    """With fewer calls in the window nothing is decided."""
+    """Fewest calls in the window for a decision."""
     window_seconds: float = 60.0
     recovery_timeout: float = 30.0
-    """How long the circuit stays open; and how long a probe keeps its place that does not come back."""
+    """Seconds for which the circuit stays open, and for which a probe that does not come back keeps its
+    place."""
     probes: int = 3
-    """Calls that are let through when it is half-open, and whose results decide."""
+    """How many calls are let through while it is half-open; their results decide."""
     slow_call_seconds: float | None = None
-    """A call that takes so long is slow. None: time does not matter."""
+    """A call that takes at least this many seconds is slow. None: time does not matter."""
     slow_call_threshold: float = 0.5
     """Share of the calls of the window that must have been slow for the circuit to open."""
 

@@ -1,9 +1,10 @@
-"""Circuits in a Redis: each a hash, all changed by one short script. Loaded only where a Redis is configured.
+"""Shares circuits through Redis: each is a hash, and one short script changes them all. Loaded only where a
+Redis is configured.
 
 Every `EVERY_SECONDS`, and at once after a change here, a replica sends what is new and reads what is agreed,
-in one round trip for all of its circuits. No call waits for it. Redis' clock counts the time that is left, so
-clocks of replicas need not agree. While Redis is away each replica goes by what it sees itself; a Redis that
-comes back empty, or lost its latest changes in a failover, is sent all again.
+in one round trip for all of its circuits. No call waits for it. The remaining time is measured by Redis'
+clock, so the replicas' clocks need not agree. While Redis is away, each replica goes by its own calls only; a
+Redis that comes back empty, or lost its latest changes in a failover, is sent everything again.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ return answers
 
 
 class RedisSharing:
-    """The circuits of one replica; `circuits` are asked for anew each time. `run` until it is cancelled."""
+    """Shares the circuits of one replica. `circuits` is called anew for each exchange. `run` must run until
+    it is cancelled."""
 
     def __init__(self, redis: Redis, service: str, circuits: Callable[[], Sequence[Circuit]]) -> None:
         self._redis = redis
@@ -117,11 +119,11 @@ class RedisSharing:
         self._shared = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.away = False
-        """Whether the others could not be asked the last time."""
+        """Whether the last exchange failed."""
 
     @classmethod
     def connect(cls, uri: str, service: str, circuits: Callable[[], Sequence[Circuit]]) -> RedisSharing:
-        """For a URI; Redis need not be there yet."""
+        """Shares through the Redis at a URI, which need not be reachable yet."""
         return cls(connect(uri, most_connections=1, timeout_seconds=TIMEOUT_SECONDS), service, circuits)
 
     async def run(self) -> None:
@@ -136,14 +138,14 @@ class RedisSharing:
                     await self._changed.wait()
 
     async def first_exchange(self) -> None:
-        """Waits until what the replicas have agreed on is known here, but no longer than for an answer: a
-        Redis that is away lets the replica start."""
+        """Waits until this replica knows what the replicas have agreed on, but at most `TIMEOUT_SECONDS`: a
+        Redis that is away does not keep the replica from starting."""
         with suppress(TimeoutError):
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._shared.wait()
 
     async def exchange(self) -> None:
-        """One round trip, for all circuits that there are."""
+        """Exchanges the states of all circuits, in one round trip."""
         if not (circuits := self._circuits()):
             return
         said = {
@@ -156,7 +158,8 @@ class RedisSharing:
                 args=[word for circuit, each in said.items() for word in _arguments(circuit, each.message)],
             )
             received = list(map(_answer, answers))
-        # The driver of a Cluster raises others than its own, too, while it finds the nodes anew.
+        # The driver of a Cluster raises other exceptions than its own, too, while it looks for the nodes
+        # again.
         except Exception as gone:  # noqa: BLE001
             self._log_access(away=str(gone) or type(gone).__name__)
             return
@@ -193,7 +196,7 @@ class RedisSharing:
 
 
 def _linked(circuit: Circuit, said: Sent, answer: Answer) -> Link:
-    """Changes the circuit as was agreed."""
+    """Applies the agreed state to the circuit; returns the link to it."""
     found = said.link
 
     def decide(state: State, now: float) -> State:

@@ -1,10 +1,10 @@
-"""What a call raises that was not made."""
+"""The exceptions of calls that were refused."""
 
 from __future__ import annotations
 
 
 class CallRefused(Exception):
-    """A call that was not made. `circuit` names what refused it."""
+    """A call that was not made. `circuit` is the name of the circuit that refused it."""
 
     def __init__(self, circuit: str, message: str) -> None:
         super().__init__(circuit, message)
@@ -16,7 +16,7 @@ class CallRefused(Exception):
 
 
 class CircuitOpen(CallRefused):
-    """The circuit is open, or half-open with as many probes as it lets through."""
+    """The circuit is open, or half-open with all of its probes under way."""
 
     def __init__(self, circuit: str, retry_after_seconds: float) -> None:
         super().__init__(
@@ -27,7 +27,7 @@ class CircuitOpen(CallRefused):
 
 
 class BulkheadFull(CallRefused):
-    """As many calls as there may be at a time are under way, and none ended while this one waited."""
+    """The most calls allowed at a time are under way, and none ended while this one waited."""
 
     def __init__(self, circuit: str, limit: int, waited_seconds: float) -> None:
         waited = f" for {waited_seconds:g} s" if waited_seconds else ""

@@ -1,7 +1,7 @@
-"""The circuits of this process, by name: two breakers of one name are one circuit, wherever they are made.
+"""The circuits of this process, by name: breakers of the same name share one circuit, wherever they are made.
 
-A name is that of what is called. Names that are made from requests would fill the memory: of more than
-`MOST` circuits, those that were made longest ago are forgotten.
+A name stands for the thing that is called. Names made from requests would fill the memory: beyond `MOST`
+circuits, the one for which no breaker was made for the longest time is forgotten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Registry:
-    """Circuits of the code, made as they are asked for."""
+    """The circuits of the code, each made when it is first asked for."""
 
     def __init__(self) -> None:
         self._circuits: dict[str, tuple[Circuit, Bulkhead | None]] = {}
@@ -31,19 +31,19 @@ class Registry:
         copied(self)
 
     def begin_in_child(self) -> None:
-        """A copy of this process has the same circuits."""
+        """Called in a forked process, which has the same circuits."""
         self._lock = threading.Lock()
 
     def all(self) -> list[Circuit]:
-        """Every circuit that is known."""
+        """All circuits that are known."""
         with self._lock:
             return [circuit for circuit, _ in self._circuits.values()]
 
     def of(
         self, name: str, policy: Policy, bulkhead: Bulkhead | None, clock: Callable[[], float]
     ) -> tuple[Circuit, Bulkhead | None]:
-        """The circuit of a name and its bulkhead, which must be asked for alike each time. Raises
-        `InvalidPolicy`."""
+        """The circuit of a name, and its bulkhead. Raises `InvalidPolicy` if it was made with another policy
+        or limit."""
         with self._lock:
             found = self._circuits.pop(name, None)
             if found is None:
@@ -53,7 +53,7 @@ class Registry:
                 oldest = next(iter(self._circuits))
                 del self._circuits[oldest]
                 if not self._told:
-                    # Once: whoever makes names of requests makes them without end.
+                    # Logged once: whoever makes names from requests makes them without end.
                     self._told = True
                     log.warning("circuit.forgotten", circuit=oldest, most=MOST)
         for field in fields(policy):
@@ -80,4 +80,4 @@ def _same(name: str, field: str, asked: object, there: object) -> None:
 
 
 CIRCUITS = Registry()
-"""Graphs make their breakers when they are imported, before anything could hand them a registry."""
+"""Graphs make their breakers when they are imported, before anything could pass them a registry."""

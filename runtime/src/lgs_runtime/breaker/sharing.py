@@ -1,11 +1,12 @@
-"""A circuit that the replicas of a service have in common: what one sends the others, and what it makes of
-their answer. Pure; `redis_sharing` carries it.
+"""A circuit that the replicas of a service share: what a replica sends to the others, and how it applies
+their answer. Pure; `redis_sharing` transports it.
 
-Shared is whether the circuit is open or closed, since which agreed change (`generation`), for how much
-longer, and the calls of the window in all replicas. A replica that opens, closes or opens again proposes so;
-the first proposal for the present generation is accepted, and the other replicas adopt it.
-Half-open is each replica's own: each lets its probes through. Their results count together, and the first
-replica to be sure decides for all.
+The replicas share whether the circuit is open or closed, the number of the agreed change that made it so
+(`generation`), for how much longer it stays open, and the counts of the window's calls in all replicas. A
+replica that opens, closes or reopens its circuit proposes that; the first proposal for the current generation
+is accepted, and the other replicas adopt it. The half-open phase is each replica's own: each lets its own
+probes through. Their results are counted together, and the first replica for which they suffice decides for
+all.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ Agreed = Literal["closed", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The agreed state that a replica has read last. `local`: the generation of its own state that
-    corresponds to it."""
+    """The agreed state that a replica read last. `local`: the generation of its own state that corresponds to
+    it."""
 
     generation: int = 0
     phase: Agreed = "closed"
@@ -34,25 +35,26 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a replica sends. `proposes`: what it wants to be agreed; None: nothing new."""
+    """What a replica sends. `proposes`: the phase that it wants to be agreed on; None: nothing new."""
 
     known: int
     phase: Agreed
     proposes: Agreed | None
     left_seconds: float
-    """For how much longer it is open by this replica's account."""
+    """For how many seconds more it is open, by this replica's account."""
     cause: Counts
     delta: Counts
     """Calls that have ended here since the last message that was answered."""
     of: int
-    """The generation of its own state that these are of."""
+    """The generation of its own state that these calls belong to."""
     ended: Counts
-    """All calls of it that have ended here: by them is known what a message had whose answer was lost."""
+    """All calls of that generation that have ended here: they tell what a message whose answer was lost had
+    counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message, the state that it was made from, and what was known to be agreed."""
+    """A message, the state that it was made from, and the agreed state that was known then."""
 
     link: Link
     at: State
@@ -61,7 +63,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is agreed now."""
+    """The state that is agreed now."""
 
     accepted: bool
     generation: int
@@ -69,11 +71,11 @@ class Answer:
     left_seconds: float
     cause: Counts
     total: Counts
-    """The calls of the window in all replicas; while it is open, their probes'."""
+    """The calls of the window in all replicas; while the circuit is open, all replicas' probes."""
 
 
 def message_of(policy: Policy, link: Link, state: State, now: float) -> Sent:
-    """The message of a replica in this state."""
+    """The message that a replica in this state sends."""
     phase: Agreed = "closed" if state.phase is Phase.CLOSED else "open"
     opened_again = state.phase is Phase.OPEN and state.generation != link.local
     left = state.since + policy.recovery_timeout - now if state.phase is Phase.OPEN else 0.0
@@ -96,7 +98,8 @@ def message_of(policy: Policy, link: Link, state: State, now: float) -> Sent:
 
 
 def answered(policy: Policy, sent: Sent, answer: Answer, state: State, now: float) -> tuple[State, Link]:
-    """The next state of a replica that is in `state`, and the agreed state that it has read."""
+    """Applies an answer; returns the next state of a replica that is in `state`, and the agreed state that it
+    has read."""
     accepted = answer.accepted or answer.generation == sent.link.generation
     if not accepted or answer.phase != sent.message.phase:
         state = taken_over(policy, answer, state, now)
@@ -107,12 +110,12 @@ def answered(policy: Policy, sent: Sent, answer: Answer, state: State, now: floa
 
 
 def _ended(state: State) -> Counts:
-    """The calls that ended here, of this generation: probes while it is half-open."""
+    """The calls of this generation that ended here; while it is half-open, its probes."""
     return state.probed if state.phase is Phase.HALF_OPEN else state.ended
 
 
 def taken_over(policy: Policy, answer: Answer, state: State, now: float) -> State:
-    """A replica's state when the others agreed on something else than it proposed."""
+    """The state of a replica when the others agreed on something other than its proposal."""
     if answer.phase == "closed":
         return state if state.phase is Phase.CLOSED else changed(state, Phase.CLOSED, now)
     since = now - policy.recovery_timeout + min(answer.left_seconds, policy.recovery_timeout)
@@ -122,7 +125,7 @@ def taken_over(policy: Policy, answer: Answer, state: State, now: float) -> Stat
 
 
 def judged_together(policy: Policy, answer: Answer, state: State, now: float) -> State:
-    """A circuit by the calls of all replicas."""
+    """The state of a circuit when the calls of all replicas are judged together."""
     if state.phase is Phase.CLOSED and answer.phase == "closed" and too_bad(policy, answer.total):
         return changed(state, Phase.OPEN, now, answer.total)
     if state.phase is Phase.HALF_OPEN and answer.phase == "open":

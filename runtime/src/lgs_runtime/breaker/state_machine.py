@@ -1,14 +1,14 @@
-"""The law of a circuit breaker, as pure functions: a state, what happens and the time go in, a state comes
-out.
+"""The rules of a circuit breaker, as pure functions: they take a state, an event and the time, and return a
+state.
 
-Closed: calls are let through and counted in a sliding window; when enough of them failed, or were slow, it
-opens. Open: calls are refused until the recovery time is over. Half-open: as many calls as there are probes
-are let through at a time; when that many have ended it closes, or it opens again as soon as their failures
-must reach the threshold.
+Closed: calls are let through and counted in a sliding window; when enough of them failed, or were slow, the
+circuit opens. Open: calls are refused until the recovery time is over. Half-open: as many calls as there are
+probes are let through; when that many have ended, the circuit closes, or it opens again as soon as their
+failures are certain to reach the threshold.
 
-Each change of phase begins a generation. A result counts in the generation in which its call began: what was
-begun before a circuit opened neither closes nor opens it later. A probe that never comes back, or is
-cancelled, gives its place to another one.
+Each change of phase begins a new generation. A result counts in the generation in which its call began: a
+call that began before the circuit opened neither closes nor opens it later. A probe that never comes back, or
+is cancelled, gives its place to another one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.window import NONE, Counts, Window, number_at, recorded, total
 
 PROBING_RETRY_SECONDS = 1.0
-"""When a call may be tried again that found all probes under way."""
+"""Seconds after which to try again a call that found all probes under way."""
 
 
 class Phase(StrEnum):
@@ -32,16 +32,16 @@ class Phase(StrEnum):
 
 
 class Result(Enum):
-    """What a call says of what was called."""
+    """What the end of a call says about the thing that was called."""
 
     SUCCESS = auto()
     FAILURE = auto()
     NEITHER = auto()
-    """It was cancelled, or failed by what its caller gave: it says nothing."""
+    """It was cancelled, or failed because of its caller: it says nothing."""
 
 
 class Permit(NamedTuple):
-    """A call that was let through. `probe` is its number among those of a half-open circuit, else 0."""
+    """A call that was let through. `probe` is its number among the probes of a half-open circuit, else 0."""
 
     generation: int
     probe: int
@@ -49,20 +49,20 @@ class Permit(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A call that was not."""
+    """A call that was refused."""
 
     retry_after_seconds: float
 
 
 class Probe(NamedTuple):
-    """A call that a half-open circuit let through, and that has not ended."""
+    """A call that a half-open circuit let through and that has not ended."""
 
     number: int
     at: float
 
 
 class State(NamedTuple):
-    """All that is known of a circuit. `since`: when its phase began."""
+    """Everything that is known about a circuit. `since`: when its phase began."""
 
     phase: Phase = Phase.CLOSED
     since: float = 0.0
@@ -75,16 +75,16 @@ class State(NamedTuple):
     cause: Counts = NONE
     """The calls that opened it."""
     ended: Counts = NONE
-    """All calls of this generation that say something."""
+    """All calls of this generation whose end says something."""
 
 
 def changed(state: State, phase: Phase, now: float, cause: Counts = NONE) -> State:
-    """A new generation, in this phase."""
+    """The first state of a new generation, in this phase."""
     return State(phase, now, state.generation + 1, next_probe=state.next_probe, cause=cause)
 
 
 def acquire(policy: Policy, state: State, now: float) -> tuple[State, Permit | Refusal]:
-    """Whether a call may be made now."""
+    """Decides whether a call may be made now."""
     if state.phase is Phase.CLOSED:
         return state, Permit(state.generation, 0, now)
     if state.phase is Phase.OPEN:
@@ -102,7 +102,7 @@ def free_probes(policy: Policy, state: State, now: float) -> int:
 
 
 def report(policy: Policy, state: State, permit: Permit, result: Result, now: float) -> State:
-    """A call has ended."""
+    """The state after the end of a call."""
     if permit.generation != state.generation:
         return state
     slow = policy.slow_call_seconds is not None and now - permit.at >= policy.slow_call_seconds
@@ -126,7 +126,7 @@ def report(policy: Policy, state: State, permit: Permit, result: Result, now: fl
 
 
 def too_bad(policy: Policy, counted: Counts) -> bool:
-    """Whether so many calls, failed and slow ones among them, open a circuit."""
+    """Whether these calls, of which some failed or were slow, open a circuit."""
     return counted.calls >= policy.minimum_calls and _bad(policy, counted, counted.calls)
 
 
@@ -137,7 +137,7 @@ def _bad(policy: Policy, counted: Counts, calls: int) -> bool:
 
 
 def judged(policy: Policy, state: State, probed: Counts, now: float) -> State:
-    """What becomes of a half-open circuit by these results of probes."""
+    """The state of a half-open circuit after these results of its probes."""
     if _bad(policy, probed, max(policy.probes, probed.calls)):
         return changed(state, Phase.OPEN, now, probed)
     if probed.calls >= policy.probes:
@@ -155,10 +155,11 @@ def _probe(policy: Policy, state: State, now: float) -> tuple[State, Permit | Re
 
 
 def _under_way(policy: Policy, state: State, now: float) -> tuple[Probe, ...]:
-    """The probes that may still come back; one from a later time is of a clock that went back."""
+    """The probes that may still come back. One that began later than now is from before the clock went back,
+    and is dropped."""
     if not state.probes:
         return ()
-    # They stand in the order of their times: most often all of them may, and none need be checked.
+    # They are in the order of their times: most often all may still come back, and none need be checked.
     first, last = state.probes[0].at, state.probes[-1].at
     if first <= last <= now < first + policy.recovery_timeout:
         return state.probes

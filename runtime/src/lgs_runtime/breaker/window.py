@@ -1,7 +1,7 @@
-"""The calls of the last seconds, counted: a sliding window of ten buckets, whatever the number of calls.
+"""Counts the calls of the last seconds: a sliding window of ten buckets, however many calls there are.
 
-Pure: a window is a value, and time is an argument, in seconds of any clock. So it slides by a tenth of its
-length at a time, as that of resilience4j slides by a second.
+Pure: a window is a value, and time is an argument, in seconds of any clock. The window slides by a tenth of
+its length at a time, as that of resilience4j slides by a second.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 BUCKETS: Final = 10
 SHORTEST_SECONDS: Final = 1e-6
-"""Of a bucket: with a shorter one its number is none that can be computed."""
+"""Shortest bucket: the number of a shorter one could not be computed."""
 
 
 class Counts(NamedTuple):
@@ -21,29 +21,30 @@ class Counts(NamedTuple):
     slow: int = 0
 
     def plus(self, *, failed: bool, slow: bool) -> Counts:
-        """One call more."""
+        """These counts and one call more."""
         return Counts(self.calls + 1, self.failures + failed, self.slow + slow)
 
 
 class Bucket(NamedTuple):
-    """The calls that ended within one tenth of a window; `number` counts those tenths."""
+    """The calls that ended within one tenth of a window; `number` counts those tenths from the clock's
+    zero."""
 
     number: int
     counts: Counts
 
 
 Window = tuple[Bucket, ...]
-"""At most `BUCKETS` of them, oldest first; those without a call are not there."""
+"""At most `BUCKETS` buckets, oldest first; those without a call are left out."""
 NONE: Final = Counts()
 
 
 def number_at(now: float, seconds: float) -> int:
-    """The bucket of a moment in a window of so many seconds."""
+    """The number of the bucket at a time, in a window of so many seconds."""
     return int(now // max(seconds / BUCKETS, SHORTEST_SECONDS))
 
 
 def recorded(window: Window, number: int, *, failed: bool, slow: bool) -> Window:
-    """The window with one call more. A clock that went back counts into the newest bucket."""
+    """The window with one call more. If the clock went back, the call counts in the newest bucket."""
     if window and window[-1].number >= number:
         newest = window[-1]
         return (*window[:-1], Bucket(newest.number, newest.counts.plus(failed=failed, slow=slow)))

@@ -1,4 +1,4 @@
-"""Budgets at `/metrics`. Users are no label: of what each has spent nothing is shown."""
+"""Budgets at `/metrics`. There is no label for users: what each of them has spent is not shown."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from lgs_runtime.budgets.ledger import Ledger
 
 
 class BudgetSeries(Collector):
-    """The series of a replica's ledger; those of a budget that nobody could ask for yet are absent."""
+    """The series of a replica's ledger. What is used and left is absent for a budget by user, and while it is
+    not known."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def collect(self) -> Iterable[Metric]:
-        """By `budget`, such as `tokens-per-hour`."""
+        """The metrics by `budget`, such as `tokens-per-hour`."""
         of = ["budget"]
         most = GaugeMetricFamily("lgs_budget_limit", "What may be spent of it.", labels=of)
         spent = GaugeMetricFamily("lgs_budget_used", "What all runs have spent of it.", labels=of)

@@ -1,9 +1,9 @@
-"""What the runs of a service spend of its budgets, and whether another one may begin.
+"""Counts what the runs of a service spend of its budgets, and decides whether another one may begin.
 
-What models' calls cost is noted in memory, and written together once a second, after which what all replicas
-have spent since is read; so a run takes no statement more, but for the first of a user of late. A run that
-has begun is never stopped: a budget may be exceeded by what runs under way spend. What a replica noted in
-its last second is lost if it is killed.
+What calls of models spend is noted in memory, and written for all runs together once a second; then what all
+replicas have spent since is read. So a run needs no further SQL statement, except the first run of a user who
+has had none lately. A run that has begun is never stopped: runs under way may exceed a budget. What a replica
+noted in its last second is lost if it is killed.
 """
 
 from __future__ import annotations
@@ -27,31 +27,32 @@ from lgs_runtime.model import Spent
 from lgs_runtime.storage.contract import Spending
 
 SERVICE: Final = ""
-"""Who spends what all runs do together."""
+"""The name under which the spending of all runs together is counted."""
 TURN_SECONDS: Final = 1.0
 EXPIRE_SECONDS: Final = 600.0
 MOST_USERS: Final = 10_000
-"""Whose sums are kept in memory; of others they are read when their next run comes."""
+"""How many users' sums are kept in memory; those of others are read when their next run comes."""
 AT_A_TIME: Final = 500
-"""Users whose sums are read again in a turn: those who asked longest ago wait for the next."""
+"""How many users' sums are read again in a turn, first those of the users who asked first; the others wait
+for the next turn."""
 LATE_SECONDS: Final = 60.0
-"""So long after its moment what is added may be seen."""
+"""For how many seconds after its time an addition may still become visible."""
 FRESH_SECONDS: Final = 60.0
-"""What was read no longer ago is not read again but for what came since."""
+"""If the last reading is younger than this, in seconds, only what came since is read."""
 log = structlog.get_logger(__name__)
 Amounts = dict[Unit, float]
 
 
 @dataclass(slots=True)
 class _Account:
-    """What one has spent, by the size and number of buckets, as it was read last."""
+    """What a user or the service has spent, by size and number of bucket, as last read."""
 
     buckets: dict[int, dict[int, Amounts]] = field(default_factory=lambda: defaultdict(dict))
     read_at: float = -inf
-    """By the database's clock."""
+    """When it was last read, by the database's clock."""
 
     def read(self, found: Mapping[int, Mapping[int, Amounts]], moment: float, since: float | None) -> None:
-        """Takes what was found of `moment`: all of it, or what there is since then."""
+        """Takes what was found at `moment`: everything, or what there is since `since`."""
         for size in {*self.buckets, *found}:
             current = number_of(size, moment)
             kept = {} if since is None else self.buckets[size]
@@ -62,8 +63,9 @@ class _Account:
 
 
 class Ledger:
-    """Of one replica. Calls may be noted from any thread; all else is for the event loop. `clock` gives
-    seconds since the epoch; the database's is what counts, and each reading tells how far off this one is."""
+    """The ledger of one replica. `note` may be called from any thread, all else only in the event loop.
+    `clock` returns seconds since the epoch; the database's clock is what counts, and each reading tells how
+    far off this one is."""
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class Ledger:
     ) -> None:
         self.budgets = budgets
         self.refused: Counter[str] = Counter()
-        """By the name of the budget."""
+        """Refused runs, by the name of the budget."""
         self._spending = spending
         self._database_id = database_id
         self._clock = clock
@@ -90,23 +92,23 @@ class Ledger:
         self._unwritten: dict[str, Amounts] = {}
         self._writer, self._number = uuid4().hex, 0
         self._pending: dict[str, Amounts] = {}
-        """What is written by that number, and nothing else is, until the database says that it has it. Read
-        meanwhile it may count twice; it is never added twice."""
+        """What is being written under `_number`, unchanged until the database says that it has it. If read
+        meanwhile, it may count twice; it is never added twice."""
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._asked: dict[str, None] = {}
         self._expired_at: float | None = None
         self._lock = asyncio.Lock()
-        """Of the database: what is read in the midst of a write would be counted twice."""
+        """Guards the database: what is read during a write would be counted twice."""
 
     def note(
         self, user: str | None, model: str, input_tokens: float, output_tokens: float, cached_input: float
     ) -> None:
-        """A call of a model ended, in a run of this user."""
+        """Notes that a call of a model ended, in a run of this user."""
         self._noted.append((user, model, input_tokens, output_tokens, cached_input))
 
     async def admit(self, user: str | None, runs: int = 1) -> None:
-        """Raises `BudgetUsedUp` where runs of this user may not begin now, and `StorageUnavailable` where
-        nobody can tell. `runs` are refused together."""
+        """Raises `BudgetUsedUp` if runs of this user may not begin now, and `StorageUnavailable` if that
+        can't be told. `runs`: how many are refused together."""
         self._gather()
         names = self._spenders(user)
         missing = [each for each in names if each not in self._accounts]
@@ -130,12 +132,12 @@ class Ledger:
 
     async def turn(self) -> None:
         """Writes what was noted, and reads again what has been asked for since the last turn. Raises
-        `StorageUnavailable`; nothing is lost then."""
+        `StorageUnavailable`, in which case nothing is lost."""
         async with self._lock:
             await self._turn()
 
     async def write(self) -> None:
-        """Writes what was noted. Raises `StorageUnavailable`; the next one tries again then."""
+        """Writes what was noted. Raises `StorageUnavailable`, in which case the next call tries again."""
         async with self._lock:
             await self._write()
 
@@ -155,16 +157,16 @@ class Ledger:
         now = self._clock()
         is_due = self._expired_at is None or not 0 <= now - self._expired_at < EXPIRE_SECONDS
         if names := [*service, *(each for each in asked if each != SERVICE)]:
-            # now and then all, whatever came later than it may
+            # now and then everything is read, even what became visible too late
             await (self._read(names) if is_due else self._read_more(names))
         if is_due:
             self._expired_at = now
-            # also of budgets that the service has no more
+            # also the buckets of budgets that the service no longer has
             await self._spending.expire(SIZES)
 
     async def _write(self) -> None:
         self._gather()
-        # first that of which nobody knows whether it is there, as it was
+        # first, unchanged, that of which nobody knows whether it is written
         await self._write_pending()
         if self._unwritten:
             self._pending, self._unwritten = self._unwritten, {}
@@ -188,20 +190,20 @@ class Ledger:
                     _add(self._accounts[name].buckets[size].setdefault(number_of(size, now), {}), amounts)
 
     def used(self, limit: Limit) -> float | None:
-        """Of a budget of the whole service; None where it is not known yet."""
+        """What is used of a budget of the whole service; None while that is not known."""
         account = self._accounts.get(SERVICE)
         if account is None:
             return None
         return used(limit, account.buckets[size_of(limit)], self._not_written(SERVICE), self._now())
 
     def name_of(self, user: str | None) -> str:
-        """By which a user's sums are kept: it tells nobody who it is, has a length of its own, and is another
-        one in each database."""
+        """The name under which a user's sums are kept: it tells nobody who the user is, has a fixed length,
+        and differs in each database."""
         named = (user or "").encode("utf-8", "surrogatepass")
         return hmac.new(self._database_id.encode(), named, "sha256").hexdigest()[:32]
 
     def _spenders(self, user: str | None) -> list[str]:
-        """By which names what this user's run spends is counted."""
+        """The names under which the spending of this user's runs is counted."""
         of_users = [self.name_of(user)] if self._limits[True] else []
         return [SERVICE, *of_users] if self._limits[False] else of_users
 
@@ -229,7 +231,7 @@ class Ledger:
         return self._accounts[name]
 
     async def _read_more(self, names: Collection[str]) -> None:
-        """Reads what came since these were read last; of those that were read long ago all."""
+        """Reads what came since these were last read; for those last read long ago, everything."""
         reads = {each: self._accounts[each].read_at for each in names if each in self._accounts}
         fresh = {name: at for name, at in reads.items() if self._now() - at < FRESH_SECONDS}
         if fresh:
@@ -243,7 +245,7 @@ class Ledger:
         moment = at.timestamp()
         self._ahead = moment - self._clock()
         if since is not None and moment < since + LATE_SECONDS:
-            # a clock that was set back: what is written now lies before what was read last
+            # the clock was set back: what is written now lies before the last reading
             await self._read(names)
             return
         found: dict[str, dict[int, dict[int, Amounts]]] = {each: defaultdict(dict) for each in names}

@@ -1,6 +1,5 @@
-"""`LGS_BUDGETS`: the budgets of a service and the prices of models, in JSON as `spec.budgets` of a manifest
-has them. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
-"""
+"""Parses `LGS_BUDGETS`: the budgets of a service and the prices of models, in JSON, as in `spec.budgets` of a
+manifest. A value that breaks a rule raises `ConfigError`, worded `name: value: rule`."""
 
 from __future__ import annotations
 
@@ -14,20 +13,20 @@ from lgs_runtime.errors import ConfigError
 
 VARIABLE: Final = "LGS_BUDGETS"
 MOST: Final = 1e15
-"""Of tokens, or of any currency."""
+"""Highest amount of a budget or a price, in tokens or any currency."""
 Unit = Literal["tokens", "cost"]
 UNITS: Final[tuple[Unit, ...]] = ("tokens", "cost")
 PERIODS: Final[Mapping[str, int]] = {"Hour": 3600, "Day": 86400}
 WHOSE: Final = ("Service", "User")
 EACH: Final = 1_000_000
-"""Tokens that a price is of."""
+"""Number of tokens that a price is for."""
 ANY_OTHER: Final = "*"
-"""How the name of a model ends that stands for all that begin so."""
+"""Ends a name that stands for all models whose names begin with the rest of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`most` of a unit may be spent in `seconds`: by all runs, or by those of each user."""
+    """A budget: `most` of a unit may be spent in `seconds`, by all runs together or by those of each user."""
 
     most: float
     unit: Unit
@@ -36,21 +35,22 @@ class Limit:
 
     @property
     def name(self) -> str:
-        """Such as `tokens-per-hour` or `cost-per-day-by-user`."""
+        """The name of the budget, such as `tokens-per-hour` or `cost-per-day-by-user`."""
         period = next(each for each, seconds in PERIODS.items() if seconds == self.seconds).lower()
         return f"{self.unit}-per-{period}{'-by-user' if self.by_user else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Of a million tokens. `cached_input` are those of the input that the provider had in its cache."""
+    """The price of a million tokens. `cached_input` is for input tokens that the provider had in its
+    cache."""
 
     input: float
     output: float
     cached_input: float
 
     def cost(self, input_tokens: float, output_tokens: float, cached_input: float) -> float:
-        """Of one call, whose `input_tokens` have the cached ones in them."""
+        """The cost of one call. `input_tokens` includes the cached ones."""
         cached = min(cached_input, input_tokens)
         whole = (input_tokens - cached) * self.input + cached * self.cached_input
         return (whole + output_tokens * self.output) / EACH
@@ -58,14 +58,15 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """All of a service. `prices` are by the name of a model, or by how names begin, with `*` behind."""
+    """All budgets of a service. The keys of `prices` are names of models, or beginnings of names with `*` at
+    the end."""
 
     limits: tuple[Limit, ...]
     prices: Mapping[str, Price] = field(default_factory=dict)
 
     def price(self, model: str) -> Price | None:
-        """Of the model by its name, else by the longest beginning of it that has one. None only where no
-        budget is of cost."""
+        """The price of a model: by its name, else by the longest beginning of it that has one. None only
+        where no budget is of cost."""
         if (found := self.prices.get(model)) is not None:
             return found
         begins = [name for name in self.prices if name.endswith(ANY_OTHER) and model.startswith(name[:-1])]
@@ -73,7 +74,7 @@ class Budgets:
 
 
 def parse_budgets(text: str) -> Budgets | None:
-    """The budgets; None without any. Raises `ConfigError`."""
+    """The budgets; None if there are none. Raises `ConfigError`."""
     if not text:
         return None
     found = Gathered()
@@ -95,7 +96,7 @@ def parse_budgets(text: str) -> Budgets | None:
             raise ConfigError(f"{VARIABLE}.limits[{index}]: {name}: must be there once")
     budgets = Budgets(tuple(limits), prices)
     if any(each.unit == "cost" for each in limits) and ANY_OTHER not in prices:
-        # a model that nobody thought of would cost nothing
+        # without it, a model that nobody thought of would cost nothing
         raise ConfigError(f"{VARIABLE}.prices: none for {ANY_OTHER}: must be given where a budget is of cost")
     return budgets
 

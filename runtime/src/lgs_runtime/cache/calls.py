@@ -1,6 +1,5 @@
-"""The calls of a function whose results are kept: where each result is, for how long, and how it is computed
-anew beside the call that found it old, or before any call does.
-"""
+"""Calls of a cached function: where each result is kept, for how long, and how it is refreshed, either in the
+background of the call that found it old or ahead of any call."""
 
 from __future__ import annotations
 
@@ -28,13 +27,14 @@ from lgs_runtime.forking import copied
 from lgs_runtime.tracebacks import named_text
 
 MOST_ARGUMENT_BYTES: Final = 4096
-"""Of a call that is remembered, to be made again ahead of its result's end."""
+"""Largest size in bytes of the arguments of a call that is remembered, to be repeated before its result
+expires."""
 inside_of: Final[ContextVar[frozenset[Flight]]] = ContextVar("cache_inside", default=frozenset())
-"""The computations in the midst of which this code runs."""
+"""The computations that this code runs inside of."""
 
 
 class Work:
-    """What is known of one function."""
+    """A cached function and its options."""
 
     def __init__(
         self,
@@ -65,11 +65,12 @@ class Work:
         self.is_async = inspect.iscoroutinefunction(function)
         self._code: tuple[bytes, ...] = ()
         if "<" in name:
-            # Within another function, or without a name, several may be called so.
+            # A nested function or a lambda: several may have this name.
             self.tell_by_code()
 
     def tell_by_code(self) -> None:
-        """From here on its keys are those of a function that does what this one does."""
+        """Makes the function's code part of its keys from now on: functions of one name share results only if
+        their code is the same."""
         self._code = (code_of(self.function),)
 
     def place(self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Place:
@@ -91,8 +92,9 @@ class Work:
     def place_of_call(
         self, manager: CacheManager, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Place | None:
-        """As `place`. In a replica a call that makes no key is counted and logged, and this returns None:
-        no run fails for it. Without one, as in the unit tests of an application, it raises."""
+        """Like `place`, but in a replica a call for which no key can be made is counted and logged, and this
+        returns None, so that no run fails. Without a replica, as in an application's unit tests, it
+        raises."""
         try:
             return self.place(manager, args, kwargs)
         except UncacheableArgument as refused:
@@ -109,19 +111,19 @@ class Work:
         return Life(ttl, self._stale, ahead=True)
 
     def remember(self, manager: CacheManager, place: Place, life: Life, *call: Any) -> None:
-        """Leaves with the replica how a value is computed that may be wanted again."""
+        """Tells the replica how to recompute a value that may be requested again, if `preload` is on."""
         if self.preload:
             recall = partial(Recall.of, self, manager, *call)
             manager.learner.remember(place.key, life.fresh_seconds, recall)
 
     def size(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
-        """The bytes of a call's arguments."""
+        """The size of a call's arguments in bytes, in canonical form."""
         return len(self._arguments.key(args, kwargs))
 
 
 class Names:
-    """The functions whose results are kept under their own names. A module may have several of one name, such
-    as those that another decorator is given one after the other, all called `_`: they share no results."""
+    """The cached functions without a `namespace` of their own, by name. A module may have several of one
+    name, such as functions all called `_` that are passed to another decorator: they share no results."""
 
     def __init__(self) -> None:
         self._works: dict[str, WeakSet[Work]] = {}
@@ -129,11 +131,11 @@ class Names:
         copied(self)
 
     def begin_in_child(self) -> None:
-        """A copy of this process has the same functions."""
+        """Called in a forked process, which has the same functions."""
         self._lock = threading.Lock()
 
     def add(self, work: Work) -> None:
-        """One more. A module that is loaded anew has the same ones once more, which share results."""
+        """Adds a function. A module that is reloaded adds the same functions again: those share results."""
         with self._lock:
             named = self._works.setdefault(work.name, WeakSet())
             named.add(work)
@@ -147,7 +149,7 @@ NAMES: Final = Names()
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A value that is computed anew beside the call that found it old, or before any call does."""
+    """The refresh of a value, in the background of the call that found it old or ahead of any call."""
 
     work: Work
     manager: CacheManager
@@ -155,11 +157,11 @@ class Again:
     flight: Flight
     life: Life
     fresh: bool
-    """Whether the old value still is."""
+    """Whether the old value is still fresh."""
     call: tuple[tuple[Any, ...], Mapping[str, Any]]
 
     def begin(self, context: Context | None = None) -> None:
-        """Begins it, by default in the context of the call that runs now."""
+        """Starts the refresh, by default in a copy of the current call's context, without its run."""
         context = context or beside_the_call()
         if self.work.is_async:
             task = asyncio.create_task(self.computed(), context=context)
@@ -171,11 +173,11 @@ class Again:
         try:
             threading.Thread(target=compute, name="cache-refresh", daemon=True).start()
         except RuntimeError:
-            # No thread to be had: the call that found the old value has it.
+            # No thread could be started; the call that found the old value returns that.
             self.manager.refreshed(self.flight)
 
     async def computed(self) -> None:
-        """Computes and keeps it, unless another replica does."""
+        """Computes and keeps the value, unless another replica is computing it."""
         manager, (args, kwargs) = self.manager, self.call
         with manager.refreshing(self.place, self.flight, fresh=self.fresh):
             if await manager.claim_shared(self.place, self.flight):
@@ -184,7 +186,7 @@ class Again:
                 await manager.land(self.place, self.flight, value, self.life, anew=True)
 
     def computed_blocking(self) -> None:
-        """As `computed`, in a thread."""
+        """Like `computed`, for a sync function, in a thread of its own."""
         manager, (args, kwargs) = self.manager, self.call
         try:
             with manager.refreshing(self.place, self.flight, fresh=self.fresh):
@@ -198,7 +200,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """A call that the replica may make again by itself."""
+    """A call that the replica may repeat on its own."""
 
     work: Work
     manager: CacheManager
@@ -206,12 +208,13 @@ class Recall:
 
     @classmethod
     def of(cls, work: Work, manager: CacheManager, *call: Any) -> Recall | None:
-        """None where its arguments are too large to be remembered."""
+        """The call to remember; None if its arguments are too large."""
         args, kwargs = call
         return cls(work, manager, (args, kwargs)) if work.size(args, kwargs) <= MOST_ARGUMENT_BYTES else None
 
     def begin(self, key: str, context: Context) -> bool:
-        """Computes the value anew, unless its arguments have been changed since: they may be anybody's."""
+        """Starts to recompute the value; returns False if the call no longer has this key, since its caller
+        may have changed the arguments."""
         try:
             place = self.work.place(self.manager, *self.call)
         except TypeError:
@@ -225,13 +228,14 @@ class Recall:
 
 
 def computes(place: Place, inside: frozenset[Flight]) -> bool:
-    """Whether this code runs in the midst of computing this very value: it must not wait for itself."""
+    """Whether this code runs inside the computation of this very value, and so must not wait for it."""
     return any(flight.key == place.key for flight in inside)
 
 
 class computing:
-    """While the leader of a flight computes. What it raises ends the flight, and is raised in who waits;
-    unless it was computed `beside` the calls: then one of them goes on, in a context of its own."""
+    """Context of a flight's leader while it computes. An exception ends the flight, and is raised in all
+    callers that wait. But if it concerns one run only, or the value is computed in the background (`beside`),
+    one of those callers computes the value instead, in its own context."""
 
     def __init__(
         self, manager: CacheManager, flight: Flight, inside: frozenset[Flight], *, beside: bool = False
@@ -245,7 +249,7 @@ class computing:
         self._token = inside_of.set(self._inside | {self._flight})
 
     def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> None:
-        # A task that is left behind is closed by the garbage collector, in whichever context.
+        # The garbage collector closes an abandoned task in an arbitrary context.
         with suppress(ValueError):
             inside_of.reset(self._token)
         if raised is not None:
@@ -254,8 +258,8 @@ class computing:
 
 
 def _is_of_one_run(raised: BaseException) -> bool:
-    """Whether it is an interrupt, a cancellation or a drain, by itself or among others: of those who wait one
-    goes on."""
+    """Whether it is an interrupt, a cancellation or a drain, alone or in a group: it concerns one run only,
+    so one of the callers that wait computes instead."""
     if isinstance(raised, BaseExceptionGroup):
         return any(map(_is_of_one_run, raised.exceptions))
     return isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception)

@@ -1,5 +1,5 @@
-"""Which manager serves a call: that of the replica, or one of the process, in memory alone, where there is no
-replica, as in the unit tests of an application."""
+"""Which manager serves a call: the replica's, or, where there is no replica (as in an application's unit
+tests), one for the process that caches in memory only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from lgs_runtime.forking import copied
 
 _in_context: Final[ContextVar[CacheManager | None]] = ContextVar("cache_manager", default=None)
 _of_replicas: Final[list[CacheManager]] = []
-"""Of the replicas of this process that are open, the latest last: for code that runs in no context of one."""
+"""The managers of the open replicas of this process, newest last: for code that runs outside any replica's
+context."""
 
 
 def current() -> CacheManager:
-    """The manager for who asks."""
+    """The manager that serves the calling code."""
     found = _in_context.get()
     if found is not None and found in _of_replicas:
         return found
@@ -26,24 +27,26 @@ def current() -> CacheManager:
 
 
 def is_of_a_replica(manager: CacheManager) -> bool:
-    """Whether a replica answers for what fails in it."""
+    """Whether the manager belongs to an open replica, which then accounts for its failures."""
     return manager in _of_replicas
 
 
 def serves(manager: CacheManager) -> None:
-    """This manager serves all that is begun in this context."""
+    """Makes this manager serve all code started from the current context."""
     _in_context.set(manager)
 
 
 @contextmanager
 def serving(manager: CacheManager) -> Iterator[CacheManager]:
-    """This manager serves the process, and all that is begun in this context, until the replica closes."""
+    """Makes this manager serve the process, and all code started from the current context, until the replica
+    closes."""
     serves(manager)
     _of_replicas.append(manager)
     try:
         yield manager
     finally:
-        # The context may be another here than the one that it was set in: who is not in the list is over.
+        # This may run in another context than the one where the manager was set, so the list alone says which
+        # managers are open.
         with suppress(ValueError):
             _of_replicas.remove(manager)
 
@@ -54,8 +57,8 @@ def _of_process() -> CacheManager:
 
 
 class _Managers:
-    """A process that a replica is copied to has none of its threads and connections: what is cached there is
-    in memory alone."""
+    """Replaces the managers in a forked process, which has none of the replica's threads and connections:
+    there they cache in memory only."""
 
     def begin_in_child(self) -> None:
         _of_process.cache_clear()

@@ -1,4 +1,4 @@
-"""What the cache counts, as metrics. Read when somebody asks, so that a hit costs no more for being shown."""
+"""The cache's counts as metrics. They are read at scrape time, so that a cache hit pays nothing for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESULTS: Final = {
     "refresh": "refreshes",
     "ahead": "ahead",
 }
-"""The label of each count."""
+"""The attribute of `Counts` for each value of the label `result`."""
 
 
 class CacheCollector(Collector):

@@ -20,8 +20,8 @@ def open_cache(
     user: Callable[[], str | None] = lambda: None,
     **more: float,
 ) -> CacheManager:
-    """A cache for a URI (None: memory alone), in the event loop that runs; Redis need not be there yet.
-    `before` puts something before the entries in Redis; `user` says in whose name code runs."""
+    """Opens a cache for a Redis URI (None: memory only), in the running event loop; Redis need not be
+    reachable yet. `before` wraps the entries in Redis; `user` returns the user for whom code runs."""
     shared = None
     if uri is not None:
         shared = WholeEntries(before(_entries(uri, f"lgs:{service}:cache")))
@@ -38,7 +38,7 @@ def open_cache(
 
 
 def _entries(uri: str, channel: str) -> SharedCache:
-    """Loads only the drivers in use."""
+    """The entries in Redis at a URI. Imports only the driver that is needed."""
     if parse_redis(uri).is_cluster:
         from lgs_runtime.cache.redis_cluster import ClusterEntries  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
-"""How values are forgotten: here, in Redis, and by the other replicas. Nothing that was read or computed
-before is kept after.
+"""Invalidation: deletes values in memory, in Redis and in the other replicas. No value that was read or
+computed before an invalidation is kept after it.
 
-What is on its way as a value is forgotten may be the old one until Redis has forgotten it too. So it is
-forgotten here twice: at once, for whoever asks next, and once Redis has, for what came in between.
+Until Redis has deleted a value, a read under way may still return the old one. So memory drops it twice: at
+once, for the next caller, and again after Redis has, for what was read in between.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """How many values were forgotten, and whether they were everywhere: a Redis that did not answer, or not
-    for all of them, keeps its own."""
+    """How many values were deleted, and whether everywhere: a Redis that did not answer, or not for all of
+    them, keeps its own."""
 
     values: int
     everywhere: bool
 
 
 class Cleared:
-    """What has been cleared, and when: by prefix of keys, of the latest so many. Safe in threads."""
+    """The latest clears, at most `MOST_CLEARED`: the key prefix of each, and when it was. Thread-safe."""
 
     def __init__(self) -> None:
         self.times = 0
-        """How often something was cleared."""
+        """The number of clears so far."""
         self._last: dict[str, int] = {}
         self._known_since = 0
         self._lock = threading.Lock()
 
     def note(self, prefix: str) -> None:
-        """All values were cleared whose keys begin so."""
+        """Records that all keys with this prefix were cleared."""
         with self._lock:
             self.times += 1
             self._last.pop(prefix, None)
@@ -54,7 +54,7 @@ class Cleared:
                 self._known_since = self._last.pop(next(iter(self._last)))
 
     def covers(self, key: str, since: int) -> bool:
-        """Whether a key was cleared after `since` times, or may have been."""
+        """Whether a key was cleared, or may have been, since `times` was `since`."""
         if since == self.times:
             return False
         with self._lock:
@@ -64,7 +64,7 @@ class Cleared:
 
 
 class Forgetting(LoopWork):
-    """What forgets the values of a cache."""
+    """Deletes the values of a cache, one by one or by prefix."""
 
     statistics: Statistics
     learner: Learner
@@ -78,35 +78,38 @@ class Forgetting(LoopWork):
         self.cleared = Cleared()
 
     async def forget(self, place: Place) -> bool:
-        """Deletes a value everywhere; whether there was one. What is being computed is not kept."""
+        """Deletes a value everywhere; returns whether there was one. A value being computed is not kept."""
         here = self._forget_key(place.key)
         there = await self.on_loop(self._forget_shared(place))
         return self._deleted(place.namespace, here or bool(there)) > 0
 
     def forget_blocking(self, place: Place) -> bool:
-        """As `forget`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
+        """Like `forget`, called from a thread. On an event loop's own thread, Redis is asked later and not
+        counted."""
         here = self._forget_key(place.key)
         there = self.blocking(self._forget_shared(place))
         return self._deleted(place.namespace, here or bool(there)) > 0
 
     async def clear(self, namespace: str | None = None) -> int:
-        """Deletes a namespace, or all, everywhere; how many values there were."""
+        """Deletes a namespace (None: all) everywhere; returns how many values there were."""
         return (await self.clear_told(namespace)).values
 
     async def clear_told(self, namespace: str | None = None) -> Forgotten:
-        """As `clear`; and whether all of it is gone."""
+        """Like `clear`, and says whether all of it is gone."""
         return await self._cleared_by(self._keys.prefix(namespace), namespace or ALL)
 
     async def clear_within(self, name: str) -> int:
-        """Deletes all namespaces `name/…`, everywhere, whoever filled them; how many values there were."""
+        """Deletes all namespaces `name/…` everywhere, whoever filled them; returns how many values there
+        were."""
         return (await self._cleared_by(self._keys.prefix_within(name), ALL)).values
 
     def clear_blocking(self, namespace: str | None = None) -> int:
-        """As `clear`, for a thread; on an event loop's own thread Redis follows, and is not counted."""
+        """Like `clear`, called from a thread. On an event loop's own thread, Redis is asked later and not
+        counted."""
         return self._cleared_by_blocking(self._keys.prefix(namespace), namespace or ALL)
 
     def clear_within_blocking(self, name: str) -> int:
-        """As `clear_within`, for a thread."""
+        """Like `clear_within`, called from a thread."""
         return self._cleared_by_blocking(self._keys.prefix_within(name), ALL)
 
     async def _cleared_by(self, prefix: str, counted_as: str) -> Forgotten:
@@ -133,7 +136,7 @@ class Forgetting(LoopWork):
 
     def _deleted(self, namespace: str, values: int) -> int:
         if values:
-            # A name that nothing is kept under, which anybody may give, makes no row.
+            # Anybody may clear a name that has no values: it makes no row in the statistics.
             self.statistics.of(namespace).deletes += values
         return values
 
@@ -146,7 +149,8 @@ class Forgetting(LoopWork):
         return await self._told(Change(prefix=prefix), there)
 
     async def _told(self, change: Change, there: T | None) -> T | None:
-        """What Redis has forgotten, once the others know; None where one of the two failed."""
+        """Announces a change to the other replicas, and returns what Redis answered (`there`); None if either
+        failed."""
         self._changed_here(change)
 
         async def announced(shared: SharedCache) -> bool:
@@ -163,13 +167,13 @@ class Forgetting(LoopWork):
         return None if self._replicas is None else await self._replicas.ask(question)
 
     def _changed_here(self, change: Change) -> None:
-        """Redis has what this replica has changed."""
+        """Called after Redis was asked to apply this replica's change: drops what was read in between."""
         if self._replicas is not None:
             self._replicas.changed_here()
             self._changed(change)
 
     def _changed(self, change: Change) -> None:
-        """Another replica has changed something, or may have without a message."""
+        """Applies a change to memory; an empty one means that anything in Redis may have changed unseen."""
         if change.key:
             self._forget_key(change.key)
         elif change.prefix:

@@ -1,4 +1,4 @@
-"""A value as the cache answers it, and for how long one lives."""
+"""A value found in the cache, and how long a value lives."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value that is cached."""
+    """A cached value."""
 
     value: Any
     fresh: bool = True
     due: bool = False
-    """Whether it may be computed anew already."""
+    """Whether it may already be recomputed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """For how many seconds a value is fresh, and for how many more it may be answered while one caller
-    computes it anew."""
+    """How many seconds a value is fresh, and for how many more it may be returned while one caller recomputes
+    it."""
 
     fresh_seconds: float
     stale_seconds: float = 0.0
     ahead: bool = False
-    """Whether a caller that finds it can compute it anew, before its time is up."""
+    """Whether a caller that finds it can recompute it before it expires."""

@@ -1,7 +1,8 @@
-"""`@cached`: the results of a function, sync or async, kept for a while, computed once however many ask.
+"""`@cached`: keeps the results of a function, sync or async, for a while. Concurrent calls compute a result
+once.
 
-In a replica they are kept in its memory and in Redis, where the other replicas find them; elsewhere, as in
-the unit tests of an application, in the memory of the process.
+In a replica, results are kept in its memory and in Redis, where the other replicas find them; elsewhere, as
+in an application's unit tests, in the memory of the process.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ R = TypeVar("R")
 
 
 class CachedFunction(Protocol[P, R_co]):
-    """A function whose results are kept."""
+    """A function whose results are cached."""
 
     __name__: str
     __wrapped__: Callable[..., Any]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """The result, kept or computed."""
+        """The result, from the cache or computed."""
 
     def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R_co]:
-        """The method, where the function is one."""
+        """The bound method, if the function is a method of a class."""
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Forgets the result for these arguments, in all replicas; whether there was one. To be awaited if
-        the function is async."""
+        """Deletes the result for these arguments in all replicas; returns whether there was one. Must be
+        awaited if the function is async."""
 
     def clear(self) -> Any:
-        """Forgets all its results, in all replicas; how many there were. To be awaited if the function is
-        async."""
+        """Deletes all results of the function in all replicas; returns how many there were. Must be awaited
+        if the function is async."""
 
 
 def cached(
@@ -59,19 +60,21 @@ def cached(
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
     """Keeps the results of a function for `ttl` seconds (the service's `cache.ttlSeconds` if not given).
 
-    The key of a call is made of all its arguments; `key` is called with them instead and returns what
-    distinguishes calls, or `ignore` names parameters that don't matter. For `stale` seconds after its time
-    an old result is still answered, while one call computes it anew beside. With `per_user` each user of
-    the service has results of their own. `namespace` (the function's module and name) is where the results
-    are counted and kept; a change of `version` leaves old results behind. Up to `ttl_max` seconds a result
-    is kept while that brings back a hit rate that fell. With `preload` the replica calls the function by
-    itself, outside of any run, before a result expires that will be wanted: so it must need nothing but its
-    arguments.
+    The key of a call is made of all its arguments. `key`, if given, is called with them and returns what
+    distinguishes calls; or `ignore` names parameters that don't matter. For `stale` seconds after it expired,
+    an old result is still returned while one call recomputes it in the background. With `per_user`, each user
+    of the service has their own results. Results are counted and kept under `namespace` (default: the
+    function's module and name); a change of `version` leaves old results behind. Results live up to `ttl_max`
+    seconds while that restores a hit rate that fell. With `preload`, the replica calls the function on its
+    own, outside of any run, before a result expires that is likely to be requested again: so the function
+    must need nothing but its arguments.
 
-    Whatever a function returns is kept, `None` too; what it raises is not, but is raised in all that waited.
+    Whatever a function returns is kept, `None` too. An exception is not kept, but is raised in all callers
+    that waited.
 
-    Raises `ValueError` and `TypeError` for what can't work, in the words `function: name: value: rule`; a
-    call raises `UncacheableArgument` for an argument from which no key can be made.
+    Raises `ValueError` and `TypeError` for options that can't work, worded `function: name: value: rule`. If
+    no key can be made from an argument, a call raises `UncacheableArgument` outside of a replica; in a
+    replica this is counted and logged, and the result is computed without the cache.
     """
 
     if callable(ttl):

@@ -1,8 +1,9 @@
-"""What distinguishes calls: values as canonical bytes, the same in every process and version.
+"""Cache keys: values as canonical bytes, the same in every process and version.
 
-Each value is written with its type, so that `1`, `1.0`, `True` and `"1"` are four keys; mappings and sets are
-put in order. What has no such form (a client, a connection, an object with an identity of its own) is refused
-by name: `str()` of it would differ in each process, or, worse, be the same for two.
+Each value is written with its type, so that `1`, `1.0`, `True` and `"1"` make four keys; mappings and sets
+are sorted. A value that has no such form (a client, a connection, an object with an identity of its own) is
+refused with an error that names it: its `str()` would differ in each process or, worse, be the same for two
+objects.
 """
 
 from __future__ import annotations
@@ -27,23 +28,23 @@ from lgs_runtime.tracebacks import named_text
 
 DEEPEST: Final = 64
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""Of an argument that holds others, as it is written."""
+"""Largest size of an argument that is a container, in bytes of its canonical form."""
 LARGE_BYTES: Final = 1024 * 1024
-"""From so many on what is held several times is written once: a few lists that hold each other can be a tree
-of billions."""
+"""From this size of a container in bytes on, the form of each object in it is computed once: a few lists that
+hold each other can make a tree of billions of items."""
 WAY_OUT: Final = "leave it out with ignore=(...), or say what makes a call's key with key=..."
 DIGEST: Final = 32
 """Hexadecimal digits of a key: 128 bits."""
 
 
 def _with_zone(moment: datetime | time) -> str:
-    # Its offset says too little: that of two zones may be the same today, and a time without a date has none.
+    # The offset says too little: two zones may have the same one today, and a time without a date has none.
     zone = getattr(moment.tzinfo, "key", None) or getattr(moment.tzinfo, "zone", None)
     if not isinstance(zone, str):
         if moment.tzinfo is not None and moment.tzinfo.utcoffset(None) is None:
             raise _NoForm(moment, f"its zone, {moment.tzinfo!r}, has no name and no offset of its own")
         zone = ""
-    # Of two same hours as clocks go back, `fold` says which it is.
+    # `fold` tells apart the two equal hours when clocks go back.
     return f"{moment.isoformat()}{zone and ' '}{zone}{' fold' if moment.fold else ''}"
 
 
@@ -59,24 +60,25 @@ TEXTS: Final[Mapping[type, Callable[[Any], str]]] = {
     bool: str,
     complex: repr,
 }
-"""Types whose values are a text."""
+"""Types whose values are written as a text, and how."""
 HOLDERS: Final = (dict, list, set, frozenset, tuple, str, bytes, int, float)
-"""What holds more than a dataclass of it says by its fields."""
+"""Base types whose dataclasses hold more than their fields say."""
 NOTHING: Final = b"4:None0:"
 TEXT: Final = "langchain_core.messages.base.TextAccessor"
-"""What a message's `text` is: a text, but for an old way to ask for it."""
+"""The type of a message's `text`: a string, except that the old way to read it is a call."""
 
 
 class UncacheableArgument(TypeError):
-    """An argument from which no key can be made. Says which one, its type, and the way out."""
+    """An argument from which no key can be made. The message names the argument and its type, and says what
+    to do instead."""
 
 
 One = Callable[[Any, int], bytes]
-"""Writes a value that is so deep in an argument."""
+"""Writes a value, given its depth in an argument."""
 
 
 class _Large(Exception):
-    """A value that is written anew, by `_once`."""
+    """A value is so large that it must be written by `_once`."""
 
 
 class _NoForm(Exception):
@@ -88,8 +90,8 @@ class _NoForm(Exception):
 
 
 def cache_key(*args: Any, **kwargs: Any) -> str:
-    """A key of these values, for `CachePolicy(key_func=cache_key)` of a node or a task: the same for equal
-    values in every process, which LangGraph's own, a pickle, is not.
+    """A key made of these values, for `CachePolicy(key_func=cache_key)` of a node or a task: equal values
+    have the same key in every process, unlike with LangGraph's default, a pickle.
 
     Raises `UncacheableArgument`.
     """
@@ -98,7 +100,7 @@ def cache_key(*args: Any, **kwargs: Any) -> str:
 
 
 def digest(*parts: str | bytes) -> str:
-    """One name for several parts, each of any length."""
+    """One hexadecimal digest of several parts, each of any length."""
     found = hashlib.sha256()
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -107,7 +109,8 @@ def digest(*parts: str | bytes) -> str:
 
 
 def code_of(function: Callable[..., Any]) -> bytes:
-    """What a function does, for its keys: others may have its name. The same in every process."""
+    """The code of a function in canonical form, for keys that tell apart functions of one name. The same in
+    every process."""
     return _once({})(_form_of(function.__code__), 0)
 
 
@@ -120,11 +123,11 @@ def _form_of(held: Any) -> Any:
 
 
 class Arguments:
-    """Makes keys of calls of one function: however an argument is given (by place, by name, by default), the
-    same call has the same key."""
+    """Makes the keys of one function's calls: however an argument is given (by position, by name, by
+    default), the same call has the same key."""
 
     def __init__(self, function: Callable[..., Any], name: str, leave_out: Collection[str] = ()) -> None:
-        """Raises `ValueError` when a parameter to `leave_out` is not there."""
+        """Raises `ValueError` if a name in `leave_out` is not a parameter of the function."""
         self._signature = inspect.signature(function)
         self._name = name
         unknown = [one for one in leave_out if one not in self._signature.parameters]
@@ -134,7 +137,8 @@ class Arguments:
         self._leave_out = frozenset(leave_out)
 
     def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        """The canonical form of a call. Raises `UncacheableArgument`, and `TypeError` as the call would."""
+        """The canonical form of a call. Raises `UncacheableArgument`, and `TypeError` where the call itself
+        would."""
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         named = {name: value for name, value in bound.arguments.items() if name not in self._leave_out}
@@ -159,7 +163,7 @@ def _canonical_arguments(named: Mapping[str, Any], name: str, one: One | None = 
             raise UncacheableArgument(
                 f"{name}: argument {argument!r} is {with_article(given)}{inside}: {none}; {WAY_OUT}"
             ) from None
-        # Its parts are asked for by its own methods, which may raise anything.
+        # A value's parts are read through its own methods, which may raise anything.
         except Exception as raised:
             raise UncacheableArgument(
                 f"{name}: argument {argument!r} is {with_article(_named(type(value)))} that can't be read "
@@ -169,8 +173,8 @@ def _canonical_arguments(named: Mapping[str, Any], name: str, one: One | None = 
 
 
 def _once(forms: dict[int, tuple[Any, bytes]]) -> One:
-    """Writes what is held several times once. `forms`: what was written, by identity; each value is held, so
-    that none that comes later has its identity."""
+    """Returns a function that computes an object's form once, even if it is held several times. `forms` has
+    the forms so far, by identity; it keeps each value alive, so that no later one gets the same identity."""
 
     def one(value: Any, depth: int) -> bytes:
         known = forms.get(id(value))
@@ -182,8 +186,9 @@ def _once(forms: dict[int, tuple[Any, bytes]]) -> One:
 
 
 def _one(value: Any, depth: int, one: One | None = None) -> bytes:
-    """Type, length and content: no value's bytes can be taken for those of two others. `one` writes what it
-    holds; raises `_Large` where that must be given."""
+    """Writes a value as type, length and content, so that its bytes can't be mistaken for those of two
+    others. `one` writes the values that it holds; raises `_Large` if the value needs `one` and it is not
+    given."""
     if depth > DEEPEST:
         raise _NoForm(value, f"a key must not be deeper than {DEEPEST} levels")
     kind: type = type(value)
@@ -211,7 +216,7 @@ def _check_size(value: Any, content: bytes, one: One | None) -> None:
 
 
 def _parts(value: Any, depth: int, one: One) -> Iterable[bytes]:
-    """The forms of what a value of several is made of."""
+    """The canonical forms of the parts of a composite value."""
     kind = type(value)
     if kind is list or kind is tuple:
         return [one(item, depth) for item in value]
@@ -224,15 +229,15 @@ def _parts(value: Any, depth: int, one: One) -> Iterable[bytes]:
 
 def _parts_of_object(value: Any, depth: int, one: One) -> Iterable[bytes]:
     if isinstance(value, Enum):
-        # Of flags that nobody has named the value is all that there is.
-        # Not `name`, which the application may have made something else of.
+        # Not `name`, which the application may have redefined. A combination of flags may have no name: then
+        # its value is what distinguishes it.
         named = value._name_
         return [one(named, depth), *([one(value._value_, depth)] if named is None else [])]
     if isinstance(value, PurePath):
         return [one(str(value), depth)]
     if isinstance(value, BaseModel):
-        # As pydantic's own `==` compares them: private attributes distinguish models, too, and what is only
-        # remembered (a `cached_property`) does not.
+        # As pydantic's own `==` compares models: private attributes count too, but what is only remembered (a
+        # `cached_property`) does not.
         private: dict[Any, Any] = {(name,): held for name, held in (value.__pydantic_private__ or {}).items()}
         there = value.__dict__
         held = {name: there[name] for name in type(value).model_fields if name in there}

@@ -1,7 +1,6 @@
-"""What a replica learns of its cache: which keys are wanted again, which of them may be computed anew before
-they expire, and how long values live where their author leaves room. Asks nobody: time is an argument, and
-who asks for values only leaves a word, which is taken in later.
-"""
+"""What a replica learns about its cache: which keys are requested again, which of them may be recomputed
+before they expire, and how long values live where their author leaves room. No I/O: time comes from a clock
+that is given, and a request for a value is only queued, to be counted later."""
 
 from __future__ import annotations
 
@@ -20,28 +19,28 @@ from lgs_runtime.cache.statistics import MOST_NAMESPACES, Counts, Statistics
 from lgs_runtime.cache.tuning import Tuner
 
 MOST_UNCOUNTED: Final = 8192
-"""Requests between two counts; of more the oldest are not counted."""
+"""How many requests are queued between two counts; beyond that the oldest are not counted."""
 STEP: Final = 1.5
-"""A turn makes values live so many times as long."""
+"""Factor by which each step of the tuner lengthens the life of values."""
 WINDOW_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 30.0
-"""A value whose computation ahead came to nothing is not tried again for so long."""
+"""For how many seconds a value is not recomputed again after its refresh came to nothing."""
 
 
 UNKNOWN: Final = "unknown"
-"""In place of a call that is too large to be remembered."""
+"""Stands for a call that is too large to be remembered."""
 
 
 class Recall(Protocol):
-    """A call that can be made again, outside of whatever it was first made in."""
+    """A call that can be repeated outside of the run that first made it."""
 
     def begin(self, key: str, context: Context) -> bool:
-        """Begins to compute the value anew; whether the call still has this key."""
+        """Starts to recompute the value; returns whether the call still has this key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What was changed of the cache, and why."""
+    """A change that was made to the cache, and why."""
 
     namespace: str
     ttl_factor: float
@@ -49,7 +48,7 @@ class Tuned:
 
 
 class _Room:
-    """How much longer than its author wishes the values of a namespace may live, and do."""
+    """How much longer than their author's `ttl` the values of a namespace may live, and do live."""
 
     def __init__(self, most: float) -> None:
         self.most = max(most, 1.0)
@@ -58,7 +57,8 @@ class _Room:
         self.hits = self.lookups = 0
 
     def step(self, counts: Counts) -> str | None:
-        """Evaluates the window since the last step; returns why something was changed."""
+        """Evaluates the window since the last step; returns why something was changed, None if nothing
+        was."""
         hits, lookups = counts.hits, counts.hits + counts.misses
         before, self.hits, self.lookups = (self.hits, self.lookups), hits, lookups
         turn = self.tuner.step(hits - before[0], lookups - before[1])
@@ -69,15 +69,15 @@ class _Room:
 
 
 class Learner:
-    """Learns from the first `begin` on; before, nothing is counted. What is called for each value may be
-    called from any thread, all else from one."""
+    """Learns from the first `begin` on; before that, nothing is counted. What is called for each value may be
+    called from any thread, everything else from one."""
 
     def __init__(self, statistics: Statistics, clock: Callable[[], float] = monotonic) -> None:
         self.popularity = Popularity()
         self.ahead = False
-        """Whether values may be computed ahead just now."""
+        """Whether values may currently be computed ahead."""
         self.tuned: deque[Tuned] = deque(maxlen=20)
-        """The latest changes, the newest last."""
+        """The latest changes, newest last."""
         self._statistics = statistics
         self._clock = clock
         self._asked: deque[Place] | None = None
@@ -86,53 +86,55 @@ class Learner:
         self._next_window_at = 0.0
 
     def begin(self) -> None:
-        """From here on askings are counted."""
+        """Starts to count requests."""
         self._asked = deque(maxlen=MOST_UNCOUNTED)
         self._next_window_at = self._clock() + WINDOW_SECONDS
 
     def asked(self, place: Place) -> None:
-        """A value was asked for."""
+        """Notes a request for a value."""
         if self._asked is not None:
             self._asked.append(place)
 
     def ttl(self, namespace: str, ttl: float, most: float) -> float:
-        """How long values live that live `ttl` seconds, and `most` if that helps."""
+        """How many seconds values live whose own `ttl` is given, up to `most` if that helps."""
         room = self._rooms.get(namespace)
         if room is None:
             if len(self._rooms) >= MOST_NAMESPACES:
-                # What is not counted by itself can't be tuned.
+                # A namespace without counts of its own can't be tuned.
                 return ttl
             room = self._rooms.setdefault(namespace, _Room(most / ttl))
         return min(most, ttl * room.factor)
 
     def factors(self) -> Mapping[str, float]:
-        """How many times as long values live, by namespace."""
+        """The factor by which values live longer than their `ttl`, by namespace."""
         return {namespace: room.factor for namespace, room in sorted(self._rooms.items())}
 
     def early(self, namespace: str, key: str, ttl: float) -> float:
-        """For how many seconds before its end a value may be computed anew."""
+        """How many seconds before it expires a value may be recomputed."""
         return margin(key, ttl, self._statistics.of(namespace).cost)
 
     def remember(self, key: str, ttl: float, recall: Callable[[], Recall | None]) -> None:
-        """How the value of a key is computed anew, if that is worth knowing; None: it can't be kept."""
+        """Notes how to recompute the value of a key, if the key is hot. `recall` returns None for a call that
+        is too large to be kept."""
         hot = self.popularity.hot.get(key)
         if hot is not None and hot.call is None:
             hot.call, hot.ttl = recall() or UNKNOWN, ttl
 
     def stored(self, key: str, ttl: float, left: float) -> None:
-        """A value is cached that was to live `ttl` seconds, and has so many left."""
+        """Notes that a value is cached that lives `ttl` seconds in all, of which `left` remain."""
         self.popularity.stored(key, ttl, self._clock() + left)
 
     def gone(self, key: str) -> None:
-        """A value was forgotten."""
+        """Notes that a value was deleted."""
         self.popularity.gone([key])
 
     def all_gone(self, prefix: str) -> None:
-        """All values were forgotten whose keys begin so."""
+        """Notes that all values were deleted whose keys have this prefix."""
         self.popularity.gone([key for key in tuple(self.popularity.hot) if key.startswith(prefix)])
 
     def may_refresh(self, key: str, ttl: float) -> bool:
-        """Whether a value that is still fresh is to be computed anew now; then somebody must."""
+        """Whether a value that is still fresh is to be recomputed now. Spends from the budget: the caller
+        that gets True must recompute it."""
         hot = self.popularity.hot.get(key)
         now = self._clock()
         if not self.ahead or hot is None or now < hot.not_before or hot.uses(ttl, now) < USES:
@@ -143,7 +145,7 @@ class Learner:
         return True
 
     def to_json(self) -> Mapping[str, object]:
-        """As people read it."""
+        """The data for people to read, as JSON types."""
         return {
             "hot": len(self.popularity.hot),
             "ahead": self.ahead,
@@ -152,7 +154,7 @@ class Learner:
         }
 
     def count(self) -> None:
-        """Counts the keys that were requested since the last time."""
+        """Counts the keys that were requested since the last call."""
         if self._asked is None:
             return
         taken = Counter(self._asked.popleft() for _ in range(len(self._asked)))
@@ -160,9 +162,9 @@ class Learner:
         self._budget.earn(taken.total())
 
     def due(self, refresh_at: Callable[[str], float | None]) -> list[HotKey]:
-        """The keys to be computed ahead now, where the computation is known, the most wanted first. Each
-        must be allowed by `may_refresh`. `refresh_at` gives the time from which a value in memory may be
-        computed anew: it may have been stored before its key was hot."""
+        """The keys to be recomputed ahead now, as far as their calls are known, most requested first. Each
+        must still be allowed by `may_refresh`. `refresh_at` returns the time from which a value in memory may
+        be recomputed: it may have been stored before its key was hot."""
         now, found = self._clock(), []
         for hot in self.popularity.hot.values():
             if hot.call in (None, UNKNOWN):
@@ -176,7 +178,7 @@ class Learner:
         return sorted(found, key=lambda hot: -hot.uses(hot.ttl, now))
 
     def tune(self) -> list[Tuned]:
-        """What is changed since the last window, if one is over."""
+        """Evaluates the last window if it is over; returns the changes that this made."""
         if self._clock() < self._next_window_at:
             return []
         self._next_window_at = self._clock() + WINDOW_SECONDS

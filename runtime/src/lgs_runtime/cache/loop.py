@@ -1,4 +1,4 @@
-"""Work in the event loop where Redis is asked, for code of any other and of any thread."""
+"""Runs coroutines in the event loop that talks to Redis, for code in any other event loop and any thread."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 BLOCKED_SECONDS: Final = 70.0
-"""So long at most a thread waits for the event loop."""
+"""How many seconds a thread waits for the event loop at most."""
 T = TypeVar("T")
 
 
 class LoopWork:
-    """Belongs to one event loop, once it has one."""
+    """Runs work in one event loop, once it has one."""
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        """Does work where Redis is asked, whichever event loop asks for it."""
+        """Runs work in the event loop of Redis, from any event loop."""
         loop = self.loop
         if loop is None or loop is asyncio.get_running_loop():
             return await work
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
     def blocking(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Does work where Redis is asked. On an event loop's own thread it is done later, and gives None."""
+        """Runs work in the event loop of Redis, and waits for it for at most `BLOCKED_SECONDS`. Returns None
+        if it takes longer, and on an event loop's own thread, where the work is done later."""
         if (loop := self.loop) is None:
             work.close()
         elif on_a_loop():
@@ -45,7 +46,7 @@ class LoopWork:
         return None
 
     def later(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Does work where Redis is asked, beside the calls."""
+        """Runs work in the event loop of Redis, in the background."""
         try:
             if (loop := self.loop) is None:
                 work.close()
@@ -55,17 +56,17 @@ class LoopWork:
             work.close()
 
     def keep_alive(self, task: asyncio.Future[Any]) -> None:
-        """Holds a task until it is done, or the manager closed."""
+        """Keeps a reference to a task until it is done or the manager is closed."""
         assert isinstance(task, asyncio.Task)
         if task.get_loop() is not self.loop:
-            # Others may have been closed with what they had to do.
+            # Other event loops may have been closed with tasks that never ended.
             self._tasks -= {each for each in tuple(self._tasks) if each.get_loop().is_closed()}
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def end_tasks(self) -> None:
-        """Ends what goes on beside the calls. Tasks of other event loops, which may be closed by now, are
-        only cancelled."""
+        """Cancels the tasks in the background, and waits for those of this event loop. Tasks of other event
+        loops, which may be closed by now, are only cancelled."""
         here, tasks = asyncio.get_running_loop(), tuple(self._tasks)
         for task in tasks:
             with suppress(RuntimeError):
@@ -75,7 +76,7 @@ class LoopWork:
 
 
 def on_a_loop() -> bool:
-    """Whether this thread runs an event loop, which must not be kept waiting."""
+    """Whether this thread runs an event loop, and so must not block."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

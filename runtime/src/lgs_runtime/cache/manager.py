@@ -1,7 +1,7 @@
 """The one manager behind every cache of a replica: LangGraph's node policies and `@cached` functions.
 
-A value that is missing is computed by one at a time, in this replica and among the replicas; the others wait
-for it.
+A missing value is computed by one caller at a time, in this replica and across replicas; the others wait for
+it.
 """
 
 from __future__ import annotations
@@ -24,30 +24,32 @@ from lgs_runtime.event_loop import EXITS
 from lgs_runtime.tracebacks import named_text
 
 FOLLOW_SECONDS: Final = 60.0
-"""So long at most a caller waits for what another computes, before it computes by itself, and keeps it."""
+"""How many seconds a caller waits for another's computation at most, before it computes, and keeps, the value
+itself."""
 Again = Literal[Without.AGAIN]
 POLL_SECONDS: Final = (0.02, 0.25)
-"""Between two checks whether another replica is done: a tenth of the time that it has taken so far, within
-these bounds."""
+"""Bounds in seconds of the pause between two checks whether another replica is done: a tenth of the time that
+it has taken so far, within these bounds."""
 MOST_REFRESHES: Final = 8
-"""At a time, of those that are computed beside the calls."""
+"""How many values may be computed in the background at a time."""
 FAILED_SECONDS: Final = 1.0
-"""After a computation beside the calls that failed the next one waits for so long."""
+"""How many seconds to wait after a failed refresh before the next one."""
 
 
 class CacheManager(Values):
-    """Values by place, and who computes them."""
+    """The values of a cache, and who computes each."""
 
     def __init__(self, *values: Any, **options: Any) -> None:
-        """As `Values`."""
+        """Takes the arguments of `Values`."""
         super().__init__(*values, **options)
         self._refreshing: set[Flight] = set()
 
     async def enter(self, place: Place, life: Life, inside: frozenset[Flight]) -> Found | Flight | None:
-        """What is cached, or the flight that is the caller's to compute, and to `land` or to `fail`. None:
-        the caller computes alone, and lands nothing. `inside`: the flights that the caller is part of.
+        """The cached value, or a flight that the caller leads: it must compute the value, then `land` or
+        `fail` the flight. None: the caller computes on its own, and lands nothing. `inside`: the flights that
+        the caller is part of.
 
-        Raises what the computation raised that was waited for.
+        Raises what the computation raised that the caller waited for.
         """
         give_up_at = time.monotonic() + FOLLOW_SECONDS
         while True:
@@ -71,7 +73,7 @@ class CacheManager(Values):
                 return result
 
     def enter_blocking(self, place: Place, life: Life, inside: frozenset[Flight]) -> Found | Flight | None:
-        """As `enter`, for a thread. On an event loop's own thread nothing is waited for."""
+        """Like `enter`, called from a thread. On an event loop's own thread nothing is waited for."""
         give_up_at = time.monotonic() + FOLLOW_SECONDS
         may_wait = not on_a_loop()
         while True:
@@ -91,13 +93,14 @@ class CacheManager(Values):
             with self._waiting(place, flight, inside):
                 futures.wait({flight.future}, left)
             if flight.future.done():
-                # What it raises may be a `TimeoutError` of its own.
+                # Not by the future's timeout: the computation may raise a `TimeoutError` of its own.
                 result = self._result(place, flight.future.result())
                 if result is not Without.AGAIN:
                     return result
 
     async def land(self, place: Place, flight: Flight, value: Any, life: Life, *, anew: bool = False) -> None:
-        """Keeps what the leader of a flight has computed. `anew`: others may have an older one."""
+        """Keeps the value that a flight's leader has computed. `anew`: it replaces an older one, which other
+        replicas may have."""
         written = self._keep(place, flight, value, life)
         if written is not None:
             await self.on_loop(self._share(flight, written, anew=anew))
@@ -105,20 +108,20 @@ class CacheManager(Values):
     def land_blocking(
         self, place: Place, flight: Flight, value: Any, life: Life, *, anew: bool = False
     ) -> None:
-        """As `land`, for a thread; on an event loop's own thread Redis gets it later."""
+        """Like `land`, called from a thread. On an event loop's own thread, Redis gets the value later."""
         written = self._keep(place, flight, value, life)
         if written is not None:
             self.blocking(self._share(flight, written, anew=anew))
 
     def fail(self, flight: Flight, raised: Exception | None = None) -> None:
-        """The leader of a flight has no value. `raised`: who waits would fail in the same way; else one of
-        them goes on."""
+        """Ends a flight whose leader has no value. `raised`: the exception, if all who wait would get the
+        same; without it, one of them computes the value."""
         if self.flights.land(flight, Without.AGAIN if raised is None else Failed.now(raised)):
             self._release(flight)
 
     @property
     def may_refresh(self) -> bool:
-        """Whether one more value may be computed beside the calls."""
+        """Whether one more value may be computed in the background."""
         if len(self._refreshing) >= MOST_REFRESHES:
             for left in [each for each in tuple(self._refreshing) if each.abandoned]:
                 left.outdated = True
@@ -126,8 +129,9 @@ class CacheManager(Values):
         return self.refreshes_anew and len(self._refreshing) < MOST_REFRESHES
 
     def claim(self, place: Place, life: Life, *, fresh: bool) -> Flight | None:
-        """A flight to compute a value anew beside the calls; None when somebody does, when enough is under
-        way, or when what is `fresh` is not worth it. It must be `refreshed` even if nothing comes of it."""
+        """A flight to recompute a value in the background. None if that is under way already, if enough
+        others are, or if it is not worth it for a value that is still `fresh`. The caller must call
+        `refreshed` with the flight, whatever comes of it."""
         if not self.may_refresh or self.flights.of(place.key):
             return None
         if fresh and not self.learner.may_refresh(place.key, life.fresh_seconds):
@@ -140,19 +144,19 @@ class CacheManager(Values):
         return flight
 
     def refreshed(self, flight: Flight) -> None:
-        """What was to be computed beside the calls has come to its end, whichever."""
+        """Ends a refresh, whether or not it gave a value."""
         self._refreshing.discard(flight)
         self.fail(flight)
 
     async def claim_shared(self, place: Place, flight: Flight) -> bool:
-        """Whether no other replica computes this value anew."""
+        """Whether this replica may recompute the value: no other one does."""
         leased = await self.on_loop(self._lease(place, flight))
         if leased is False:
             self.fail(flight)
         return leased is not False
 
     def claim_shared_blocking(self, place: Place, flight: Flight) -> bool:
-        """As `claim_shared`, for a thread."""
+        """Like `claim_shared`, called from a thread."""
         leased = self.blocking(self._lease(place, flight))
         if leased is False:
             self.fail(flight)
@@ -160,7 +164,8 @@ class CacheManager(Values):
 
     @contextmanager
     def refreshing(self, place: Place, flight: Flight, *, fresh: bool) -> Iterator[None]:
-        """While a value is computed beside the calls. What it raises is counted: the old one is there."""
+        """Context of a computation in the background. An exception is counted and not raised: the old value
+        is still there."""
         try:
             yield
         # The function is the application's, and nobody waits for it.
@@ -184,7 +189,8 @@ class CacheManager(Values):
         return leased
 
     async def _lead(self, place: Place, flight: Flight, life: Life) -> Found | Flight:
-        """Before the leader computes: another replica may have the value, or be computing it."""
+        """Looks in Redis before the leader computes: another replica may have the value, or be computing
+        it."""
         began, waits = time.monotonic(), False
         with self._leading(flight):
             while self._replicas is not None:
@@ -194,7 +200,7 @@ class CacheManager(Values):
                 )
                 if isinstance(answer, Stored):
                     if flight.outdated:
-                        # It was forgotten meanwhile, and who asks since then waits here, too.
+                        # The value was deleted meanwhile, and callers that came since then wait here too.
                         continue
                     if (found := self._taken(place, answer, life, before)) is None:
                         break
@@ -212,7 +218,8 @@ class CacheManager(Values):
         return flight
 
     def _come(self, place: Place, flight: Flight) -> Found | None:
-        """What the flight before this one has left in memory as this one began, and so ends it."""
+        """The value that the previous flight of the key left in memory just as this one began; if there is
+        one, this flight ends."""
         if (found := self.peek(place)) is not None:
             self.fail(flight)
         return found
@@ -225,7 +232,7 @@ class CacheManager(Values):
         return flight if found is None else found
 
     def _keep(self, place: Place, flight: Flight, value: Any, life: Life) -> Written | None:
-        """Ends a flight with a value, which is kept in memory; what is to be shared of it."""
+        """Ends a flight with its value, and keeps that in memory; returns what to write to Redis."""
         written = None if flight.outdated else self._encoded(place, value, life)
         if written is not None:
             counts = self.statistics.of(place.namespace)
@@ -242,7 +249,7 @@ class CacheManager(Values):
             await self._replicas.ask_leased(flight, lambda shared: shared.write_leased(written, flight.token))
             is False
         ):
-            # Somebody invalidated it, or the lease ran out: there is another's value, or none.
+            # The value was invalidated, or the lease expired: Redis has another's value, or none.
             self.memory.forget([written.key])
             return
         if anew:
@@ -262,7 +269,7 @@ class CacheManager(Values):
 
     @contextmanager
     def _leading(self, flight: Flight) -> Iterator[None]:
-        """While who leads finds out whether to compute: the flight must end if that comes to nothing."""
+        """Context in which a flight's leader finds out whether to compute: an exception ends the flight."""
         try:
             yield
         except BaseException:
@@ -270,8 +277,8 @@ class CacheManager(Values):
             raise
 
     def _given_up(self, place: Place, flight: Flight) -> bool:
-        """Whether a value that is computed beside the calls takes so long that one of them computes it: what
-        nobody waits for may hang for ever."""
+        """Whether a computation in the background takes so long that a caller should compute the value
+        instead: nobody waits for it, so it could hang for ever. Ends its flight and cancels its task."""
         if not flight.beside or _left(flight, inf) > 0:
             return False
         flight.outdated = True
@@ -284,7 +291,7 @@ class CacheManager(Values):
         return True
 
     def _result(self, place: Place, landing: Landing) -> Found | Again | None:
-        """What a flight that was waited for has ended with. Raises what the computation raised."""
+        """The outcome of a flight that was waited for. Raises what the computation raised."""
         if isinstance(landing, Failed):
             raise landing.again()
         if landing is Without.AGAIN:
@@ -296,6 +303,6 @@ class CacheManager(Values):
 
 
 def _left(flight: Flight, give_up_at: float) -> float:
-    """For how much longer a caller waits that gives up at some time."""
+    """How many seconds more a caller waits for a flight, if it gives up at `give_up_at` (monotonic)."""
     until = min(give_up_at, flight.began + FOLLOW_SECONDS) if flight.beside else give_up_at
     return until - time.monotonic()

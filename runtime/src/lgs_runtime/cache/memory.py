@@ -1,9 +1,8 @@
-"""The entries that a replica keeps in its own memory: encoded, bounded in number and bytes. Safe in threads:
-sync nodes and tools run in some.
+"""The entries that a replica keeps in its own memory: encoded, and bounded in number and bytes. Thread-safe,
+since sync nodes and tools run in threads.
 
-Where it is known how often keys are asked for, an entry that leaves the window of the newest finds a place
-only if it is asked for more than the one that would have to go (W-TinyLFU). Else the least recently used
-goes.
+Where key popularity is known, an entry that leaves the window of the newest stays only if it is requested
+more often than the entry that would have to go (W-TinyLFU). Otherwise the least recently used entry goes.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from dataclasses import dataclass
 MOST_ENTRIES = 2_048
 MOST_BYTES = 64 * 1024 * 1024
 WINDOW = 0.2
-"""Share of the entries that are there because they are new."""
+"""Share of the entries that are kept because they are new."""
 
 
 @dataclass(slots=True)
 class Kept:
-    """An entry: fresh until one moment of the monotonic clock, and to be had until another."""
+    """An entry, which is fresh until one time of the monotonic clock and available until another."""
 
     raw: bytes
     fresh_until: float
@@ -30,14 +29,14 @@ class Kept:
     shared: bool
     """Whether Redis has it too, so that others may change it."""
     refresh_at: float
-    """From when on who finds it may have it computed anew."""
+    """When a caller that finds it may recompute it, at the earliest."""
 
 
 Entries = OrderedDict[str, Kept]
 
 
 class MemoryCache:
-    """Encoded entries by key, at most so many and so many bytes, each until its time is up."""
+    """Encoded entries by key, bounded in number and bytes, each until it expires."""
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class MemoryCache:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.popular: Callable[[str], int] | None = None
-        """How often a key is asked for; None: nobody counts."""
+        """Returns how often a key is requested; None: nobody counts."""
         self._newest: Entries = OrderedDict()
         self._entries: Entries = OrderedDict()
         self._most_entries = most_entries
@@ -59,7 +58,7 @@ class MemoryCache:
         return len(self._entries) + len(self._newest)
 
     def get(self, key: str) -> Kept | None:
-        """An entry whose time is not up."""
+        """The entry of a key, unless it has expired."""
         with self._lock:
             among = self._entries if key in self._entries else self._newest
             entry = among.get(key)
@@ -81,8 +80,8 @@ class MemoryCache:
         shared: bool = False,
         refresh_seconds: float | None = None,
     ) -> None:
-        """Keeps an entry: fresh for so long, stale for so long after that; `refresh_seconds` from now on it
-        may be computed anew (none: when it is no longer fresh)."""
+        """Keeps an entry that is fresh for `fresh_seconds`, then stale for `stale_seconds`. It may be
+        recomputed after `refresh_seconds` (None: once it is no longer fresh)."""
         now = self._clock()
         until = now + fresh_seconds
         refresh_at = until if refresh_seconds is None else now + refresh_seconds
@@ -97,28 +96,28 @@ class MemoryCache:
             self._make_room(now)
 
     def refresh_at(self, key: str) -> float | None:
-        """From when on an entry may be computed anew; None where there is none."""
+        """When an entry may be recomputed, at the earliest; None if there is no entry."""
         entry = self._entries.get(key) or self._newest.get(key)
         return None if entry is None else entry.refresh_at
 
     def postpone(self, key: str, seconds: float) -> None:
-        """An entry is computed anew after so long at the soonest."""
+        """Lets an entry be recomputed only after so many seconds."""
         entry = self._entries.get(key) or self._newest.get(key)
         if entry is not None:
             entry.refresh_at = max(entry.refresh_at, self._clock() + seconds)
 
     def forget(self, keys: Sequence[str]) -> int:
-        """Forgets these; how many there were."""
+        """Drops these keys; returns how many were there."""
         with self._lock:
             return sum(self._drop(key) for key in keys)
 
     def clear(self, prefix: str = "") -> int:
-        """Forgets what starts so; how many there were."""
+        """Drops all keys with this prefix; returns how many were there."""
         with self._lock:
             return sum(self._drop(key) for key in [key for key, _ in self._all() if key.startswith(prefix)])
 
     def forget_shared(self) -> None:
-        """Forgets what Redis has too: it may have changed unseen."""
+        """Drops the entries that Redis has too: they may have changed there unseen."""
         with self._lock:
             for key in [key for key, entry in self._all() if entry.shared]:
                 self._drop(key)
@@ -140,7 +139,7 @@ class MemoryCache:
             self._drop(self._worst(next(iter(self._newest), None), now))
 
     def _worst(self, candidate: str | None, now: float) -> str:
-        """Which of the longest unused and the one that wants a place has to go."""
+        """The key to drop: the least recently used one, or the candidate for a place among the others."""
         oldest = next(iter(self._entries), None)
         if oldest is None or candidate is None:
             return oldest or candidate or ""

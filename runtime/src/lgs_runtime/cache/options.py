@@ -1,7 +1,6 @@
-"""What `@cached` and `NodeCache` may be given. What can't work is refused as the function is decorated, in
-the words `function: name: value: rule`: found at a call, it would be a result under a wrong key, or a run
-that failed. Pure.
-"""
+"""Validates the options of `@cached` and `NodeCache`. An option that can't work is refused when the function
+is decorated, with the message `function: name: value: rule`; found only at a call, it would mean a result
+under a wrong key or a failed run. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +13,14 @@ from lgs_runtime.cache.statistics import RESERVED
 from lgs_runtime.checks import kind_of
 
 LONGEST_NAME: Final = 512
-"""Characters of a namespace: `DELETE /cache` takes no more."""
+"""Most characters of a namespace: `DELETE /cache` accepts no more."""
 LONGEST_SECONDS: Final = timedelta.max.total_seconds()
 Seconds = float | timedelta
 
 
 def check_function(function: Any, namespace: Any) -> str:
-    """The name under which the results of a function are kept. Raises `TypeError` for what can't be cached,
-    and `ValueError` for a namespace that is none."""
+    """The name under which a function's results are kept. Raises `TypeError` for a function that can't be
+    cached, and `ValueError` for an invalid namespace."""
     if not inspect.isfunction(function):
         raise TypeError(
             f"cached: {function!r}: must be a function, not {kind_of(function)}; put @cached(...) "
@@ -48,7 +47,8 @@ def check_function(function: Any, namespace: Any) -> str:
 
 
 def check_namespace(name: str, what: str, given: Any) -> None:
-    """Raises `TypeError` and `ValueError` unless it can be counted, cleared and shown by this name."""
+    """Raises `TypeError` or `ValueError` unless a namespace can be counted, cleared and shown by this
+    name."""
     check_text(name, what, given)
     if not given.strip() or len(given) > LONGEST_NAME or given in RESERVED:
         rule = f"must be a text of 1 to {LONGEST_NAME} characters, and none of {', '.join(sorted(RESERVED))}"
@@ -56,7 +56,8 @@ def check_namespace(name: str, what: str, given: Any) -> None:
 
 
 def check_text(name: str, what: str, given: Any) -> None:
-    """Raises `TypeError` for what is no text, and `ValueError` for one that can't be sent."""
+    """Raises `TypeError` for a value that is not a string, and `ValueError` for one that can't be encoded as
+    UTF-8."""
     if not isinstance(given, str):
         raise TypeError(f"{name}: {what}: {given!r}: must be a text, not {kind_of(given)}")
     try:
@@ -66,13 +67,13 @@ def check_text(name: str, what: str, given: Any) -> None:
 
 
 def check_switch(name: str, what: str, given: Any) -> None:
-    """Raises `TypeError`: of words such as "no" each is true."""
+    """Raises `TypeError` unless it is a boolean: a string such as "no" would count as true."""
     if not isinstance(given, bool):
         raise TypeError(f"{name}: {what}: {given!r}: must be True or False")
 
 
 def check_key(name: str, key: Any, ignore: Any) -> None:
-    """Raises `TypeError` for what makes no key, or names no parameters."""
+    """Raises `TypeError` for a `key` that can't make keys, or an `ignore` that does not name parameters."""
     if key is not None and (not callable(key) or inspect.iscoroutinefunction(key)):
         raise TypeError(
             f"{name}: key: {key!r}: must be a function, not async, that is called with the arguments and "
@@ -88,7 +89,7 @@ def check_key(name: str, key: Any, ignore: Any) -> None:
 
 
 def seconds(name: str, what: str, given: Any, *, above: bool) -> float:
-    """A time in seconds. Raises `ValueError` for what is none."""
+    """A duration in seconds. Raises `ValueError` if it is none, or out of range."""
     found = given.total_seconds() if isinstance(given, timedelta) else given
     if rule := broken_rule(found, above=above):
         raise ValueError(f"{name}: {what}: {given!r}: {rule}")
@@ -96,8 +97,8 @@ def seconds(name: str, what: str, given: Any, *, above: bool) -> float:
 
 
 def broken_rule(found: Any, *, above: bool) -> str | None:
-    """The rule that a number of seconds breaks: it must be more than 0 where `above`, else 0 or more. None
-    for one that can be."""
+    """The rule that a number of seconds breaks: it must be more than 0 if `above`, else 0 or more. None if it
+    is valid."""
     rule = f"must be a number of seconds, {'more than 0' if above else '0 or more'}"
     is_number = isinstance(found, int | float) and not isinstance(found, bool)
     if not is_number or not (found > 0 or (found == 0 and not above)):

@@ -1,4 +1,4 @@
-"""Which keys are wanted again, and how soon: a sketch that counts all of them, and a table of bounded size
+"""Which keys are requested again, and how soon: a sketch that counts all keys, and a table of bounded size
 for the hot ones. Pure: time is an argument."""
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from lgs_runtime.cache.sketch import FrequencySketch
 
 MOST_HOT: Final = 1024
 SAMPLE: Final = 8
-"""Of the hot keys so many are sampled for the one that is replaced."""
+"""How many hot keys are sampled to find the one to replace."""
 WEIGHT: Final = 0.2
-"""Of the newest interval among those before it."""
+"""Weight of the newest interval in the moving mean of the intervals."""
 LEAST: Final = 2
-"""A key that was asked for so often is worth a place."""
+"""How often a key must have been requested to be worth a place."""
 
 
 @dataclass(slots=True)
 class HotKey:
-    """What is known of a key that is asked for often."""
+    """What is known about a key that is requested often."""
 
     key: str
     namespace: str
     last: float
-    """When it was asked for last."""
+    """When it was last requested."""
     interval: float = inf
     """The mean time between two requests, in seconds; infinite after the first."""
     elsewhere: float = 0.0
-    """How often a second the other replicas are asked for it."""
+    """Requests per second at the other replicas."""
     expires_at: float | None = None
-    """When the value that is cached is no longer fresh; None: none is known."""
+    """When the cached value stops being fresh; None if not known."""
     ttl: float = 0.0
     call: Any = None
-    """How it is computed anew, where that is possible outside of the call that needs it."""
+    """How to recompute it outside of the call that needs it, where that is possible."""
     not_before: float = 0.0
-    """When it may be computed anew next."""
+    """When it may next be recomputed, at the earliest."""
     unsent: int = 0
-    """Requests that the other replicas have not been sent."""
+    """Requests that have not been reported to the other replicas yet."""
 
     def asked(self, times: int, now: float) -> None:
-        """So many requests since the last."""
+        """Notes so many requests since the last ones."""
         mean = max(now - self.last, 1e-3) / times
         weight = 1.0 - (1.0 - WEIGHT) ** times
         self.interval = mean if self.interval == inf else self.interval + weight * (mean - self.interval)
@@ -51,22 +51,22 @@ class HotKey:
         self.unsent += times
 
     def uses(self, seconds: float, now: float) -> float:
-        """How often it will be asked for in so many seconds. One that is silent for longer than before
-        cools."""
+        """How often it will be requested within so many seconds. A key cools when it is silent for longer
+        than its usual interval."""
         interval = max(self.interval, now - self.last)
         return seconds * ((0.0 if interval == inf else 1.0 / interval) + self.elsewhere)
 
 
 @dataclass(slots=True)
 class Popularity:
-    """The hot keys, and the counts of all."""
+    """The hot keys, and the counts of all keys."""
 
     most: int = MOST_HOT
     counts: FrequencySketch = field(default_factory=FrequencySketch)
     hot: dict[str, HotKey] = field(default_factory=dict)
 
     def asked(self, asked: Mapping[Place, int], now: float) -> None:
-        """How often each was asked for since the last time."""
+        """Counts how often each key was requested since the last call."""
         for (namespace, key), times in asked.items():
             count = self.counts.add(key, times)
             if (known := self.hot.get(key)) is not None:
@@ -75,18 +75,18 @@ class Popularity:
                 self.hot[key] = HotKey(key, namespace, now, unsent=times)
 
     def stored(self, key: str, ttl: float, expires_at: float) -> None:
-        """A value is cached anew, or was seen to be."""
+        """Notes that a value was cached again, or was seen to be."""
         if (known := self.hot.get(key)) is not None:
             known.ttl, known.expires_at = ttl, expires_at
 
     def gone(self, keys: Iterable[str]) -> None:
-        """These were forgotten: they must not come back by themselves."""
+        """Notes that these were deleted: they must not be recomputed without a new request."""
         for key in keys:
             if (known := self.hot.get(key)) is not None:
                 known.expires_at = known.call = None
 
     def take_unsent(self, most: int) -> dict[str, int]:
-        """The hot keys with the most requests that the other replicas have not been sent; they count as
+        """The hot keys with the most unreported requests, at most `most`. All unreported requests count as
         sent from here on."""
         by_count = sorted((hot for hot in self.hot.values() if hot.unsent), key=lambda hot: -hot.unsent)[
             :most
@@ -97,13 +97,14 @@ class Popularity:
         return found
 
     def set_rates(self, rates: Mapping[str, float], now: float) -> None:
-        """Sets how often a second each key is requested at all replicas; a key that is absent is unknown."""
+        """Sets the requests per second of each key at all replicas; a key that is absent is unknown."""
         for key, hot in tuple(self.hot.items()):
             hot.elsewhere = 0.0
             hot.elsewhere = max(0.0, rates.get(key, 0.0) - hot.uses(1.0, now))
 
     def _has_room(self, count: int) -> bool:
-        """Whether a key with this count finds a place: a free one, or that of one that is asked for less."""
+        """Whether there is room for a key with this count: a free place, or that of a key requested less
+        often, which is removed."""
         if len(self.hot) < self.most:
             return True
         coldest = min(self._sampled(), key=self.counts.count)
@@ -113,7 +114,7 @@ class Popularity:
         return True
 
     def _sampled(self) -> Iterator[str]:
-        """Some of the hot keys, others each time: the first ones, which go to the end."""
+        """A sample of the hot keys, another one each time: the first ones, which move to the end."""
         for key in [key for key, _ in zip(self.hot, range(SAMPLE), strict=False)]:
             self.hot[key] = self.hot.pop(key)
             yield key

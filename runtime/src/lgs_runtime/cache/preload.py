@@ -1,7 +1,7 @@
-"""When a result is computed anew before it expires, and how many at most. Pure: time is an argument.
+"""When a result is computed ahead of its expiry, and how many are at most. Pure: time is an argument.
 
-That is worth it for a result that will be requested again while the new one lives: else the computation is
-in vain.
+Computing ahead is worth it only for a result that will be requested while the new one lives; otherwise the
+work is wasted.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from typing import Final
 
 USES: Final = 2.0
-"""A result must be expected to be requested so often in a life."""
+"""How many requests must be expected within one life of a result."""
 SHARE: Final = 0.1
-"""Computations ahead for each request, at most."""
+"""Computations ahead per request, at most."""
 BURST: Final = 32.0
 EARLY: Final = 0.1
-"""Of its life, that a result is computed anew ahead of its end."""
+"""Share of a result's life before its expiry in which it may be computed ahead."""
 LATEST: Final = 0.5
 SPREAD: Final = 0.5
-"""Results that were stored together are computed anew up to so much earlier than others: not all at once."""
+"""Results that were stored together are recomputed at different times, up to this share earlier."""
 SHORTEST_SECONDS: Final = 2.0
-"""Values that live shorter are not computed ahead."""
+"""Values with a shorter life than this, in seconds, are not computed ahead."""
 
 
 def margin(key: str, ttl: float, cost: float) -> float:
-    """For how many seconds before its end a result may be computed anew: enough that the new one is there by
-    then. `cost` is how long the computation takes."""
+    """How many seconds before it expires a result may be recomputed: enough for the new one to be ready by
+    then. `cost` is how many seconds the computation takes."""
     if ttl < SHORTEST_SECONDS:
         return 0.0
     needed = max(EARLY * ttl, 2.0 * cost, 1.0)
@@ -34,17 +34,17 @@ def margin(key: str, ttl: float, cost: float) -> float:
 
 @dataclass(slots=True)
 class Budget:
-    """Computations ahead that may be begun: a share of the askings, saved up to a burst."""
+    """How many computations ahead may be started: a share of the requests, saved up to a burst."""
 
     share: float = SHARE
     left: float = BURST
 
     def earn(self, asked: int) -> None:
-        """So many askings were answered."""
+        """Adds the share of so many requests."""
         self.left = min(BURST, self.left + self.share * asked)
 
     def spend(self) -> bool:
-        """Whether one more may be begun."""
+        """Takes one computation from the budget; returns False if there is none left."""
         if self.left < 1.0:
             return False
         self.left -= 1.0

@@ -1,5 +1,5 @@
-"""What a replica does each second with what it learns: counts the requested keys, computes ahead what is
-due, and shares with the other replicas, by Redis, how often keys are requested.
+"""What a replica does each second with what it has learned: counts the requested keys, computes ahead what is
+due, and shares request rates with the other replicas through Redis.
 
 Users' runs come first: nothing is computed ahead while the replica is busy, or once it is to stop.
 """
@@ -23,15 +23,15 @@ from lgs_runtime.cache.refresh_context import RUNTIME
 
 TURN_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 0.25
-"""An event loop that is late by so much has no time for what nobody waits for."""
+"""An event loop that is this many seconds late has no time for computations that nobody waits for."""
 SHARE_SECONDS: Final = 10.0
 MOST_SHARED: Final = 128
-"""Of its hot keys a replica sends so many each time."""
+"""How many of its hot keys a replica reports each time."""
 log = structlog.get_logger(__name__)
 
 
 class Preloader:
-    """Belongs to one manager, and is turned in its event loop."""
+    """Computes the values of one manager ahead; `turn` is called in the manager's event loop."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Preloader:
         followed: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`busy` says whether the replica has enough to do with users' runs; `store` is what functions find
-        that are called ahead. `followed` is called in the context of each of them, before it: it counts the
-        models that they ask."""
+        """`busy` returns whether users' runs occupy the replica; `store` is the store that functions computed
+        ahead can use. `followed` is called before each such function, in its context, so that its calls of
+        models are counted."""
         self._manager = manager
         self._busy = busy
         self._store = store
@@ -56,7 +56,7 @@ class Preloader:
         manager.memory.popular = manager.learner.popularity.counts.count
 
     async def turn(self) -> None:
-        """Once a second."""
+        """Does the work of one second."""
         manager, learner, now = self._manager, self._manager.learner, self._clock()
         late = now - self._turned_at - TURN_SECONDS
         learner.count()
@@ -88,7 +88,7 @@ class Preloader:
 
 
 def _outside(manager: CacheManager, store: BaseStore | None) -> Context:
-    """The context of a call that nobody made: it has the service's cache and store, and no user."""
+    """The context of a call that no run made: it has the service's cache and store, and no user."""
     context = Context()
     context.run(serves, manager)
     runtime: Runtime[Any] = Runtime(store=store)

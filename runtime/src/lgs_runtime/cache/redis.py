@@ -1,8 +1,8 @@
 """The entries of the response cache in Redis. Loaded only where a Redis is configured: its client takes long
 to import.
 
-The lease of a key has the key's hash tag, so that a script may touch both in a Redis Cluster. What somebody
-else has put at a key of ours is written over.
+The lease of a key has the key's hash tag, so that one script can use both in a Redis Cluster. A value that
+somebody else has put under one of our keys is overwritten.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from lgs_runtime.tracebacks import named_text
 TIMEOUT_SECONDS = 1.0
 MOST_CONNECTIONS = 16
 HEALTH_SECONDS = 5.0
-"""A connection that is dead without a word is found out after about so long, a subscription after twice."""
+"""Seconds after which a silently dead connection is detected, approximately; a subscription after twice
+that."""
 ANEW_SECONDS = 0.02
-"""From the end of a subscription that broke to the next."""
+"""Seconds between the end of a broken subscription and the next one."""
 SCAN_PAGE = 500
 CLEAR_SECONDS = 30.0
 LEASE: Final = ":lease"
@@ -89,14 +90,14 @@ redis.call('EXPIRE', KEYS[1], 10 * life)
 redis.call('SET', KEYS[2], since, 'EX', 10 * life)
 return reply
 """
-"""A count that is halved every so often is what was counted in that time and since the last halving. What is
-sent twice counts twice, and fades as the rest."""
+"""Counts are halved every `HALF_LIFE_SECONDS`, so that a count stands for the requests of one half-life and
+of the time since the last halving. Requests that are sent twice count twice, and fade like the rest."""
 HALF_LIFE_SECONDS: Final = 60
 MOST_COUNTED: Final = 4096
 
 
 class RedisEntries:
-    """`SharedCache` in the database of a URI; Redis need not be there yet."""
+    """A `SharedCache` in the Redis at a URI, which need not be reachable yet."""
 
     def __init__(self, uri: str, channel: str) -> None:
         # Bounded: a burst of lookups waits for a connection instead of opening hundreds.
@@ -108,13 +109,14 @@ class RedisEntries:
             health_seconds=HEALTH_SECONDS,
         )
         self._redis = self._connect()
-        # A burst of lookups waits for connections, which is not the time that Redis takes.
+        # Separate, because a burst of lookups waits for connections, and that must not count as a slow Redis.
         self._pinged = self._connect(most_connections=1)
         self._channel = channel
         self._sender = uuid4().hex
 
     async def ping(self) -> None:
-        """Whether it takes what is written; one that is full, or follows a master, answers a ping."""
+        """Checks that Redis accepts writes: one that is full, or that follows a master, still answers
+        PING."""
         async with answered():
             await self._pinged.set(f"{self._channel}-probe", b"", px=milliseconds(TIMEOUT_SECONDS))
 
@@ -123,18 +125,18 @@ class RedisEntries:
         return [_stored(found) for found in await self._at_once([("EVAL", READ, 1, key) for key in keys])]
 
     async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
-        """The entry, or whether the lease is the caller's."""
+        """The entry, or whether the caller has the lease now."""
         async with self._asked(key):
             found = await self._redis.eval(READ_OR_LEASE, 2, key, key + LEASE, token, milliseconds(seconds))
         return _stored(found) or bool(found)
 
     async def lease(self, key: str, token: str, seconds: float) -> bool:
-        """Whether the lease is the caller's."""
+        """Whether the caller has the lease now."""
         async with self._asked(key):
             return bool(await self._redis.eval(LEASE_ANEW, 1, key + LEASE, token, milliseconds(seconds)))
 
     async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
-        """Makes leases last longer."""
+        """Extends leases."""
         life = milliseconds(seconds)
         await self._at_once([("EVAL", RENEW, 1, key + LEASE, token, life) for key, token in leases])
 
@@ -162,14 +164,14 @@ class RedisEntries:
             return bool(await self._redis.unlink(key))
 
     async def clear(self, prefix: str) -> int:
-        """Deletes all whose keys begin so, page by page."""
+        """Deletes all keys with this prefix, page by page; returns how many entries there were."""
         async with answered(CLEAR_SECONDS):
             return await self._cleared(prefix)
 
     async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
-        """Counts keys, and returns how often a second they are requested at all replicas."""
+        """Counts requests of keys, and returns the requests per second of each at all replicas."""
         counts = [part for key, times in asked.items() for part in (key, times)]
-        # They begin as all keys of a service do: what else its user in Redis may touch is somebody else's.
+        # These begin with `lgs:`, like all keys of a service: its Redis user may have access to no others.
         keys = (f"lgs:{{{self._channel}-counts}}", f"lgs:{{{self._channel}-counts}}:halved")
         async with self._asked(keys[0]):
             reply = await self._redis.eval(COUNT, 2, *keys, HALF_LIFE_SECONDS, MOST_COUNTED, *counts)
@@ -182,7 +184,7 @@ class RedisEntries:
             await self._publish(f"{self._sender}\n{change.key}\n{change.prefix}")
 
     async def changes(self) -> AsyncGenerator[Change, None]:
-        """The changes that the other replicas announce. A subscription that breaks begins anew."""
+        """The changes that the other replicas announce. A subscription that breaks is replaced."""
         while True:
             began = False
             try:
@@ -202,11 +204,11 @@ class RedisEntries:
                 await close(each)
 
     def _asked(self, key: str) -> AbstractAsyncContextManager[None]:
-        """While what has this key is asked. Raises as `answered`."""
+        """Context of a question to whatever holds this key. Raises like `answered`."""
         return answered()
 
     async def _subscription(self) -> AsyncGenerator[Change, None]:
-        # A client of its own: that of a Cluster closes its connections when a command finds it down.
+        # A separate client: that of a Cluster closes its connections when a command finds the Cluster down.
         redis = self._connect(resends=False, health_seconds=0)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -236,7 +238,8 @@ class RedisEntries:
         return gone
 
     async def _at_once(self, commands: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
-        """The answers to commands, in one round trip; all are made, whatever Redis refuses."""
+        """The answers to commands, in one round trip. All are executed, even if Redis refuses some, before a
+        failure is raised."""
         async with answered(), self._redis.pipeline(transaction=False) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
@@ -256,8 +259,8 @@ class RedisEntries:
 
 
 async def _messages(pubsub: Any) -> AsyncGenerator[Any, None]:
-    """What comes, for as long as something does. The driver asks a subscription whether it is alive, and goes
-    on without an answer."""
+    """The messages of a subscription. Raises when it stays silent even after a ping: the driver pings a
+    subscription too, but goes on without an answer."""
     pinged = False
     while True:
         message = await pubsub.get_message(timeout=HEALTH_SECONDS)
@@ -274,8 +277,8 @@ async def _messages(pubsub: Any) -> AsyncGenerator[Any, None]:
 
 @asynccontextmanager
 async def answered(seconds: float | None = None) -> AsyncIterator[None]:
-    """As long as a caller waits for Redis, whatever it waits for. Raises `SharedCacheUnavailable` and
-    `SharedCacheRefused`."""
+    """Limits how long a caller waits for Redis, including for a connection. Raises `SharedCacheUnavailable`
+    and `SharedCacheRefused`."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS if seconds is None else seconds):
             yield
@@ -296,10 +299,11 @@ def _stored(found: Any) -> Stored | None:
     if [*map(type, found)] != [bytes, int]:
         raise SharedCacheUnavailable("an answer that is none of Redis: no value and how long it lives")
     raw, left = found
-    # What has no end was put there without it, as by a copy of the keys: how old it is nobody knows.
+    # An entry without an expiry was put there by somebody else, such as a copy of the keys: its age is
+    # unknown.
     return Stored(raw if left >= 0 else b"", left / 1000)
 
 
 def milliseconds(seconds: float) -> int:
-    """As Redis takes them: one at least."""
+    """Seconds as the whole milliseconds that Redis takes, at least one."""
     return max(1, int(seconds * 1000))

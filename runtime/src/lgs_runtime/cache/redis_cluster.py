@@ -1,7 +1,7 @@
 """The entries of the response cache in a Redis Cluster. Loaded only where one is configured.
 
-A node that is gone, stands still, is full or follows another takes its own keys away, and no others: nobody
-waits for it twice, a task looks each `CHECK_SECONDS` whether its keys are served again, by whichever node.
+A node that is gone, hangs, is full or has come to follow another one makes only its own keys unavailable. No
+call waits for it twice: a task checks every `CHECK_SECONDS` whether its keys are served again, by any node.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from lgs_runtime.redis_clients import GONE
 
 CHECK_SECONDS: Final = 0.5
 NO_NODE: Final = "no node"
-"""What has the keys of a slot that nobody serves."""
+"""Stands for the node of a slot that no node serves."""
 log = structlog.get_logger(__name__)
 
 
 class ClusterEntries(RedisEntries):
-    """`SharedCache` in a Cluster."""
+    """A `SharedCache` in a Redis Cluster."""
 
     def __init__(self, uri: str, channel: str) -> None:
         super().__init__(uri, channel)
         self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
         self._away: dict[str, asyncio.Task[None]] = {}
-        """The nodes that are of no use just now, by name, and who looks whether that is over."""
+        """The nodes that are currently unusable, by name, and the tasks that check whether they are back."""
 
     async def ping(self) -> None:
-        """Whether a node answers: one that is away keeps only its own keys from being read."""
+        """Checks that a node answers: a node that is away makes only its own keys unreadable."""
         async with answered():
             await self._pinged.initialize()
             await self._pinged.ping(target_nodes=self._one_of(self._pinged))
@@ -56,7 +56,7 @@ class ClusterEntries(RedisEntries):
             async with answered():
                 yield
         except SharedCacheUnavailable as gone:
-            # A slot that moves is refused by a node that is well.
+            # A healthy node refuses a slot that is being migrated.
             if node and not isinstance(gone.__cause__, AskError | TryAgainError):
                 self._gone(node, key, str(gone))
             if node:
@@ -64,7 +64,7 @@ class ClusterEntries(RedisEntries):
             raise
 
     def _node_of(self, key: str) -> str:
-        """The name of the node that has a key; empty before any is known."""
+        """The name of the node that has a key; empty while no node is known."""
         try:
             node = self._redis.get_node_from_key(key)
         except RedisClusterException:
@@ -77,8 +77,8 @@ class ClusterEntries(RedisEntries):
             self._away[node] = asyncio.create_task(self._until_back(node, key), name="cache-redis-node")
 
     async def _until_back(self, node: str, key: str) -> None:
-        """Until what this node had is served again, by it or by another."""
-        # In the slot of the key that it was asked for.
+        """Waits until this node's keys are served again, by it or by another one."""
+        # A key in the same slot as the one that failed.
         probe = f"{self._channel}-probe:{key[key.index('{') : key.index('}') + 1]}"
         while True:
             await asyncio.sleep(CHECK_SECONDS)
@@ -90,20 +90,20 @@ class ClusterEntries(RedisEntries):
             except SharedCacheRefused:
                 pass
             log.info("cache.redis_node_back", node=node)
-            # By another it may be, and that is known here alone.
+            # Another node may serve them now, which only this check knows.
             self._redis.find_anew(node)
             del self._away[node]
             return
 
     def _one_of(self, redis: Any) -> Any:
-        """A node that is there, as far as that is known."""
+        """A random node that is not known to be away."""
         nodes = redis.get_primaries()
         if not nodes:
             raise SharedCacheUnavailable("no node is known")
         return random.choice([node for node in nodes if node.name not in self._away] or nodes)
 
     def _subscriber(self, redis: Any) -> Any:
-        # What is published at one node all of them have.
+        # A message published at one node reaches all nodes.
         return redis.pubsub(node=self._one_of(redis))
 
     async def _publish(self, message: str) -> None:
@@ -127,8 +127,8 @@ class ClusterEntries(RedisEntries):
         return gone
 
     async def _at_once(self, commands: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
-        """The answers to commands, of all nodes at the same time; None where one refuses or is away, unless
-        all do."""
+        """The answers to commands, which the nodes execute at the same time. A command that is refused, or
+        whose node is away, has None; if all are, or the whole Cluster is unavailable, that is raised."""
         found = await asyncio.gather(*map(self._in_turn, commands), return_exceptions=True)
         failed = [each for each in found if isinstance(each, BaseException)]
         if failed and (len(failed) == len(found) or not isinstance(failed[0], SharedCacheRefused)):
@@ -137,6 +137,6 @@ class ClusterEntries(RedisEntries):
 
     async def _in_turn(self, command: tuple[Any, ...]) -> Any:
         key = command[3] if command[0] == "EVAL" else command[1]
-        # Each at once would open a connection of its own.
+        # All at once would each open a connection of their own.
         async with self._turns, self._asked(key):
             return await self._redis.execute_command(*command)

@@ -1,8 +1,8 @@
-"""The context in which a value is computed anew beside the call that found it old.
+"""The context in which a value is recomputed in the background of the call that found it old.
 
-It is that of the call, without what belongs to its run: tokens and custom events of a refresh must not appear
-in the stream of a conversation, and its callbacks get no events of another computation. The store, the
-user and the rest of the configuration stay.
+It is the call's context without what belongs to its run: a refresh must not put tokens or custom events into
+the stream of a conversation, nor send events to the run's callbacks. The store, the user and the rest of the
+configuration stay.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RUNTIME: Final = "__pregel_runtime"
 
 
 def beside_the_call() -> Context:
-    """A copy of the current context for a computation that is no step of a run."""
+    """A copy of the current context, for a computation that is not a step of a run."""
     context = copy_context()
     config = context.get(var_child_runnable_config)
     if config is not None:
@@ -37,4 +37,4 @@ def _without_its_run(config: RunnableConfig) -> RunnableConfig:
 
 
 def _silent(_event: Any) -> None:
-    """Nobody listens."""
+    """Drops the event."""

@@ -1,9 +1,9 @@
-"""What the replicas of a service have in common of their caches: the entries and leases in Redis, and the
-word of what has changed. Belongs to one event loop.
+"""What the replicas of a service share of their caches: the entries and leases in Redis, and the
+announcements of changes. Belongs to one event loop.
 
-No call waits for a Redis that is away, or so slow that asking it costs what it was to save: one task checks
-whether it is back. A Redis that refuses a command is not away: that command has no answer. What memory has
-of shared entries is forgotten whenever a change may have been missed.
+No call waits for a Redis that is away, or so slow that asking it costs more than it saves: one task checks
+whether it is back. A Redis that refuses a command does not count as away; only that command has no answer.
+Whenever a change may have been missed, memory drops its copies of shared entries.
 """
 
 from __future__ import annotations
@@ -23,35 +23,36 @@ from lgs_runtime.cancelling import cancelled
 
 CHECK_SECONDS: Final = 0.5
 SLOW_SECONDS: Final = 0.15
-"""A Redis that takes so long for nothing is as good as away."""
+"""A ping that takes this many seconds is slow: a slow Redis is as good as away."""
 LATE_SECONDS: Final = 0.5
-"""An event loop that is late by so much may have given up what was answered in time."""
+"""An event loop that is this many seconds late may have given up on an answer that came in time."""
 TURNS: Final = 10
-"""In so many turns of the event loop what has come is read, whatever else the replica does."""
+"""Turns of the event loop within which an answer that has arrived is read, however busy the replica is."""
 SLOW_PINGS: Final = 3
-"""So many, one after the other, make a slow Redis."""
+"""How many slow pings in a row make a slow Redis."""
 MOST_ASKED: Final = 64
-"""Questions on their way at a time. How long one waits for its turn says nothing of Redis: a burst of
-thousands takes longer than any one is waited for."""
+"""How many questions may be under way at a time. The time that one waits for its turn says nothing about
+Redis: in a burst of thousands it is longer than any question may take."""
 MOST_LEFT: Final = 1000
 LEFT_SECONDS: Final = 60.0
-"""For so long it is tried to give back a lease that may have been left in Redis."""
+"""For how many seconds the replica tries to give back a lease that it may have left in Redis."""
 RENEWALS: Final = 0.3
-"""A lease is renewed each time this share of it has passed."""
+"""A lease is renewed whenever this share of its life has passed."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """A lease that may be in Redis: what asked for it, and until when it is tried to give it back."""
+    """A lease that may be in Redis: the questions that asked for it, and until when to try to give it
+    back."""
 
     asked: tuple[asyncio.Future[Any], ...]
     until: float
 
 
 class Replicas:
-    """The shared entries, while they answer."""
+    """Asks the shared entries, while they answer."""
 
     def __init__(
         self,
@@ -62,8 +63,8 @@ class Replicas:
         changed: Callable[[Change], None],
         failed: Callable[[str, str], None],
     ) -> None:
-        """`changed` gets the changes that other replicas announce, `failed` counts events and their
-        reasons."""
+        """`changed` is called with each change that other replicas announce, `failed` with an event and its
+        reason, to count it."""
         self._shared = shared
         self._flights = flights
         self._lease_seconds = lease_seconds
@@ -73,24 +74,25 @@ class Replicas:
         self._asked: set[asyncio.Future[Any]] = set()
         self._turns = asyncio.Semaphore(MOST_ASKED)
         self._left: dict[tuple[str, str], _Left] = {}
-        """Leases that may be in Redis though nobody computes under them."""
+        """Leases that may be in Redis although nobody computes under them."""
         self._closed = False
         self.changes = 0
-        """The number of those received so far."""
+        """The number of changes received so far."""
         self._changed_times = 0
 
     @property
     def up(self) -> bool:
-        """Whether they answered last time."""
+        """Whether Redis is reachable, as far as is known."""
         return not self._busy("recovery")
 
     @property
     def state(self) -> int:
-        """Another number after each change, whoever made it: what was requested before it may be old."""
+        """A number that differs after each change, whoever made it: a value requested before a change may be
+        old."""
         return self.changes + self._changed_times
 
     def changed_here(self) -> None:
-        """This replica has changed something, which nobody announces to it."""
+        """Notes a change by this replica, which is not announced to it."""
         self._changed_times += 1
 
     async def ask(
@@ -98,8 +100,8 @@ class Replicas:
         question: Callable[[SharedCache], Awaitable[T]],
         begun: Callable[[asyncio.Future[T | None]], Any] = lambda asked: None,
     ) -> T | None:
-        """What they answer; None when they can't be reached, or refuse. Who is cancelled leaves the question
-        behind, which has been `begun`."""
+        """The answer to a question; None if Redis is away or refuses. The question runs in a task of its own,
+        which is passed to `begun`, and goes on if the caller is cancelled."""
         if not self.up:
             return None
         self._begin_to_listen()
@@ -113,8 +115,9 @@ class Replicas:
             suspected.cancel()
 
     async def ask_leased(self, flight: Flight, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
-        """As `ask`, for what takes the lease of a flight, or ends it: where the answer is lost the lease may
-        be there, and is given back once Redis takes that, since the other replicas wait for its end."""
+        """Like `ask`, for a question that takes the lease of a flight, or ends it. If the answer is lost, the
+        lease may be in Redis, where other replicas wait for its end: so it is given back as soon as Redis
+        accepts that."""
         answer, may_be_there = None, self.up or flight.leased
         asked: list[asyncio.Future[T | None]] = []
         try:
@@ -129,7 +132,7 @@ class Replicas:
         await self.ask_leased(flight, partial(_released, lease=(flight.key, flight.token)))
 
     def leased(self, flight: Flight) -> None:
-        """The lease of a flight is this replica's: it is renewed until the flight ends."""
+        """Notes that this replica holds the lease of a flight, and renews it until the flight ends."""
         flight.leased = True
         if not self._busy("renew"):
             self._tasks["renew"] = asyncio.create_task(self._renew(), name="cache-leases")
@@ -143,7 +146,7 @@ class Replicas:
 
     async def _in_turn(self, question: Callable[[SharedCache], Awaitable[T]]) -> T | None:
         async with self._turns:
-            # Who has waited for a turn does not wait for a Redis that is gone since.
+            # Redis may have gone away while this waited for its turn.
             if self.up:
                 try:
                     return await question(self._shared)
@@ -162,7 +165,7 @@ class Replicas:
     def _ended(self, asked: asyncio.Future[Any]) -> None:
         self._asked.discard(asked)
         if not asked.cancelled():
-            # Who asked may be gone by now, and nobody else wants to know why it failed.
+            # Marks the exception as retrieved: the caller may be gone by now, and nobody else needs it.
             asked.exception()
 
     def _busy(self, name: str) -> bool:
@@ -176,12 +179,13 @@ class Replicas:
             self._tasks["recovery"] = asyncio.create_task(self._recover(), name="cache-redis")
 
     def _suspect(self) -> None:
-        """A question has had no answer for long: it may have waited for others, or for this replica."""
+        """Starts a check of Redis, because a question has had no answer for long: it may have waited for
+        others, or for this replica."""
         if self.up and not self._busy("check"):
             self._tasks["check"] = asyncio.create_task(self._check(), name="cache-redis-pings")
 
     async def _check(self) -> None:
-        # The first one may have to connect, which takes several ways there and back.
+        # The first ping may have to connect, which takes several round trips.
         for patience in (None, *[SLOW_SECONDS] * SLOW_PINGS):
             if not (why := await self._ping(patience)):
                 await asyncio.sleep(CHECK_SECONDS)
@@ -189,8 +193,8 @@ class Replicas:
         self._gone(SharedCacheUnavailable(why))
 
     async def _ping(self, patience: float | None = None) -> str | None:
-        """Why Redis is of no use just now; empty: it is. None: this replica was too busy to see. A late
-        answer is waited for, for `patience` seconds more or to its end."""
+        """Why Redis is currently unusable; empty if it is usable, None if this replica was too busy to tell.
+        Waits for a late answer for `patience` seconds more (None: to its end)."""
         loop = asyncio.get_running_loop()
         due = loop.time() + SLOW_SECONDS
         asked = self._begun(self._shared.ping())
@@ -217,8 +221,8 @@ class Replicas:
             return
 
     def _listen_anew(self) -> None:
-        """Memory may hold what has changed meanwhile, and be asked long before Redis is. What is still
-        listened to may be a master that stands still, whose place another has taken since."""
+        """Subscribes again at once: memory may hold what has changed meanwhile, and be asked long before
+        Redis is. The old subscription may be at a master that hangs and has since been replaced."""
         if self._busy("listen"):
             self._begun(cancelled([self._tasks["listen"]]))
             del self._tasks["listen"]
@@ -229,18 +233,18 @@ class Replicas:
             self._tasks["listen"] = asyncio.create_task(self._listen(), name="cache-changes")
 
     async def _listen(self) -> None:
-        """Receives changes until Redis is away; the next request subscribes anew."""
+        """Receives changes until Redis is away; the next question subscribes again."""
         try:
             async with aclosing(self._shared.changes()) as changes:
                 async for change in changes:
                     self.changes += 1
                     self._changed(change)
         except SharedCacheUnavailable as gone:
-            # One that was given up for another says nothing.
+            # A subscription that was replaced by another says nothing about Redis.
             if self._tasks.get("listen") is asyncio.current_task():
                 self._gone(gone)
         except SharedCacheRefused as refused:
-            # Changes are not received, so memory keeps nothing of Redis for longer than a moment.
+            # No changes are received, so memory keeps its copies of shared entries only for a moment.
             self._failed("cache.redis_refused", str(refused))
             await asyncio.sleep(CHECK_SECONDS)
             self.changes += 1
@@ -257,7 +261,7 @@ class Replicas:
     async def _give_back(self) -> None:
         loop = asyncio.get_running_loop()
         while self._left:
-            # What still asks for a lease, though its caller was cancelled, may take it after that.
+            # A question whose caller was cancelled may still take the lease afterwards.
             if under_way := [
                 asked for left in self._left.values() for asked in left.asked if not asked.done()
             ]:

@@ -1,7 +1,8 @@
 """The cache of a graph's nodes and tasks: LangGraph's `BaseCache`, over the manager of the replica.
 
-LangGraph names what it caches by the function and the node, which two graphs, or two subgraphs of one, can
-have in common without meaning the same. So the graph and the way to the subgraph are part of the key here.
+LangGraph identifies a cached result by its function and node, which two graphs, or two subgraphs of one
+graph, can share without meaning the same. So the keys here also contain the graph and the path to the
+subgraph.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.forking import copied
 
 MOST_BEGUN: Final = 10_000
-"""Of the values that runs compute, as many are known at a time."""
+"""How many values that runs are computing are tracked at a time."""
 
 
 class Begun(NamedTuple):
-    """A value that a run computes, for a key that LangGraph made. `since`: how often something had been
-    cleared by then."""
+    """A value that a run is computing, for a key that LangGraph made. `since`: the number of clears when the
+    computation began."""
 
     key: str
     place: Place
@@ -38,7 +39,7 @@ class Begun(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A value that a run has computed. `cleared`: since it began to."""
+    """A value that a run has computed. `cleared`: whether it was cleared after the computation began."""
 
     place: Place
     value: Any
@@ -47,24 +48,26 @@ class Entry(NamedTuple):
 
 
 class AllBegun:
-    """The values that runs compute. LangGraph keeps one in the context of whichever thread its run comes to
-    the end of it in; the key is then the object that was asked for, of this run alone. Safe in threads."""
+    """The values that runs are computing. LangGraph stores a value in the context of whichever thread
+    finishes it; but the key is then the same object that was looked up, and belongs to that run alone.
+    Thread-safe."""
 
     def __init__(self) -> None:
         self._begun: dict[int, Begun] = {}
-        """By identity: each key is held, so that none that comes later has its identity."""
+        """By the key's identity. Each key is kept alive, so that no later one gets the same identity."""
         self._since: dict[FullKey, int] = {}
-        """The first of equal keys: LangGraph asks once for those of a step that are equal, and whose run
-        computes another of them is not known."""
+        """The `since` of the first of equal keys: LangGraph looks up equal keys of a step once, so that it is
+        not known which run computes the others."""
         self._lock = threading.Lock()
         copied(self)
 
     def begin_in_child(self) -> None:
-        """A copy of this process computes none of them."""
+        """Called in a forked process, which computes none of them."""
         self._lock = threading.Lock()
 
     def note(self, full: FullKey, place: Place, times: int) -> None:
-        """One more, unless it is known: LangGraph asks again for all of a step as that goes on."""
+        """Adds a value, unless it is known: LangGraph looks up all keys of a step again as the step goes
+        on."""
         _, key = full
         with self._lock:
             begun = self._begun.setdefault(id(key), Begun(key, place, times))
@@ -75,17 +78,19 @@ class AllBegun:
                     del known[next(iter(known))]  # type: ignore[arg-type]
 
     def over(self, full: FullKey) -> tuple[Place | None, int | None]:
-        """Where a value is that has been computed, and since when it was; None for what is not known."""
+        """Removes a value that has been computed; returns its place and its `since`, each None if not
+        known."""
         with self._lock:
             begun = self._begun.pop(id(full[1]), None)
             return (None, self._since.get(full)) if begun is None else (begun.place, begun.since)
 
 
 class ResponseCache(BaseCache[Any]):
-    """What a graph sees. Values live `ttl` seconds of their policy, else as long as the service says."""
+    """The cache that a graph sees. Values live for the `ttl` of their policy in seconds, or as long as the
+    service says if it has none."""
 
     def __init__(self, manager: CacheManager | None, graph_id: str) -> None:
-        """Without a manager, over the one that serves the calling code."""
+        """Without a `manager`, the one that serves the calling code is used."""
         super().__init__()
         self._given = manager
         self._graph_id = graph_id
@@ -96,14 +101,14 @@ class ResponseCache(BaseCache[Any]):
         return self._given or current()
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
-        """The values that are cached. A graph that runs without an event loop waits for Redis; on the thread
-        of an event loop memory alone is asked."""
+        """The cached values. A graph that runs without an event loop waits for Redis; on an event loop's own
+        thread, only memory is asked."""
         places = self._places(keys)
         return self._answer(places, self._manager.read_blocking(list(places.values())))
 
     async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
-        """The values that are cached. One that another run computes is waited for, where it is all that is
-        missing; where more is, the step goes on with what there is to do."""
+        """The cached values. If one key is looked up, and another run is computing its value, this waits for
+        that. If several are looked up, nothing is waited for: the step goes on with what is missing."""
         places = self._places(keys)
         manager = self._manager
         if len(places) == 1:
@@ -119,7 +124,7 @@ class ResponseCache(BaseCache[Any]):
         return self._answer(places, values)
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
-        """Keeps values; Redis follows where this is an event loop's own thread."""
+        """Keeps values. On an event loop's own thread, Redis gets them later."""
         entries = self._entries(pairs)
         kept = [(place, value, life) for place, value, life, cleared in entries if not cleared]
         self._manager.write_blocking(kept)
@@ -128,33 +133,33 @@ class ResponseCache(BaseCache[Any]):
         """Keeps values."""
         for place, value, life, cleared in self._entries(pairs):
             flight = self._manager.flights.of(place.key)
-            # Another run may be computing it, too: one that began since it was cleared goes on.
+            # Another run may be computing it too: a flight that began after the clear goes on.
             if flight is not None and flight.outdated >= cleared:
                 await self._manager.land(place, flight, value, life)
             elif not cleared:
                 await self._manager.on_loop(self._manager.write([(place, value, life)]))
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """Forgets nodes, or all that the graph has, its answers too; Redis follows where this is an event
-        loop's own thread."""
+        """Deletes the values of nodes; None: all that the graph has, cached answers of runs included. On an
+        event loop's own thread, Redis is asked later."""
         if namespaces is None:
             self._manager.clear_within_blocking(self._graph_id)
         for namespace in namespaces or ():
             self._manager.clear_blocking(self._name(namespace))
 
     async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """Forgets nodes, or all that the graph has, its answers too."""
+        """Deletes the values of nodes; None: all that the graph has, cached answers of runs included."""
         if namespaces is None:
             await self._manager.clear_within(self._graph_id)
         for namespace in namespaces or ():
             await self._manager.clear(self._name(namespace))
 
     async def _awaited(self, place: Place) -> Found | None:
-        """A value that another run may be computing. If none does, this run will, and who asks meanwhile
-        waits for it: until it has, or ends without."""
+        """The value, if another run is computing it. If none is, this run will, and callers that come
+        meanwhile wait until it has the value or ends without."""
         manager, run = self._manager, asyncio.current_task()
         if (before := manager.flights.of(place.key)) is not None and before.owner is run:
-            # It came to nothing, and the task went on: it would wait for itself.
+            # This run's earlier computation came to nothing and the run went on: it would wait for itself.
             manager.fail(before)
         found = await manager.enter(place, Life(manager.ttl_seconds), frozenset())
         if not isinstance(found, Flight):
@@ -163,14 +168,15 @@ class ResponseCache(BaseCache[Any]):
         return None
 
     def _computed_by_this_run(self, flight: Flight) -> None:
-        """Until the run has the value, or ends without; what is cleared meanwhile is not kept."""
+        """Lets a flight last until this run has the value, or ends without; a value that is cleared meanwhile
+        is not kept."""
         manager, run = self._manager, asyncio.current_task()
         assert run is not None
         flight.owner, flight.loop = run, run.get_loop()
         run.add_done_callback(lambda _: manager.fail(flight))
 
     def _answer(self, places: Mapping[FullKey, Place], found: Mapping[Place, Found]) -> dict[FullKey, Any]:
-        """What was found; the rest the run computes that asks."""
+        """The values that were found. The rest is noted as being computed by the calling run."""
         times = self._manager.cleared.times
         for full, place in places.items():
             if place not in found:
@@ -178,7 +184,7 @@ class ResponseCache(BaseCache[Any]):
         return {key: found[place].value for key, place in places.items() if place in found}
 
     def _name(self, namespace: Namespace) -> str:
-        """A node of the graph by its name, a task by that of its function."""
+        """The namespace of a node by its name, or of a task by the name of its function."""
         return f"{self._graph_id}/{namespace[-1] if namespace else ''}"
 
     def _places(self, keys: Sequence[FullKey]) -> dict[FullKey, Place]:
@@ -206,25 +212,26 @@ class ResponseCache(BaseCache[Any]):
 
 
 class NodeCache(ResponseCache):
-    """The service's cache for a graph that the service does not compile: `compile(cache=NodeCache("search"))`
-    of a subgraph, whose policies have no effect otherwise. In the unit tests of an application it is one in
-    memory."""
+    """The service's cache for a graph that the service does not compile, such as a subgraph: its cache
+    policies have no effect without `compile(cache=NodeCache("search"))`. In an application's unit tests, it
+    is a cache in memory."""
 
     def __init__(self, name: str) -> None:
-        """`name` is what its nodes are counted under: `name/node`. Raises `TypeError` and `ValueError`."""
+        """`name` begins the namespaces that its nodes are counted under: `name/node`. Raises `TypeError` and
+        `ValueError`."""
         check_namespace("NodeCache", "name", name)
         super().__init__(None, name)
 
 
 def _way() -> Sequence[str]:
-    """The nodes in which the graph that asks is a subgraph, outermost first."""
+    """The path of nodes to the calling graph, if that is a subgraph, outermost first."""
     config = var_child_runnable_config.get()
     space = ((config or {}).get("configurable") or {}).get("checkpoint_ns") or ""
     return [part.partition(":")[0] for part in space.split("|") if part]
 
 
 def check_policies(graph_id: str, graph: Pregel[Any, Any, Any, Any]) -> None:
-    """Raises `ConfigError` for a node whose policy has a time to live that none can have."""
+    """Raises `ConfigError` if the cache policy of the graph, or of one of its nodes, has an invalid `ttl`."""
     policies = {"": graph.cache_policy}
     policies.update((f": node {name}", node.cache_policy) for name, node in graph.nodes.items())
     for where, policy in policies.items():
@@ -233,5 +240,5 @@ def check_policies(graph_id: str, graph: Pregel[Any, Any, Any, Any]) -> None:
 
 
 def _broken_rule(ttl: Any) -> str | None:
-    # LangGraph checks nothing of it: it may be a text.
+    # LangGraph does not check it: it may even be a string.
     return None if ttl is None else broken_rule(ttl, above=True)

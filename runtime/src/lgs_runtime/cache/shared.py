@@ -1,4 +1,4 @@
-"""What the cache needs of entries that all replicas share, independent of a driver."""
+"""The interface of the entries that all replicas share, independent of a driver."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Protocol
 
 
 class SharedCacheUnavailable(Exception):
-    """The shared entries can't be reached just now; says why."""
+    """The shared entries are currently unreachable; says why."""
 
 
 class SharedCacheRefused(Exception):
-    """The shared entries are there, and would not do this one thing; says why."""
+    """The shared entries are reachable, but refused this one operation; says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An entry, and for how long it is still there by the clock of who keeps it: replicas' clocks differ."""
+    """An entry, and how many seconds it has left by the clock of the store: replicas' clocks differ."""
 
     raw: bytes
     left_seconds: float
@@ -34,30 +34,32 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What another replica says has changed; both empty: anything may have, unseen."""
+    """A change that another replica announces: of one key, or of a prefix. Both empty: anything may have
+    changed unseen."""
 
     key: str = ""
     prefix: str = ""
 
 
 class SharedCache(Protocol):
-    """Bytes by key, and a short lease by key for who computes it. All methods but `close` raise
-    `SharedCacheUnavailable` and `SharedCacheRefused`."""
+    """Bytes by key, and a short lease per key for the caller that computes its value. All methods except
+    `close` raise `SharedCacheUnavailable` and `SharedCacheRefused`."""
 
     async def ping(self) -> None:
-        """Whether it answers, and takes what is written, whatever else it is asked meanwhile."""
+        """Checks that it answers and accepts writes, independently of other requests under way."""
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
-        """The entry of each key, in one round trip. What is there and is no entry has no bytes."""
+        """The entry of each key, in one round trip. A value that is not an entry is returned without
+        bytes."""
 
     async def read_or_lease(self, key: str, token: str, seconds: float) -> Stored | bool:
-        """The entry of a key; where there is none, whether the lease to make it is the caller's now."""
+        """The entry of a key; if there is none, whether the caller now has the lease to compute it."""
 
     async def lease(self, key: str, token: str, seconds: float) -> bool:
-        """Whether the lease to make an entry anew is the caller's now."""
+        """Whether the caller now has the lease to recompute an entry."""
 
     async def renew(self, leases: Sequence[tuple[str, str]], seconds: float) -> None:
-        """Makes leases (key, token) last so long from now on."""
+        """Extends leases (key, token) to so many seconds from now."""
 
     async def release(self, key: str, token: str) -> None:
         """Gives a lease back."""
@@ -66,30 +68,32 @@ class SharedCache(Protocol):
         """Stores entries, in one round trip."""
 
     async def write_leased(self, entry: Written, token: str) -> bool:
-        """Stores an entry and gives its lease back; not, if the lease was lost or taken away meanwhile."""
+        """Stores an entry and gives its lease back. If the lease was lost or taken away meanwhile, does
+        nothing and returns False."""
 
     async def forget(self, key: str) -> bool:
-        """Deletes an entry and takes its lease away; whether there was one."""
+        """Deletes an entry and takes its lease away; returns whether there was an entry."""
 
     async def clear(self, prefix: str) -> int:
-        """Deletes all whose keys begin so, with their leases; how many there were."""
+        """Deletes all keys with this prefix, and their leases; returns how many entries there were."""
 
     async def count(self, asked: Mapping[str, int]) -> Mapping[str, float]:
-        """Counts how often keys were requested, and returns how often a second they are at all replicas."""
+        """Counts requests of keys, and returns the requests per second of each at all replicas."""
 
     async def announce(self, change: Change) -> None:
         """Sends a change to the other replicas."""
 
     def changes(self) -> AsyncGenerator[Change, None]:
-        """The changes that the other replicas announce. Begins with a `Change` of anything, and raises
-        `SharedCacheUnavailable` when it can't go on."""
+        """The changes that the other replicas announce. The first one is empty, as anything may have changed
+        before; raises `SharedCacheUnavailable` when the subscription can't go on."""
 
     async def close(self) -> None:
         """Closes the connections."""
 
 
 class Through(SharedCache):
-    """One before another, which asks it all: what it says of entries is for those who inherit to say."""
+    """Base class of wrappers: passes each call on to another `SharedCache`. Subclasses override what they
+    change."""
 
     def __init__(self, inner: SharedCache) -> None:
         self._inner = inner

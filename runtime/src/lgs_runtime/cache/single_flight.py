@@ -1,8 +1,8 @@
-"""Who computes what in this replica: one at a time for a key, whether in a task or in a thread, and the
-others wait for it (single flight).
+"""Single flight: in this replica, one caller at a time computes the value of a key, in a task or in a thread,
+and the others wait for it.
 
-The one who computes does so in its own task, so that its context, its stream and its cancellation are its
-own. When it is cancelled, one of those who wait goes on in its place.
+That caller, the leader, computes in its own task, so that its context, its stream and its cancellation are
+its own. When it is cancelled, one of the callers that wait goes on in its place.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from typing import Any, Final
 from uuid import uuid4
 
 HOLDS: Final = (MemberDescriptorType, GetSetDescriptorType)
-"""What an object holds beside its `__dict__`: slots, and the fields of Python's own exceptions."""
-# By these and not by name: an exception of the application's may have a `__setattr__` that refuses.
+"""Descriptors of what an object holds besides its `__dict__`: slots, and the fields of Python's own
+exceptions."""
+# Accessed through these and not by name: an exception of the application may have a `__setattr__` that
+# refuses.
 ARGUMENTS: Final[Any] = BaseException.args
 ATTRIBUTES: Final[Any] = vars(BaseException)["__dict__"]
 
@@ -29,29 +31,32 @@ class Without(Enum):
     """How a flight may end without a value for those who wait."""
 
     AGAIN = "again"
-    """Who computed gave up: one of those who wait goes on."""
+    """The leader gave up: one of those who wait goes on."""
     ALONE = "alone"
     """The value can't be kept: each computes for itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The computation raised, and would for all who wait: in each an exception of its own."""
+    """The computation raised, and would for all who wait: each gets a copy of the exception."""
 
     raised: Exception
 
     @classmethod
     def now(cls, raised: Exception) -> Failed:
-        """As it is now: what it gets on its way through the code of who computed is nobody else's."""
+        """Copies the exception as it is now: what it picks up on its way through the leader's code concerns
+        nobody else."""
         return cls(copy_of(raised))
 
     def again(self) -> Exception:
-        """To be raised once. One object for all would bring the frames and notes of each to the others."""
+        """A copy to be raised once: a single object would collect the frames and notes of all who raise
+        it."""
         return copy_of(self.raised)
 
 
 def copy_of(raised: Exception) -> Exception:
-    """An exception with all that one has, made without its constructor; itself where there can be none."""
+    """A full copy of an exception, made without calling its constructor; the exception itself if it can't be
+    copied."""
     kind = type(raised)
     try:
         made = kind.__new__(kind, *ARGUMENTS.__get__(raised, kind))
@@ -62,7 +67,7 @@ def copy_of(raised: Exception) -> Exception:
     for each in kind.__mro__:
         for name, held in vars(each).items():
             if isinstance(held, HOLDS) and name not in ("__dict__", "__weakref__"):
-                # What was never set stays so, and not all of it can be.
+                # What was never set stays unset, and not everything can be set.
                 with suppress(Exception):
                     if (value := held.__get__(raised, kind)) is not _held(held, made, kind):
                         held.__set__(made, value)
@@ -89,28 +94,28 @@ class Flight:
     key: str
     token: str = field(default_factory=lambda: uuid4().hex)
     leased: bool = False
-    """Whether the lease of the key among the replicas is its."""
+    """Whether this flight holds the key's lease among the replicas."""
     loop: asyncio.AbstractEventLoop | None = None
-    """Where the one who computes runs, if that is a task."""
+    """The event loop in which the value is computed, if that is done by a task."""
     owner: object = None
-    """The task that has it computed, where that is not who leads it."""
+    """The task that computes the value, where it is not the code that joined the flight."""
     beside: bool = False
-    """Whether it is computed beside the calls: no call waits for longer than it may take."""
+    """Whether the value is computed in the background: then no call waits for longer than that may take."""
     outdated: bool = False
     """Whether the key was invalidated meanwhile, so that the value must not be kept."""
     waits_for: set[Flight] = field(default_factory=set)
-    """What the computation itself waits for."""
+    """The flights that the computation itself waits for."""
     began: float = field(default_factory=monotonic)
     future: Future[Landing] = field(default_factory=Future)
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody goes on with it: an event loop that is closed never does, one that was stopped may
-        not."""
+        """Whether nobody goes on with it, because its event loop does not run: a closed one never will, a
+        stopped one may not."""
         return self.loop is not None and not self.loop.is_running()
 
     def leads_to(self, others: frozenset[Flight]) -> bool:
-        """Whether it waits, itself or through others, for one of these."""
+        """Whether it is one of these flights, or waits for one, directly or through others."""
         seen, rest = set[Flight](), {self}
         while rest:
             seen |= rest
@@ -119,45 +124,45 @@ class Flight:
 
 
 class Flights:
-    """The computations under way, by key. Safe in threads."""
+    """The computations under way, by key. Thread-safe."""
 
     def __init__(self) -> None:
         self._under_way: dict[str, Flight] = {}
         self._alone: set[Flight] = set()
-        """Those beside the one of their key, which took too long for who computes them."""
-        # The garbage collector may end a flight whose task was left behind, in the midst of this very
-        # thread's next line.
+        """Flights apart from the one of their key, whose leaders no longer wait for that one."""
+        # Reentrant: the garbage collector may end the flight of an abandoned task at any line of this very
+        # thread.
         self._lock = threading.RLock()
 
     def join(self, key: str) -> tuple[Flight, bool]:
-        """The flight of a key, and whether the caller leads it. Who leads must `land` it."""
+        """The flight of a key, and whether the caller leads it. The leader must `land` it."""
         if (left := self._under_way.get(key)) is not None and left.abandoned:
             left.outdated = True
             self.land(left, Without.AGAIN)
-        # Made before anybody looks: what the garbage collector ends as one is made may join, too.
+        # Made before the look-up: as one is made, the garbage collector may run code that joins, too.
         flight = Flight(key)
         with self._lock:
             if (found := self._under_way.setdefault(key, flight)) is not flight:
                 return found, False
-        # A future that runs can't be cancelled by one of those who wait for it.
+        # A future that is running can't be cancelled by a caller that waits for it.
         flight.future.set_running_or_notify_cancel()
         return flight, True
 
     def alone(self, key: str) -> Flight:
-        """A flight beside the one of its key, for a caller that waits for that no longer."""
+        """A flight apart from the one of its key, for a caller that no longer waits for that one."""
         flight = Flight(key)
         with self._lock:
             self._alone.add(flight)
         return flight
 
     def of(self, key: str) -> Flight | None:
-        """The flight of a key, if there is one."""
+        """The flight of a key; None if there is none, or if nobody goes on with it."""
         flight = self._under_way.get(key)
         return None if flight is None or flight.abandoned else flight
 
     def wait(self, flight: Flight, inside: frozenset[Flight]) -> bool:
-        """Whether code in the midst of these flights may wait for another: not, where that is a circle. It
-        must say so when it no longer does."""
+        """Whether code inside these flights may wait for another one: not if that would be a circle. If it
+        may, `wait_no_more` must be called afterwards."""
         with self._lock:
             if flight.leads_to(inside):
                 return False
@@ -166,13 +171,13 @@ class Flights:
             return True
 
     def wait_no_more(self, flight: Flight, inside: frozenset[Flight]) -> None:
-        """After `wait`."""
+        """Ends a wait that `wait` allowed."""
         with self._lock:
             for leader in inside:
                 leader.waits_for.discard(flight)
 
     def land(self, flight: Flight, landing: Landing) -> bool:
-        """Ends a flight; whether it had not ended before."""
+        """Ends a flight; returns whether it was still the one under way for its key."""
         with self._lock:
             self._alone.discard(flight)
             if self._under_way.get(flight.key) is not flight:
@@ -182,21 +187,21 @@ class Flights:
         return True
 
     def outdate_one(self, key: str) -> None:
-        """What is being computed for this key must not be kept."""
+        """Marks what is being computed for this key as outdated: it must not be kept."""
         if (flight := self._under_way.get(key)) is not None:
             flight.outdated = True
         for flight in tuple(self._alone):
             flight.outdated |= flight.key == key
 
     def outdate(self, prefix: str) -> None:
-        """What is being computed for keys that begin so must not be kept."""
+        """Marks what is being computed for keys with this prefix as outdated: it must not be kept."""
         with self._lock:
-            # A copy of all at once: the garbage collector may end one as pairs are made.
+            # Copied in one step: the garbage collector may end a flight during an iteration.
             for flight in (*self._under_way.copy().values(), *self._alone):
                 flight.outdated |= flight.key.startswith(prefix)
 
     def leased(self) -> list[tuple[str, str]]:
-        """The keys and tokens of those that hold a lease."""
+        """The keys and tokens of the flights that hold a lease."""
         with self._lock:
             held = [each for each in tuple(self._under_way.values()) if each.leased and not each.abandoned]
             return [(flight.key, flight.token) for flight in held]

@@ -1,9 +1,9 @@
-"""How often keys are asked for, in memory that does not grow: a count-min sketch with ageing.
+"""Counts how often keys are requested, in constant memory: a count-min sketch with ageing.
 
-Four rows of counters of a byte; a key has one in each, and the least of the four is its count, which is never
-too low but for ageing. When so many have been counted, all are halved: what was asked for long ago weighs
-little (Cormode and Muthukrishnan, "An improved data stream summary", 2005; the ageing of TinyLFU, Einziger,
-Friedman and Manes, 2017).
+There are four rows of one-byte counters. A key has one counter in each row, and the lowest of the four is its
+count: never too low, except through ageing. After a fixed number of requests all counters are halved, so that
+old requests weigh little (Cormode and Muthukrishnan, "An improved data stream summary", 2005; the ageing of
+TinyLFU, Einziger, Friedman and Manes, 2017).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SHIFT: Final = 16
 """Bits of a key's hash for each row."""
 MOST: Final = 255
 AGEING: Final = 10
-"""Counted so many times the width, all counters are halved."""
+"""All counters are halved after this many requests per counter of a row."""
 HALVES: Final = bytes(count // 2 for count in range(MOST + 1))
 
 
@@ -32,11 +32,12 @@ class FrequencySketch:
         self._ages_at = AGEING * width
 
     def add(self, key: str, times: int = 1) -> int:
-        """Counts a key, and gives its count."""
+        """Counts a key `times` more, and returns its new count."""
         places = list(self._places(key))
         count = min(MOST, min(self._rows[row][at] for row, at in places) + times)
         for row, at in places:
-            # Only those that are too low: keys that share a counter disturb each other less.
+            # Raises only the counters that are too low, so that keys which share a counter disturb each other
+            # less.
             self._rows[row][at] = max(self._rows[row][at], count)
         self._counted += times
         if self._counted >= self._ages_at:
@@ -45,7 +46,7 @@ class FrequencySketch:
         return count
 
     def count(self, key: str) -> int:
-        """How often a key was counted, as far as it is remembered."""
+        """How often a key was counted, as far as ageing leaves it."""
         return min(self._rows[row][at] for row, at in self._places(key))
 
     def _places(self, key: str) -> Iterator[tuple[int, int]]:

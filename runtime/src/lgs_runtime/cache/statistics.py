@@ -1,5 +1,5 @@
-"""What the cache counts, by namespace: a node of a graph, or a function. Of namespaces beyond the first so
-many, one row counts the rest: a label that users can make would grow for ever."""
+"""The cache's counts by namespace: a node of a graph, or a function. Namespaces beyond the first
+`MOST_NAMESPACES` share one row: a label whose values users can make would grow for ever."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import structlog
 MOST_NAMESPACES: Final = 200
 OTHERS: Final = "(others)"
 REDIS: Final = "(redis)"
-"""The row of what Redis did not answer."""
+"""The row for what Redis did not answer."""
 ALL: Final = "(all)"
-"""The row of what was forgotten of all namespaces at once."""
+"""The row for values deleted from all namespaces at once."""
 RESERVED: Final = frozenset({OTHERS, REDIS, ALL})
-"""Rows that are no namespaces."""
+"""Names of rows that are not namespaces."""
 log = structlog.get_logger(__name__)
 
 
@@ -28,22 +28,22 @@ class Counts:
     hits: int = 0
     misses: int = 0
     stale: int = 0
-    """Hits whose time was up, answered while one caller computes anew."""
+    """Hits of expired values, which were returned while one caller recomputed them."""
     sets: int = 0
     deletes: int = 0
     errors: int = 0
     waits: int = 0
     """Callers that waited for another's computation instead of computing."""
     refreshes: int = 0
-    """Values that were computed anew beside the calls."""
+    """Values that were recomputed in the background."""
     ahead: int = 0
-    """Of these, those whose old value was still fresh."""
+    """Those among them whose old value was still fresh."""
     computed_seconds: float = 0.0
-    """How long the computations of the values took, together."""
+    """Seconds that computing the values took, in total."""
     bytes: int = 0
-    """Of values stored, as they are stored."""
+    """Bytes of the values stored, after compression."""
     bytes_saved: int = 0
-    """By compression."""
+    """Bytes saved by compression."""
 
     @property
     def hit_rate(self) -> float | None:
@@ -53,18 +53,18 @@ class Counts:
 
     @property
     def cost(self) -> float:
-        """How long it takes to compute a value, in seconds."""
+        """Mean time to compute a value, in seconds."""
         return self.computed_seconds / self.sets if self.sets else 0.0
 
     def to_json(self) -> dict[str, int | float | None]:
-        """As people read it."""
+        """The counts for people to read, as JSON types."""
         fields = asdict(self) | {"computed_seconds": round(self.computed_seconds, 3)}
         return {**fields, "hit_rate": self.hit_rate}
 
 
 @dataclass(slots=True)
 class WarmupCounts:
-    """What became of the inputs that were to be run before the replica took work."""
+    """The outcomes of the inputs that are run before the replica takes work."""
 
     state: Literal["none", "running", "done"] = "none"
     named: int = 0
@@ -74,17 +74,16 @@ class WarmupCounts:
 
     @property
     def left(self) -> int:
-        """Those that had not ended when the time was up."""
+        """Inputs that had not ended when the time was up."""
         return self.named - self.done - self.failed
 
     def to_json(self) -> dict[str, object]:
-        """As people read it."""
+        """The counts for people to read, as JSON types."""
         return {**asdict(self), "left": self.left}
 
 
 class Statistics:
-    """Counts by namespace. Counting is an addition under the interpreter's lock: in a race of two threads one
-    may be lost."""
+    """Counts by namespace. Additions take no lock: when two threads race, one may be lost."""
 
     def __init__(self, most_namespaces: int = MOST_NAMESPACES) -> None:
         self._counts: dict[str, Counts] = {}
@@ -93,7 +92,7 @@ class Statistics:
         self._lock = threading.Lock()
 
     def of(self, namespace: str) -> Counts:
-        """The counts of a namespace, to be added to."""
+        """The counts of a namespace, to add to."""
         found = self._counts.get(namespace)
         if found is not None:
             return found
@@ -109,7 +108,7 @@ class Statistics:
             log.warning(event, namespace=namespace, reason=reason)
 
     def rows(self) -> Iterator[tuple[str, Counts]]:
-        """Namespaces and counts, by name."""
+        """Namespaces and their counts, sorted by name."""
         yield from sorted(self._counts.items())
 
     def total(self) -> Counts:
@@ -121,7 +120,7 @@ class Statistics:
         return total
 
     def to_json(self) -> Mapping[str, object]:
-        """All of it, as people read it."""
+        """All counts for people to read, as JSON types."""
         return {
             "total": self.total().to_json(),
             "namespaces": {name: counts.to_json() for name, counts in self.rows()},

@@ -1,6 +1,5 @@
-"""Turns a knob of the cache up while the hit rate is below its own past, and back when it no longer is, or
-when all of it does not help. Pure: each window of lookups is a step.
-"""
+"""Turns a knob of the cache up while the hit rate is below its usual level, and back when it has recovered,
+or when even the highest setting does not help. Pure: each window of lookups is a step."""
 
 from __future__ import annotations
 
@@ -9,26 +8,26 @@ from math import sqrt
 from typing import Final
 
 LOOKUPS: Final = 200
-"""A window has so many at least: fewer give no rate."""
+"""Fewest lookups of a window: fewer give no rate."""
 SETTLING: Final = 3
-"""Windows before the first judgement: a cache that fills has not fallen."""
+"""Windows before the first judgement: the rate of a cache that is filling has not fallen."""
 FALL: Final = 0.03
-"""A rate so much below its past has fallen, where chance can't be why."""
+"""A rate this far below its usual level has fallen, unless that may be chance."""
 DEVIATIONS: Final = 3.0
 MEMORY: Final = 0.1
-"""Weight of the newest window in the past."""
+"""Weight of the newest window in the usual rate."""
 PATIENCE: Final = 5
-"""Windows in which a knob that is turned up all the way has to show that it helps."""
+"""Windows in which a knob at its highest level has to show that it helps."""
 HOLD: Final = 30
-"""Windows in which one that did not is left alone."""
+"""Windows for which a knob that did not help is left alone."""
 STABLE: Final = (5, 40)
-"""Windows without a fall, after which a knob is turned back by one: twice as many each time that was too
-soon, up to the second."""
+"""Windows without a fall after which a knob is turned back by one level. The number is doubled each time that
+was too soon, up to the second value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A knob that was turned, and why."""
+    """A turn of the knob to a level, and why."""
 
     level: int
     why: str
@@ -36,24 +35,24 @@ class Turn:
 
 @dataclass(slots=True)
 class Tuner:
-    """One knob with levels from 0, where it stands at first, to `highest`."""
+    """One knob with levels from 0, where it starts, to `highest`."""
 
     highest: int
     level: int = 0
     past: float | None = None
-    """The hit rate that is usual."""
+    """The usual hit rate."""
     seen: int = 0
     tried: int = 0
     """Windows at the highest level without a recovery."""
     hold: int = 0
     stable: int = 0
     patience: int = STABLE[0]
-    """Stable windows that are waited for."""
+    """Stable windows to wait for before turning back."""
     turned_back: bool = False
     """Whether the last turn was one back."""
 
     def step(self, hits: int, lookups: int) -> Turn | None:
-        """A window has passed; the turn that it gives reason for."""
+        """Evaluates a window that has passed; returns the turn that it calls for, if any."""
         if lookups < LOOKUPS:
             return None
         rate, self.seen = hits / lookups, self.seen + 1
@@ -86,7 +85,7 @@ class Tuner:
             if self.level == 0:
                 self._learn(rate)
             return None
-        # The world is another: what is usual is learned anew.
+        # The load is another now: what is usual is learned anew.
         self.level, self.hold, self.past, self.tried = 0, HOLD, rate, 0
         return Turn(0, f"it did not help: the hit rate is {rate:.2f}, and was {past:.2f}")
 

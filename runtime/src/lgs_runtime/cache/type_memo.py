@@ -1,5 +1,5 @@
-"""What is known of types, by which type it is: two that their metaclass calls equal are two, and one that it
-gives no hash to is remembered as well."""
+"""Remembers results by type, told apart by identity: types that their metaclass calls equal stay apart, and
+types that it gives no hash work as well."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 
 def by_type(function: Callable[[Any], T]) -> Callable[[Any], T]:
-    """Remembers what a function says of a type. Safe in threads."""
-    # Each type is held with it, so that none that comes later has its identity.
+    """Remembers what a function returns for each type. Thread-safe."""
+    # Each type is kept alive with its result, so that no later one gets the same identity.
     known: dict[int, tuple[Any, T]] = {}
 
     @wraps(function)

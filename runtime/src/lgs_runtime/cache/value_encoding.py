@@ -1,7 +1,7 @@
 """How a cached value becomes bytes: typed, never a pickle, compressed where that pays.
 
-The form is a mark of this version and of the compression, then the data. A client that can write to the
-cache's Redis can make a replica read data, but not run code, and not fill its memory.
+The bytes begin with a mark of the version and the compression; the data follows. A client that can write to
+the cache's Redis can make a replica read data, but not run code or fill its memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEAST_SAVED: Final = 0.2
 """Compression must save this share, or the value stays as it is: it is read more often than written."""
 LEVEL: Final = 1
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""Of one value, before it is compressed."""
+"""Largest size of one value, before compression."""
 
 
 class NotStorable(Exception):
@@ -38,7 +38,7 @@ class Encoded:
 
 
 class Encoding:
-    """Encodes and decodes; values of at least `threshold_bytes` are compressed. Safe in threads."""
+    """Encodes and decodes values; those of at least `threshold_bytes` are compressed. Thread-safe."""
 
     def __init__(self, threshold_bytes: int) -> None:
         self.threshold_bytes = threshold_bytes
@@ -48,7 +48,7 @@ class Encoding:
         """The bytes of a value. Raises `NotStorable`."""
         try:
             raw = pack(value, MOST_BYTES)
-        # What a value's own methods raise as they are asked for its parts can be anything.
+        # A value's own methods may raise anything when its parts are read.
         except Exception as failed:
             raise NotStorable(f"{type(value).__name__}: {text_of(failed)}") from failed
         if len(raw) > MOST_BYTES:
@@ -60,7 +60,8 @@ class Encoding:
         return Encoded(PLAIN + raw, 0)
 
     def loads(self, stored: bytes) -> Any:
-        """The value of bytes. Raises `Unreadable` for those of others, of another version, or cut short."""
+        """Decodes bytes. Raises `Unreadable` if they are somebody else's, of another version, or
+        truncated."""
         head, raw = stored[: len(PLAIN)], stored[len(PLAIN) :]
         if head == ZSTD:
             raw = _decompressed(raw)
@@ -69,7 +70,7 @@ class Encoding:
         return unpack(raw)
 
     def _compressor(self) -> zstandard.ZstdCompressor:
-        # One may not be used by two threads at once.
+        # A compressor must not be used by two threads at once.
         found: zstandard.ZstdCompressor | None = getattr(self._local, "compressor", None)
         if found is None:
             found = self._local.compressor = zstandard.ZstdCompressor(level=LEVEL)
@@ -78,7 +79,7 @@ class Encoding:
 
 def _decompressed(packed: bytes) -> bytes:
     try:
-        # The frame says how much it holds, and that much is set aside: so it is asked first.
+        # Decompression allocates the size that the frame declares, so that is checked first.
         size = zstandard.frame_content_size(packed)
         if not 0 <= size <= MOST_BYTES:
             raise Unreadable(f"it says to hold {size} bytes, and {MOST_BYTES} are the most")

@@ -1,9 +1,11 @@
-"""How Python values become msgpack and are made again: LangGraph's form for what is plain, its own for types.
+"""Packs Python values as msgpack and unpacks them: plain ones in LangGraph's form, typed objects in a form of
+its own.
 
-A value comes back as what it was, or not at all: a tuple stays a tuple, keys of a mapping stay enumerations,
-and what LangGraph's serialiser keeps in part (an exception as its text, a `Counter` as a `dict`, an array
-without its mask) is refused. `value_types` says which objects are kept, and makes them again; LangGraph's own
-hook would call any function of any module, so that of its types those alone are made that it calls safe.
+A value comes back as what it was, or is refused: a tuple stays a tuple, enumeration members stay keys of a
+mapping, and what LangGraph's serialiser keeps only in part (an exception as its text, a `Counter` as a
+`dict`, an array without its mask) is refused. `value_types` says which objects are kept, and recreates them.
+LangGraph's own hook would call any function of any module, so only those of its types are recreated that it
+lists as safe.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ TUPLE: Final = 40
 INTEGER: Final = 41
 """The extension for an integer beyond 64 bits, as a text."""
 TYPED: Final = 42
-"""The extension for an object: module, name and shape of its type, then what it holds."""
+"""The extension for an object: module, name and shape of its type, then its contents."""
 PAIRS: Final = 43
-"""The extension for a mapping with keys of which msgpack would make plain ones."""
+"""The extension for a mapping with keys that msgpack would turn into plain ones."""
 PACKING: Final = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS
     | ormsgpack.OPT_PASSTHROUGH_DATETIME
@@ -46,17 +48,18 @@ CONSTRUCTORS: Final = (
 )
 NESTED: Final[frozenset[type]] = frozenset({dict, list})
 FEW: Final = 1 << 14
-"""A value that stands for so few is not asked which of those that it holds are the same."""
+"""A value that holds no more values than this is not searched for objects that it holds several times."""
 PLAIN_KEYS: Final[frozenset[type]] = frozenset({str, int, float, bool, bytes, type(None)})
 ARRAY: Final = ("numpy", "ndarray")
 TEXT: Final = ("langchain_core.messages.base", "TextAccessor")
-"""What a message's `text` is: a text, but for an old way to ask for it."""
+"""The type of a message's `text`: a string, except that the old way to read it is a call."""
 
 
 def pack(value: Any, most: int = sys.maxsize) -> bytes:
-    """The bytes of a value. Raises `TypeError` for one that would not come back as it is (but for
-    `bytearray` and `memoryview`, which come back as `bytes`, and the text of a message, as a plain one), and
-    for one of which more than `most` values or bytes would be packed; and what a value itself raises."""
+    """The bytes of a value. Raises `TypeError` for a value that would not come back as it is (except
+    `bytearray` and `memoryview`, which come back as `bytes`, and the text of a message, which comes back as a
+    plain string), and for one with more than `most` values or bytes to pack; also raises what the value's own
+    methods raise."""
     try:
         return Packing(most).with_texts_as_keys(value)
     except TypeError:
@@ -68,28 +71,30 @@ def pack(value: Any, most: int = sys.maxsize) -> bytes:
 
 
 class Packing:
-    """A value on its way to bytes. What is held several times is in them each time, and a few objects that
-    hold each other can be a tree of billions: so an object or a tuple is packed once, and what has got too
-    long is given up."""
+    """Packs one value. An object that is held several times appears in the bytes each time, and a few objects
+    that hold each other can make a tree of billions: so each object or tuple is packed once, and packing
+    stops when the result is too long."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self.failure: Exception | None = None
-        """What was raised for something within, of which msgpack says only what that is."""
+        """The first exception that a part of the value raised: msgpack itself says only which type the part
+        has."""
         self._length = 0
-        """Of the objects and tuples that are packed by now, but for those in others."""
+        """Bytes of the objects and tuples packed so far, without those inside others."""
         self._packed: dict[int, tuple[Any, ormsgpack.Ext | str, int]] = {}
-        """By identity: each is held, so that none that comes later has its identity; and how long it is."""
+        """Each packed object, its form and its length, by identity. The object is kept alive, so that no
+        later one gets the same identity."""
         self._options = PACKING
 
     def with_texts_as_keys(self, value: Any) -> bytes:
-        """For a value all of whose mappings have texts for keys. Raises `TypeError` for others."""
+        """Packs a value all of whose mappings have strings as keys. Raises `TypeError` for others."""
         self._check_values(value)
         return self._bytes(value)
 
     def with_any_keys(self, value: Any) -> bytes:
-        """For any value."""
-        # Not `pack` for what is inside: to try both ways at each level would double the work with each.
+        """Packs any value."""
+        # Not `pack` for the parts: trying both ways at each level would double the work with each level.
         self._options = PACKING | ormsgpack.OPT_NON_STR_KEYS
         self._check_values(value)
         return self._bytes(value)
@@ -107,7 +112,7 @@ class Packing:
         return TypeError(f"more than {self._most} values or bytes, which are the most")
 
     def _form(self, value: Any) -> ormsgpack.Ext | str:
-        """What stands for a value that msgpack has no form for."""
+        """The packed form of a value that msgpack has no form for."""
         before = self._length
         known = self._packed.get(id(value))
         try:
@@ -124,7 +129,7 @@ class Packing:
     def _made(self, value: Any) -> tuple[ormsgpack.Ext | str, int]:
         kind = type(value)
         if kind is set or kind is frozenset:
-            # What has a hash is neither a list nor a mapping.
+            # Its members have hashes, so they are neither lists nor mappings.
             return _extension(TYPED, self._bytes([*head_of(kind), list(value)]))
         if kind is tuple:
             held = list(value)
@@ -152,18 +157,19 @@ class Packing:
 
 
 def has_more_values(value: Any, most: int) -> bool:
-    """Whether more than `most` values would be packed of a list or a mapping and those that they hold."""
+    """Whether packing a list or a mapping, with all that it holds, would pack more than `most` values."""
     return _left_of(FEW, value) < 0 and _values_in(value, {}) > most
 
 
 def _left_of(values: int, held_by: Any) -> int:
-    """What is left of so many values without those of a list or a mapping; below 0 where they don't do."""
+    """What is left of `values` after those of a list or a mapping are subtracted; below 0 if there are
+    more."""
     values -= len(held_by)
     if values < 0:
         return values
     for each in held_by.values() if type(held_by) is dict else held_by:
         if type(each) in NESTED and each:
-            # A mapping that the garbage collector leaves alone holds neither lists nor mappings.
+            # A mapping that the garbage collector does not track holds neither lists nor mappings.
             values = _left_of(values, each) if is_tracked(each) else values - len(each)
             if values < 0:
                 break
@@ -180,7 +186,7 @@ def _values_in(value: Any, known: dict[int, int]) -> int:
 
 
 def _keys_stay(value: Any) -> bool:
-    """Whether msgpack brings back the keys of a mapping and all within it, or all within a list."""
+    """Whether msgpack preserves the keys of a mapping and of all mappings within it, or within a list."""
     if type(value) is dict:
         for key in value:
             if type(key) not in PLAIN_KEYS and not _stays(key):
@@ -204,15 +210,15 @@ def _with_pairs(value: Any, inner: Callable[[Any], bytes]) -> Any:
 
 
 def _stays(key: Any) -> bool:
-    """Whether msgpack brings a key back as what it is; of an enumeration's member it makes its value."""
+    """Whether msgpack preserves a key; it turns a member of an enumeration into its value."""
     return all(map(_stays, key)) if type(key) is tuple else type(key) in PLAIN_KEYS
 
 
 def unpack(raw: bytes) -> Any:
-    """The value of bytes. Raises `Unreadable`."""
+    """Unpacks a value. Raises `Unreadable`."""
     try:
         return ormsgpack.unpackb(raw, ext_hook=_made, option=ormsgpack.OPT_NON_STR_KEYS)
-    # What is made here is the application's: whatever it raises, these bytes are not for it.
+    # The objects made here are the application's: whatever they raise, these bytes are not for it.
     except Exception as failed:
         raise Unreadable(named_text(failed)) from failed
 
@@ -222,12 +228,12 @@ def _extension(code: int, data: bytes) -> tuple[ormsgpack.Ext, int]:
 
 
 def _length_of(value: Any) -> int:
-    """Of LangGraph's own forms that of an array alone may be long."""
+    """The length to count for a value in LangGraph's form: only that of an array may be large."""
     return int(value.nbytes) if hasattr(value, "nbytes") else 1
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether LangGraph's form has all of it: a subclass would come back as its base, if at all."""
+    """Whether LangGraph's form keeps all of a value: a subclass would come back as its base, if at all."""
     kind = type(value)
     if (kind.__module__, kind.__qualname__) == ARRAY:
         return not value.dtype.hasobject and value.dtype.names is None
@@ -251,7 +257,7 @@ def _made(code: int, data: bytes) -> Any:
 
 
 def _plain(code: int, module: str, name: str, content: Any, *method: str) -> Any:
-    """A value of one of LangGraph's safe types, in its form."""
+    """Recreates a value of one of LangGraph's safe types from its form."""
     kind = type_named(module, name)
     if code == jsonplus.EXT_METHOD_SINGLE_ARG and (module, name, *method) in safe.SAFE_MSGPACK_METHODS:
         return getattr(kind, method[0])(content)
@@ -263,7 +269,7 @@ def _plain(code: int, module: str, name: str, content: Any, *method: str) -> Any
 
 
 def _array(kind: str, shape: Any, order: Any, content: bytes) -> Any:
-    """An array that its caller may change; LangGraph's is one that is read only, or None for broken bytes."""
+    """An array that its caller may change; LangGraph's would be read-only, or None for broken bytes."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         raise Unreadable("numpy is not loaded")

@@ -1,9 +1,10 @@
-"""Which types of objects a cache keeps, what an object of one holds, and an object made again of that.
+"""Which types of objects the cache keeps, how an object's contents are read, and how an object is recreated
+from them.
 
-An object is made from its fields without calling its constructor, and only if its type still has the shape it
-had: bytes of another version of the application are not for this one. Redis is shared ground: of the types
-that bytes may name, only those are made that hold data (dataclasses, pydantic models, enumerations, named
-tuples), and only from modules that are loaded.
+An object is recreated from its fields without calling its constructor, and only if its type still has the
+same shape: bytes of another version of the application are not for this one. Redis is shared ground: of the
+types that bytes may name, only those that hold data (dataclasses, pydantic models, enumerations, named
+tuples) are recreated, and only from modules that are loaded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pydantic import BaseModel
 from lgs_runtime.cache.type_memo import by_type
 
 SEND: Final = ("node", "arg", "timeout")
-"""What a `Send` holds, in whichever version."""
+"""The attributes of a `Send`, in all versions of LangGraph."""
 COLLECTIONS: Final[tuple[type, ...]] = (set, frozenset, deque)
 PURE_PATHS: Final[tuple[type, ...]] = (PurePosixPath, PureWindowsPath)
 ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
@@ -40,10 +41,10 @@ PLAINLY: Final[Mapping[Any, Callable[[Any], Any]]] = {
     Send: lambda value: {name: getattr(value, name) for name in SEND if hasattr(value, name)},
     datetime: lambda value: [value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo],
     complex: lambda value: [value.real, value.imag],
-    # A `Path` is among LangGraph's own.
+    # A `Path` is among the types that LangGraph's own form keeps.
     **dict.fromkeys(PURE_PATHS, str),
 }
-"""What objects of a type hold that is no class of an application."""
+"""How to read the contents of an object, by type, for types that no application defines."""
 
 
 class Unreadable(ValueError):
@@ -51,7 +52,8 @@ class Unreadable(ValueError):
 
 
 def contents_of(value: Any) -> tuple[Any] | None:
-    """What an object of a type that holds data holds, in a tuple, since that may be None; None for others."""
+    """The contents of an object whose type holds data, in a tuple, since they may be None; None for other
+    objects."""
     kind: Any = type(value)
     holds = _holds(kind)
     if holds is None or (kind is datetime and not _is_zoned(value)):
@@ -60,13 +62,13 @@ def contents_of(value: Any) -> tuple[Any] | None:
 
 
 def _is_zoned(value: datetime) -> bool:
-    """Whether a date with a time is more than its ISO form says: its zone, or which of two same hours."""
+    """Whether a `datetime` holds more than its ISO form says: its zone, or which of two equal hours it is."""
     return value.fold == 1 or (value.tzinfo is not UTC and type(value.tzinfo) in (timezone, ZoneInfo))
 
 
 @by_type
 def _holds(kind: Any) -> Callable[[Any], Any] | None:
-    """What an object of a type holds, as a function of it; None for a type that holds more than data."""
+    """A function that returns the contents of a type's objects; None for a type that holds more than data."""
     if kind in PLAINLY:
         return PLAINLY[kind]
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
@@ -80,7 +82,7 @@ def _holds(kind: Any) -> Callable[[Any], Any] | None:
 
 
 def _items(value: Any) -> list[Any]:
-    """Those of a named tuple. Raises `TypeError` where it has attributes beside them."""
+    """The items of a named tuple. Raises `TypeError` if it has attributes besides its fields."""
     if getattr(value, "__dict__", None):
         raise TypeError(f"a {type(value).__qualname__} with {', '.join(vars(value))} beside its fields")
     return list(value)
@@ -88,8 +90,8 @@ def _items(value: Any) -> list[Any]:
 
 @by_type
 def _found_by_value(kind: type[Enum]) -> bool:
-    """Whether an enumeration finds each member by its value: not one that is equal to nothing, such as NaN,
-    nor where the application looks them up in another way."""
+    """Whether an enumeration finds each member by its value: not if a value equals nothing, such as NaN, or
+    if the application looks members up in another way."""
     try:
         return all(
             kind(each._value_) is each and _equals_its_copy(each._value_)
@@ -107,7 +109,8 @@ def _equals_its_copy(value: Any) -> bool:
 
 
 def _name_of(member: Enum) -> str:
-    """Raises `TypeError` for flags together, which have no name by which they are found."""
+    """The name of an enumeration's member. Raises `TypeError` for a combination of flags that no name
+    finds."""
     if type(member).__members__.get(member._name_) is not member:
         raise TypeError(f"a {type(member).__qualname__} that is found neither by its value nor by its name")
     return member._name_
@@ -118,7 +121,7 @@ def _holds_of_model(kind: type[BaseModel]) -> Callable[[Any], Any]:
 
     def state(value: Any) -> Any:
         held, there = value.__getstate__(), value.__dict__
-        # What is only remembered (a `cached_property`) is found again.
+        # What is only remembered (a `cached_property`) is computed again.
         if not declared >= there.keys():
             held["__dict__"] = {name: each for name, each in there.items() if name in declared}
         return held
@@ -142,7 +145,7 @@ def _holds_of_dataclass(kind: Any) -> Callable[[Any], Any]:
 
 
 def _is_its_fields(kind: Any) -> bool:
-    """Whether objects of it hold no more than attributes: not, where it is a mapping or an exception, too."""
+    """Whether objects of a dataclass hold only attributes: not if it is a mapping or an exception, too."""
     try:
         return type(object.__new__(kind)) is kind
     except TypeError:
@@ -151,9 +154,9 @@ def _is_its_fields(kind: Any) -> bool:
 
 @by_type
 def shape_of(kind: type) -> str:
-    """A short name for what a type holds and is declared to hold, and for the members of an enumeration."""
+    """A short digest of what a type holds and declares, or of the members of an enumeration."""
     if issubclass(kind, Enum):
-        # Not `value` and `name`, which the application may have made something else of.
+        # Not `value` and `name`, which the application may have redefined.
         fields = {name: _told(member._value_) for name, member in kind.__members__.items()}
         fields |= {} if _found_by_value(kind) else {"": "by name"}
     elif issubclass(kind, BaseModel):
@@ -164,7 +167,7 @@ def shape_of(kind: type) -> str:
     elif kind is deque:
         fields = {"maxlen": ""}
     else:
-        # Of a named tuple the place is what counts.
+        # In a named tuple the position is what counts.
         declared = getattr(kind, "__annotations__", {})
         names = enumerate(getattr(kind, "_fields", ()))
         fields = {name: f"{place} {declared.get(name, '')}" for place, name in names}
@@ -172,7 +175,7 @@ def shape_of(kind: type) -> str:
 
 
 def _told(value: Any) -> str:
-    """A value of an enumeration; of a set in an order that is the same in every process."""
+    """An enumeration's value as text; sets are sorted, so that it is the same in every process."""
     if isinstance(value, tuple | list):
         return f"{type(value).__name__}{[*map(_told, value)]}"
     if isinstance(value, set | frozenset):
@@ -182,13 +185,13 @@ def _told(value: Any) -> str:
 
 @by_type
 def head_of(kind: type) -> tuple[str, str, str]:
-    """What is written of a type: its module, its name and its shape."""
+    """What is written about a type: its module, its name and its shape."""
     return kind.__module__, kind.__qualname__, shape_of(kind)
 
 
 def object_of(module: str, name: str, shape: str, content: Any) -> Any:
-    """An object of a type that holds data, as it was. Raises `Unreadable` for another type or shape
-    of it, and what the type itself raises."""
+    """Recreates an object of a type that holds data. Raises `Unreadable` for another type, or one whose shape
+    has changed, and what the type itself raises."""
     kind = type_named(module, name)
     if not isinstance(kind, type) or shape_of(kind) != shape:
         raise Unreadable(f"{module}.{name} is not what it was")
@@ -219,7 +222,7 @@ def object_of(module: str, name: str, shape: str, content: Any) -> Any:
 
 
 def type_named(module: str, name: str) -> Any:
-    """What a loaded module has under a name, None if nothing."""
+    """The object of this name in a loaded module; None if there is none."""
     found: Any = sys.modules.get(module)
     if "." not in name:
         return getattr(found, name, None)

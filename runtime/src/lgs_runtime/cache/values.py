@@ -1,6 +1,6 @@
 """The values of a cache: in memory, and in Redis behind it, for any task and thread.
 
-Whatever fails costs a hit and is counted; nothing that fails here fails a run.
+A failure costs a hit and is counted; it never fails a run.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from lgs_runtime.cache.value_encoding import Encoding, NotStorable
 from lgs_runtime.cache.value_types import Unreadable
 
 LEASE_SECONDS: Final = 10.0
-"""So long a replica that died keeps others from computing what it computed."""
+"""For how many seconds a replica that died keeps others from computing its values."""
 SHARED_SECONDS: Final = 60.0
-"""How long memory keeps what it had from Redis at most."""
+"""For how many seconds at most memory keeps an entry that it had from Redis."""
 
 
 class Values(Forgetting):
-    """Values by place. Redis is asked in the event loop that it was `open`ed in; all but `close` may be
-    called from any other, and what is no coroutine from any thread."""
+    """Values by place. Redis is asked in the event loop in which `open` was called. All methods except
+    `close` may be called from any other event loop, and those that are not coroutines from any thread."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Values(Forgetting):
         self._keys = KeyNames(service)
         self._lease_seconds = lease_seconds
         self.refreshes_anew = True
-        """Whether values may be computed beside the calls."""
+        """Whether values may be computed in the background."""
         self._replicas = (
             None
             if shared is None
@@ -71,7 +71,7 @@ class Values(Forgetting):
         )
 
     def in_memory(self) -> Self:
-        """One like this, with nothing in it and no Redis behind it."""
+        """A new one with the same `ttl_seconds`, compression and `user`, empty and without Redis."""
         return type(self)(
             ttl_seconds=self.ttl_seconds,
             compression_threshold_bytes=self._encoding.threshold_bytes,
@@ -79,11 +79,11 @@ class Values(Forgetting):
         )
 
     def open(self) -> None:
-        """From here on Redis is asked, in the event loop that runs. It may still be away."""
+        """Starts to ask Redis, from the running event loop. Redis may still be away."""
         self.loop = asyncio.get_running_loop() if self._replicas is not None else None
 
     async def close(self) -> None:
-        """Ends what goes on beside the calls, and closes the connections."""
+        """Ends what runs in the background, and closes the connections."""
         self.loop = None
         self.stop_refreshing()
         await self.end_tasks()
@@ -91,12 +91,12 @@ class Values(Forgetting):
             await self._replicas.close()
 
     def stop_refreshing(self) -> None:
-        """The replica is to stop: nothing more is computed beside the calls."""
+        """Computes nothing more in the background, because the replica is stopping."""
         self.refreshes_anew = False
 
     @property
     def redis(self) -> str:
-        """`none`, `up` or `away`."""
+        """The state of Redis: `none`, `up` or `away`."""
         return "none" if self._replicas is None else "up" if self._replicas.up else "away"
 
     @property
@@ -105,11 +105,11 @@ class Values(Forgetting):
         return 0 if self._replicas is None else self._replicas.changes
 
     def place(self, namespace: str, *parts: str | bytes) -> Place:
-        """Where the value is that these parts distinguish from others of the namespace."""
+        """The place of the value that these parts distinguish from others of the namespace."""
         return self._keys.place(namespace, *parts)
 
     def peek(self, place: Place) -> Found | None:
-        """What memory holds. Counts a hit, but no miss."""
+        """The value that memory holds, if any. Counts a hit, but no miss."""
         kept = self.memory.get(place.key)
         if kept is None:
             return None
@@ -120,7 +120,7 @@ class Values(Forgetting):
         return found
 
     async def read(self, places: Sequence[Place]) -> dict[Place, Found]:
-        """What memory or Redis holds of these. Counts hits and misses."""
+        """The values that memory or Redis holds for these places. Counts hits and misses."""
         found = self._peeked(places)
         missing = [place for place in places if place not in found]
         found |= await self.on_loop(self._read_shared(missing))
@@ -128,7 +128,7 @@ class Values(Forgetting):
         return found
 
     def read_blocking(self, places: Sequence[Place]) -> dict[Place, Found]:
-        """As `read`, for a thread; on an event loop's own thread memory alone is asked."""
+        """Like `read`, called from a thread. On an event loop's own thread, only memory is asked."""
         found = self._peeked(places)
         missing = [place for place in places if place not in found]
         if missing and not on_a_loop():
@@ -137,23 +137,24 @@ class Values(Forgetting):
         return found
 
     async def write(self, values: Sequence[tuple[Place, Any, Life]], *, since: int | None = None) -> None:
-        """Keeps values; if they were begun at `cleared.times`, then those that were not cleared since."""
+        """Keeps values. `since`: the value of `cleared.times` when they were begun; those that were cleared
+        since are left out."""
         if since is not None:
             values = [each for each in values if not self.cleared.covers(each[0].key, since)]
         await self.on_loop(self._write_shared(self._kept(values)))
 
     def write_blocking(self, values: Sequence[tuple[Place, Any, Life]]) -> None:
-        """As `write`, for a thread; on an event loop's own thread Redis follows."""
+        """Like `write`, called from a thread. On an event loop's own thread, Redis gets them later."""
         self.blocking(self._write_shared(self._kept(values)))
 
     async def rates(self, asked: Mapping[str, int]) -> Mapping[str, float]:
-        """Adds the requests of keys here, and returns how often a second all replicas have them."""
+        """Reports requests of keys, and returns the requests per second of each at all replicas."""
         if not asked:
             return {}
         return await self._ask(lambda shared: shared.count(asked)) or {}
 
     def unstorable(self, namespace: str, reason: str) -> None:
-        """Counts what can't be cached, and logs the first."""
+        """Counts a value that can't be cached, and logs the first."""
         self.statistics.failed(namespace, "cache.not_storable", reason)
 
     def _peeked(self, places: Sequence[Place]) -> dict[Place, Found]:
@@ -177,7 +178,7 @@ class Values(Forgetting):
             await self._ask(lambda shared: shared.write(entries))
 
     def _early(self, place: Place, life: Life) -> float:
-        """For how long before its end a value may be computed anew by who finds it."""
+        """How many seconds before it expires a value may be recomputed by a caller that finds it."""
         return self.learner.early(place.namespace, place.key, life.fresh_seconds) if life.ahead else 0.0
 
     def _missed_of(self, places: Sequence[Place], found: Mapping[Place, Found]) -> None:
@@ -202,7 +203,8 @@ class Values(Forgetting):
         return Found(value, fresh, due)
 
     def _taken(self, place: Place, entry: Stored, life: Life, before: int) -> Found | None:
-        """What Redis has, kept in memory too unless something has changed since it was asked."""
+        """The value of an entry from Redis. It is kept in memory too, unless something has changed since
+        Redis was asked."""
         fresh_seconds = max(0.0, entry.left_seconds - life.stale_seconds)
         refresh_seconds = fresh_seconds - self._early(place, life)
         found = self._hit(place, entry.raw, fresh=fresh_seconds > 0, due=refresh_seconds <= 0)
@@ -215,7 +217,8 @@ class Values(Forgetting):
         return found
 
     def _encoded(self, place: Place, value: Any, life: Life) -> Written | None:
-        """A value as it is kept, and it is kept in memory from here on. None: it can't be kept."""
+        """Encodes a value and keeps it in memory; returns what to write to Redis, or None if it can't be
+        kept."""
         try:
             encoded = self._encoding.dumps(value)
         except NotStorable as reason:

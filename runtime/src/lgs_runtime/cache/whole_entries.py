@@ -1,9 +1,8 @@
-"""Shared entries that are what they were and where they were: each is written with a digest of its key and
-its bytes.
+"""Guards the integrity of shared entries: each is written with a digest of its key and its bytes, which is
+checked when it is read.
 
-Redis is shared ground. A single bit that another client, a module or a broken memory has changed would be
-another value of the same type, and an entry that was copied to another key would be the answer to another
-question, sealed or not.
+Redis is shared ground. A single bit changed by another client, a module or faulty memory could make another
+value of the same type; and an entry copied to another key would answer another question, encrypted or not.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ DIGEST_BYTES: Final = 8
 
 
 class WholeEntries(Through):
-    """`SharedCache`; an entry that is not what was written there has no bytes."""
+    """A `SharedCache` in which an entry that is not what was written under its key has no bytes."""
 
     async def read(self, keys: Sequence[str]) -> Sequence[Stored | None]:
         found = await self._inner.read(keys)

@@ -1,9 +1,9 @@
-"""Events of all runs of a replica on their way to Redis: one round trip at a time, which takes what has come
-meanwhile.
+"""Sends the events of all runs of a replica to Redis, in one round trip at a time, which takes all events
+that came during the last one.
 
-A round trip is one call of a script, so that what an event adds is its bytes: of a hundred in one each
-costs six microseconds, where a command for each cost twenty-five. Round trips begin `PACE_SECONDS` apart,
-for the tokens of hundreds of runs come one by one; the end of a run does not wait for that.
+A round trip is one call of a script, so that an event adds no more than its bytes: in a batch of a hundred
+each costs six microseconds, where a command for each cost twenty-five. Round trips begin `PACE_SECONDS`
+apart, since the tokens of hundreds of runs come one by one; the end of a run does not wait for that.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ Batch = dict[str, list[StreamEvent]]
 
 
 class Batches:
-    """Appends to the streams of keys, in the order of `append` for each key."""
+    """Appends events to streams by key, for each key in the order of the calls of `append`."""
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class Batches:
         took: Callable[[str, Sequence[StreamEvent]], None],
         lost: Callable[[str, Sequence[StreamEvent]], None],
     ) -> None:
-        """`took` is called with a key and the events that are the latest of it now, `lost` with those that
-        Redis was not there to take."""
+        """`took` is called with a key and those of its events that Redis has appended, `lost` with those that
+        Redis did not take, because it was away or refused the batch."""
         self._append = redis.register_script(APPEND)
         self._reachability = reachability
         self._took = took
@@ -88,7 +88,7 @@ class Batches:
         self._expires: dict[str, float] = {}
 
     def append(self, key: str, events: Sequence[StreamEvent]) -> Delivery:
-        """Takes events; they arrive when Redis has them, or is found to be away."""
+        """Takes events; the delivery completes when Redis has them, or is found to be away."""
         self._waiting.setdefault(key, []).extend(events)
         if events[-1].is_end:
             self._pressing.set()
@@ -97,11 +97,11 @@ class Batches:
         return self._delivery
 
     def forget(self, key: str) -> None:
-        """The stream of a key is gone."""
+        """Forgets a key whose stream is gone."""
         self._expires.pop(key, None)
 
     async def close(self) -> None:
-        """What is still on its way is lost."""
+        """Stops sending: what is still on its way is lost."""
         if self._writer is not None:
             await cancelled([self._writer])
         self._delivery.arrived()
@@ -122,7 +122,7 @@ class Batches:
                     await self._pressing.wait()
 
     async def _send(self, batch: Batch) -> None:
-        # Listeners here wait for it too, whichever runs go on here.
+        # Listeners in this replica wait for this round trip too, whichever runs they follow.
         if not self._reachability.away:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -137,7 +137,8 @@ class Batches:
             self._lost(key, events)
 
     async def _round_trip(self, batch: Batch) -> Sequence[int]:
-        """The places of the events that were overtaken, by others of a later attempt."""
+        """Sends a batch; returns the places in it of the events that were refused, because later ones (those
+        of a later attempt) are there."""
         said: list[Any] = [MOST_EVENTS, KEEP_LIVE_SECONDS]
         for key, events in batch.items():
             said += (len(events), self._expiry(key, ended=events[-1].is_end))
@@ -159,8 +160,8 @@ class Batches:
                 self._took(key, taken)
 
     def _expiry(self, key: str, *, ended: bool) -> int:
-        """Seconds after which Redis is to drop the stream; 0 when that was sent a moment ago, so that it
-        does not go with each token."""
+        """Seconds after which Redis is to drop the stream; 0 if that was sent recently, so that it is not
+        sent with each token."""
         now = time.monotonic()
         if ended:
             self._expires.pop(key, None)
@@ -174,7 +175,7 @@ class Batches:
 
 
 def parts(batch: Batch) -> list[Batch]:
-    """A batch as several of at most `MOST_AT_ONCE` events, in order."""
+    """Splits a batch into several of at most `MOST_AT_ONCE` events, in order."""
     found: list[Batch] = []
     size = 0
     for key, events in batch.items():

@@ -11,7 +11,8 @@ from lgs_runtime.streams.memory import MemoryBroker
 
 
 def open_broker(settings: Settings, failed: Callable[[], None]) -> StreamBroker:
-    """Redis where one is named; a file where several processes share the port; memory for a process alone.
+    """A broker over Redis if one is configured, over a file if several processes share the port, else in
+    memory.
 
     `failed` is called for each publication that the broker did not take.
     """

@@ -1,7 +1,7 @@
-"""Who listens to a thread, and which runs each of them has been sent: so that a notification which ends a
-client's listening can wait until its other streams have all that came before.
+"""Tracks who listens to a thread, and which runs each listener has been sent, so that a notification that
+ends a client's listening can wait until the client's other streams have all that came before.
 
-Promises: `wait_delivered` waits until a listener exists and each listener has been sent the run, at most
+Promises: `wait_delivered` waits until there is a listener and each listener has been sent the run, at most
 for the given time."""
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ class Listener:
         """Ids of the runs that it has been sent."""
 
     def sent(self, run_id: str) -> None:
-        """Says that the client has been sent a run."""
+        """Notes that the client has been sent a run."""
         self.has.add(run_id)
         self._barrier.notify()
 
     async def wait_delivered(self, run_id: str, seconds: float) -> None:
-        """As `sent`, and waits until all other listeners have been sent the run too, or so many seconds."""
+        """Like `sent`, then waits until all other listeners have been sent the run too, or so many
+        seconds."""
         self.sent(run_id)
         await self._barrier.wait_delivered(run_id, seconds)
 
 
 class DeliveryBarrier:
-    """Those who listen to one thread, by one connection or in one replica."""
+    """The listeners of one thread, on one connection or in one replica."""
 
     def __init__(self) -> None:
         self._listeners: set[Listener] = set()
@@ -46,12 +47,12 @@ class DeliveryBarrier:
 
     @property
     def unused(self) -> bool:
-        """Whether nobody listens, or waits for who does."""
+        """Whether nobody listens, and nobody waits for listeners."""
         return not self._listeners and not self._waiting
 
     @contextmanager
     def joined(self, listener: Listener | None = None) -> Iterator[Listener]:
-        """A listener (a new one if none is given), for as long as it stays."""
+        """Adds a listener (a new one if none is given) while the context is open."""
         listener = listener or Listener(self)
         self._listeners.add(listener)
         try:
@@ -61,7 +62,7 @@ class DeliveryBarrier:
             self.notify()
 
     async def wait_delivered(self, run_id: str, seconds: float) -> None:
-        """Waits until somebody listens and all who do have been sent the run, or so many seconds."""
+        """Waits until there is a listener and all listeners have been sent the run, or so many seconds."""
         self._waiting += 1
         try:
             async with asyncio.timeout(seconds):
@@ -73,7 +74,7 @@ class DeliveryBarrier:
             self._waiting -= 1
 
     def notify(self) -> None:
-        """Something has changed: waiters check again."""
+        """Makes waiters check again, after a change."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -86,7 +87,7 @@ class DeliveryBarriers:
 
     @contextmanager
     def of(self, thread_id: str) -> Iterator[DeliveryBarrier]:
-        """The barrier of a thread, kept while somebody has to do with it."""
+        """The barrier of a thread, kept as long as somebody uses it."""
         barrier = self._threads[thread_id]
         try:
             yield barrier

@@ -1,8 +1,9 @@
-"""The JSON of whatever graphs keep and emit: one encoder for answers, streams, webhooks and stored values.
+"""Encodes whatever graphs keep and emit as JSON: one encoder for answers, streams, webhooks and stored
+values.
 
-What becomes of a type is what LangGraph's own server makes of it, so that clients find the same: bytes are
-base64, a `timedelta` its seconds, a `Decimal` a number, a pattern its text, a model its fields, an object
-without any form null. Nothing raises: `json_fallback` writes what orjson refuses.
+Each type gets the form that LangGraph's own server gives it, so that clients find the same: bytes are base64,
+a `timedelta` its seconds, a `Decimal` a number, a pattern its text, a model its fields, an object without any
+form null. Nothing raises: `json_fallback` writes what orjson refuses.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from lgs_runtime.streams import json_fallback
 
 OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 LARGEST_EXPONENT: Final = 400
-"""Beyond is no double, and the digits of such an integer could fill the memory."""
+"""A `Decimal` with a higher exponent is written as a float: no double is that large, and the digits of such
+an integer could fill the memory."""
 
 Conversion = Callable[[Any], Any]
 
@@ -36,15 +38,15 @@ Conversion = Callable[[Any], Any]
 def encode(value: Any) -> bytes:
     """JSON bytes of any value."""
     try:
-        # Copied: what orjson returns goes on taking the four KiB that it wrote into, and events are kept.
+        # Copied: orjson's result keeps the whole four KiB that it was written into, and events are kept.
         return bytes(memoryview(orjson.dumps(value, default=simpler, option=OPTIONS)))
     except (TypeError, RecursionError):
-        # A value deep inside is none that orjson writes; only that is written in another way.
+        # Some value inside can't be written by orjson; only that one is written in another way.
         return json_fallback.encode(value, simpler, OPTIONS)
 
 
 def to_json(value: Any) -> Any:
-    """The plain JSON value of anything: what `encode` writes, read back, with integers of any size."""
+    """Any value as plain JSON types: what `encode` writes, read back, with integers of any size."""
     try:
         return orjson.loads(orjson.dumps(value, default=simpler, option=OPTIONS))
     except (TypeError, RecursionError):
@@ -55,12 +57,12 @@ def _read(document: bytes) -> Any:
     try:
         return json.loads(document)
     except RecursionError:
-        # Deeper than the one parser goes; the other makes doubles of integers beyond 64 bits.
+        # Too deep for the `json` parser; orjson's makes doubles of integers beyond 64 bits.
         return orjson.loads(document)
 
 
 def simpler(value: Any) -> Any:
-    """A value that orjson doesn't know, one level nearer to JSON: its `default`."""
+    """Brings a value that orjson doesn't know one level nearer to JSON; used as orjson's `default`."""
     return conversion(type(value))(value)
 
 
@@ -74,7 +76,7 @@ def _conversion(kind: Any) -> Conversion:
     for kinds, convert in CONVERSIONS:
         if issubclass(kind, kinds):
             return convert
-    # Arrays that orjson leaves to us: such as are not contiguous, or of kinds that it doesn't know.
+    # Arrays that orjson does not write: those that are not contiguous, or of kinds that it doesn't know.
     return _call("tolist") if kind.__module__.partition(".")[0] == "numpy" else _nothing
 
 
@@ -119,5 +121,5 @@ CONVERSIONS: Final[tuple[tuple[Any, Conversion], ...]] = (
     ((bytes, bytearray, memoryview), lambda raw: b64encode(raw).decode()),
     (Mapping, dict),
 )
-"""Theirs leaves out the message of most exceptions, and makes null of mappings that are no `dict`; here both
-are whole."""
+"""LangGraph's server leaves out the message of most exceptions, and makes null of mappings that are no
+`dict`; here both are whole."""

@@ -1,8 +1,9 @@
-"""JSON of values that orjson refuses: text with half a character, integers beyond 64 bits, keys of other
-kinds, nesting beyond its limit, objects whose own methods raise. All else in them is written as usual.
+"""Writes the JSON of values that orjson refuses: text with half a character (a lone surrogate), integers
+beyond 64 bits, keys of other types, nesting beyond its limit, objects whose own methods raise. Everything
+else in them is written as usual.
 
-JSON has no half characters, and clients' parsers refuse them: each becomes `?`, as LangGraph's server has it.
-What refers to itself is null where it would begin again.
+JSON has no half characters, and clients' parsers refuse them: each becomes `?`, as in LangGraph's server. A
+value that refers to itself is null where it would begin again.
 """
 
 from __future__ import annotations
@@ -17,26 +18,27 @@ from typing import Any, Final
 import orjson
 
 MOST_LEVELS: Final = 1000
-"""Clients' parsers take 1024; a checkpoint holds far fewer."""
+"""Levels of nesting that are written. Clients' parsers take 1024; a checkpoint has far fewer."""
 NULL: Final = b"null"
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def encode(value: Any, simpler: Callable[[Any], Any], options: int) -> bytes:
-    """JSON bytes of any value. `simpler` brings what is no JSON one level nearer to it."""
+    """JSON bytes of any value. `simpler` brings a value that is not JSON one level nearer to it."""
     return b"".join(_Writer(simpler, options).written(value))
 
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """What is still to be written."""
+    """A value that is still to be written."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """Where a value that holds others ends. Keeps it alive until then, so that its identity stays its own."""
+    """The end of a value that holds others. Keeps that value alive until then, so that no other gets its
+    identity."""
 
     value: Any
 
@@ -45,13 +47,13 @@ _Part = bytes | _Value | _Left
 
 
 class _Writer:
-    """Goes without recursion: the interpreter's own limit is lower than what is to be written."""
+    """Writes without recursion: the interpreter's own limit is lower than the depth that is to be written."""
 
     def __init__(self, simpler: Callable[[Any], Any], options: int) -> None:
         self._simpler = simpler
         self._options = options
         self._open: set[int] = set()
-        """The way from the root to here, by identity."""
+        """The values from the root down to the current one, by identity."""
 
     def written(self, root: Any) -> Iterator[bytes]:
         """The document, piece by piece."""
@@ -72,7 +74,7 @@ class _Writer:
             if id(value) in self._open or len(self._open) >= MOST_LEVELS:
                 return [NULL]
             inner = self._inner(value)
-        # The methods of users' objects raise what they like, also what would end the caller's task.
+        # The methods of users' objects may raise anything, even what would end the caller's task.
         except BaseException:  # noqa: BLE001
             return [NULL]
         self._open.add(id(value))

@@ -1,8 +1,9 @@
-"""Events between the processes of one machine without Redis: a SQLite file that need not survive a power cut.
+"""Passes events between the processes of one machine without Redis, through a SQLite file that need not
+survive a power cut.
 
-One thread owns the connection, and writes what has gathered in one transaction. A process that listens
-reads the file's version every few milliseconds, which costs microseconds, and the events only when another
-process has written.
+One thread owns the connection, and writes the events that have gathered in one transaction. A process with
+listeners reads the file's version every `POLL_SECONDS`, which costs microseconds; of other processes' events
+it reads nothing until one of them has written.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ class LocalBroker:
         self._closed = False
 
     def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Delivery:
-        """Appends events, together with those of other runs; they have arrived also when the file takes
-        none."""
+        """Appends events, together with those of other runs. The delivery completes even if the file can't be
+        written."""
         self._waiting.append((run_id, events))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(), name="local-streams-writer")
@@ -110,7 +111,7 @@ class LocalBroker:
                     await listening.woken()
 
     async def discard(self, run_id: str) -> None:
-        """Drops what is kept of a run."""
+        """Drops the kept events of a run."""
         await self._do(lambda: self._database.execute(DISCARD, (run_id,)))
 
     async def ping(self) -> None:
@@ -153,7 +154,7 @@ class LocalBroker:
         return (row[0], row[1]) if row else (-1, 0)
 
     def _is_over(self, run_id: str, seen: tuple[int, int]) -> bool:
-        """Whether the run's last kept event is its end, and the listener has had it already."""
+        """Whether the run's last kept event is its end, and the listener has had that already."""
         last = self._last(run_id)
         if last > seen or last == (-1, 0):
             return False

@@ -1,7 +1,8 @@
-"""Events in the memory of this process, for a replica that is alone; also what a broken Redis falls back to.
+"""Keeps events in the memory of this process, for a replica that is alone; also the fallback for a broken
+Redis.
 
-Keeps the events of a run until some time after its end, and the latest ten thousand of a run at most. The
-runs that have ended share a bounded memory: those that ended first go first.
+The events of a run are kept until some time after its end, but only the latest ten thousand. The runs that
+have ended share a bounded memory: those that ended first are dropped first.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ MOST_EVENTS = 10_000
 CLEAN_SECONDS = 5.0
 MOST_ENDED_BYTES = 32 * 1024 * 1024
 TOPIC_BYTES, EVENT_BYTES = 1500, 250
-"""What a run, and each of its events, takes beside the data."""
+"""Approximate bytes that a run, and each of its events, takes besides the data."""
 ARRIVED = Delivery()
 ARRIVED.arrived()
 
 
 @dataclass(slots=True)
 class Topic:
-    """The events of one run, and those who wait for more."""
+    """The events of one run, and the subscribers that wait for more."""
 
     events: deque[StreamEvent] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     last: tuple[int, int] = (-1, 0)
@@ -36,7 +37,8 @@ class Topic:
     subscribers: set[Subscriber] = field(default_factory=set)
 
     def append(self, events: Sequence[StreamEvent], now: float) -> list[StreamEvent]:
-        """Takes what is later than the last, and notifies the listeners; returns what it took."""
+        """Takes the events later than the last one, and notifies the listeners; returns those that it
+        took."""
         taken = []
         for event in events:
             place = event.position
@@ -62,7 +64,7 @@ class Topic:
 
     @property
     def bytes(self) -> int:
-        """About what it takes."""
+        """Approximate size in memory."""
         return TOPIC_BYTES + sum(EVENT_BYTES + len(event.data) for event in self.events)
 
     def wake(self) -> None:
@@ -89,7 +91,7 @@ class MemoryBroker:
         return ARRIVED
 
     def append(self, run_id: str, events: Sequence[StreamEvent]) -> list[StreamEvent]:
-        """As `publish`; gives the events that were not overtaken."""
+        """Like `publish`, but returns the events that were taken, which are later than the last one."""
         now = time.monotonic()
         topic = self._topics.get(run_id)
         if topic is None:
@@ -102,11 +104,11 @@ class MemoryBroker:
         return taken
 
     def later_than(self, run_id: str, after: str) -> list[StreamEvent]:
-        """The events that are kept of a run later than the id `after`."""
+        """The kept events of a run later than the id `after`."""
         return self.kept(run_id, position(after))
 
     def kept(self, run_id: str, after: tuple[int, int]) -> list[StreamEvent]:
-        """As `later_than`, for a position."""
+        """Like `later_than`, for a position."""
         topic = self._topics.get(run_id)
         return topic.later_than(after) if topic else []
 
@@ -135,7 +137,7 @@ class MemoryBroker:
                 del self._topics[run_id]
 
     async def discard(self, run_id: str) -> None:
-        """Forgets a run; its listeners end."""
+        """Forgets a run, and ends its listeners."""
         if (topic := self._forget(run_id)) is not None:
             topic.ended = True
             topic.events.clear()
@@ -143,7 +145,7 @@ class MemoryBroker:
             topic.wake()
 
     async def ping(self) -> None:
-        """Always there."""
+        """Never raises: memory is always there."""
 
     async def close(self) -> None:
         """Ends every subscription."""
@@ -162,12 +164,13 @@ class MemoryBroker:
             self._forget(run_id)
 
     def _keep_ended(self, run_id: str, size: int) -> None:
-        """Makes room for a run that has ended. Listeners of one that is removed still get it to its end."""
+        """Makes room for a run that has ended. The listeners of a run that is dropped for it still get that
+        to its end."""
         self._ended_bytes += size - self._ended.pop(run_id, 0)
         self._ended[run_id] = size
         while self._ended_bytes > self._most_ended_bytes:
             oldest = next(iter(self._ended))
-            # One that has begun anew since is not ended, and stays.
+            # A run that has begun again since is not ended, and stays.
             self._forget(oldest, unless_it_runs=True)
 
     def _forget(self, run_id: str, *, unless_it_runs: bool = False) -> Topic | None:

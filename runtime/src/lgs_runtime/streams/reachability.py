@@ -1,6 +1,6 @@
-"""Whether Redis answers, so that nobody waits for it twice: what finds it gone says so, and from then on all
-go past it until it has taken what one task wrote. What it refuses of one command it is no less there for.
-"""
+"""Tracks whether Redis answers, so that nobody waits for it twice: a call that finds it gone reports that,
+and from then on all calls go past it, until a test write by one task shows that it is back. A Redis that
+refuses a single command still counts as reachable."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from lgs_runtime.cancelling import cancelled
 from lgs_runtime.redis_clients import GONE, is_refusal
 
 AWAY_SECONDS = 1.0
-"""Between two checks whether it is back."""
+"""Seconds between two checks whether Redis is back."""
 log = structlog.get_logger(__name__)
 
 
 class Reachability:
-    """What is known of the Redis of a replica's streams."""
+    """Tracks whether the Redis of a replica's streams answers."""
 
     def __init__(self, redis: Redis, key: str, timeout_seconds: float) -> None:
-        """It is back when it takes something at `key`: in a Cluster, where the streams are. One that is full,
-        or follows a master, answers all the same."""
+        """Redis is back when it accepts a write at `key`: in a Cluster, where the streams are. A ping would
+        not do: a Redis that is full, or follows a master, still answers one."""
         self._redis = redis
         self._key = key
         self._timeout_seconds = timeout_seconds
@@ -32,11 +32,11 @@ class Reachability:
 
     @property
     def away(self) -> bool:
-        """Whether it is not to be asked now."""
+        """Whether Redis is not to be asked now."""
         return self._checks is not None and not self._checks.done()
 
     def failed(self, reason: BaseException) -> None:
-        """A call had no answer, or was refused."""
+        """Reports that a call had no answer, or was refused."""
         if is_refusal(reason):
             if not self._refused:
                 log.warning("streams.redis_refused", reason=str(reason))

@@ -1,10 +1,10 @@
-"""Events between the replicas of a cluster: one Redis Stream a run.
+"""Passes events between the replicas of a service: one Redis Stream per run.
 
-An event's id is the stream entry's, so a client's `Last-Event-ID` is where reading goes on, and Redis
-itself refuses what is not later than the last. Listeners in the replica that executes the run get each
-event when Redis has it, and read nothing from Redis. Listeners elsewhere are notified by Redis (one
-connection for all of a replica) and read the entries then. What Redis does not take goes to the memory of
-this replica, so the clients here miss nothing; listeners elsewhere go on when Redis is back.
+An event's id is the id of its stream entry, so that reading goes on at a client's `Last-Event-ID`, and Redis
+itself refuses an event that is not later than the last. Listeners in the replica that executes the run get
+each event when Redis has it, and read nothing from Redis. Listeners elsewhere are notified by Redis (over one
+connection per replica), and then read the entries. Events that Redis does not take go to the memory of this
+replica, so that the clients here miss nothing; listeners elsewhere go on when Redis is back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ PAGE = 500
 MOST_CONNECTIONS = 32
 RECHECK_SECONDS = 3.0
 SOON_SECONDS = 0.1
-"""So long a new listener waits for an event of the run in this replica, before it subscribes at Redis."""
+"""Seconds for which a new listener waits for an event of the run in this replica, before it subscribes at
+Redis."""
 Place = tuple[int, int]
 START = position(FROM_START)
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class RedisBroker:
     def __init__(
         self, redis: Redis, listened: Redis, service: str, failed: Callable[[], None] = lambda: None
     ) -> None:
-        """`listened`: where messages of the others are received; it may be the same."""
+        """`listened`: the client that receives the messages of other replicas; may be the same one."""
         self._redis = redis
         self._listened = listened
         self._prefix = f"lgs:{service}:stream:"
@@ -58,36 +59,37 @@ class RedisBroker:
 
     @classmethod
     def connect(cls, uri: str, service: str, failed: Callable[[], None] = lambda: None) -> RedisBroker:
-        """A broker for a URI; Redis need not be there yet."""
+        """A broker for the Redis at a URI, which need not be reachable yet."""
         # Bounded: a burst of listeners waits for a connection instead of opening hundreds.
         client = partial(connect, uri, timeout_seconds=TIMEOUT_SECONDS, health_seconds=15)
         redis = client(most_connections=MOST_CONNECTIONS)
         if parse_redis(uri).is_cluster:
-            # One script appends to the streams of many runs: in a Cluster they have one tag.
+            # One script appends to the streams of many runs: in a Cluster they need the same hash tag.
             return cls(redis, redis, f"{{{service}}}", failed)
-        # A connection that one task reads while another subscribes must not be opened anew by the driver.
+        # A connection that one task reads while another subscribes must not be reopened by the driver.
         return cls(redis, client(most_connections=1, resends=False), service, failed)
 
     @property
     def away(self) -> bool:
-        """Whether Redis did not answer when it was asked last."""
+        """Whether Redis did not answer when it was last asked."""
         return self._reachability.away
 
     def publish(self, run_id: str, events: Sequence[StreamEvent]) -> Delivery:
-        """Appends events, together with those of other runs; they have arrived also when Redis is away."""
+        """Appends events, together with those of other runs. The delivery completes even if Redis is away."""
         return self._batches.append(self._key(run_id), events)
 
     def _keep(self, key: str, events: Sequence[StreamEvent]) -> None:
-        """Keeps here what Redis could not take, and notifies the listeners here."""
+        """Keeps events here that Redis did not take, and notifies the listeners here."""
         self._failed()
         self._subscribers.deliver(key, self._memory.append(key, events))
 
     async def subscribe(
         self, run_id: str, after: str | None = None, subscriber: Subscriber | None = None
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
-        """Events later than `after`, then live ones, from Redis and from what Redis did not take here."""
+        """Events later than `after`, then live ones, from Redis and from those that Redis did not take from
+        this replica."""
         key = self._key(run_id)
-        # The subscriber first: what is published while Redis is read is received, and dropped if it was read
+        # Subscribes first: events published while Redis is read are received, and dropped if they were read
         # too.
         with self._subscribers.listening(key, subscriber) as listening:
             if after is None or not _is_start(position(after)):
@@ -106,10 +108,11 @@ class RedisBroker:
     async def _events_after(
         self, key: str, after: Place, subscriber: Subscriber
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
-        """All events later than `after`: what there is, then those of this replica; and those of others while
-        this one is silent."""
+        """All events later than `after`: first those that are kept, then those published in this replica, and
+        those published elsewhere while this replica is silent."""
         last, patience = after, SOON_SECONDS
-        # Who comes as the run begins here gets all of it, and need not ask Redis for what is before.
+        # A listener that comes as the run begins here gets all of it, and need not ask Redis for earlier
+        # events.
         if last == START or not _is_start(last) or not await subscriber.woken(SOON_SECONDS):
             async for page in self._kept(key, last):
                 yield page
@@ -119,7 +122,7 @@ class RedisBroker:
             for _, part in groupby(received, _epoch):
                 events = list(part)
                 if not _follows(last, events[0].position):
-                    # An attempt begins here, or its begin was not received: there may be something before.
+                    # An attempt begins here, or its beginning was not received: there may be earlier events.
                     async for page in self._kept(key, last):
                         yield page
                         last = page[-1].position
@@ -140,25 +143,25 @@ class RedisBroker:
     async def _published_elsewhere(
         self, key: str, after: Place, subscriber: Subscriber
     ) -> AsyncGenerator[Sequence[StreamEvent], None]:
-        """What is published elsewhere, until something is published here."""
+        """The events published elsewhere, until something is published here."""
         last = after
         with self._pubsub.listening(key, subscriber):
             while not subscriber.has_events and not subscriber.over:
                 async for page in self._kept(key, last):
                     yield page
                     last = page[-1].position
-                # What came while Redis answered has notified it, and causes another read.
+                # What came while Redis answered has notified the subscriber, and causes another read.
                 await subscriber.woken(RECHECK_SECONDS)
 
     async def _kept(self, key: str, after: Place) -> AsyncGenerator[Sequence[StreamEvent], None]:
-        """What is kept later than `after`, by Redis and of what it did not take, in order."""
+        """The kept events later than `after`, those in Redis and those that Redis did not take, in order."""
         more = True
         while more:
             page = await self._page(key, after)
             more = len(page) == PAGE
             untaken = self._memory.kept(key, after)
             if untaken and not more:
-                # Redis may have taken what it could not say that it took.
+                # Redis may have taken events although its answer was lost.
                 both = {event.position: event for event in (*page, *untaken)}
                 page = [both[place] for place in sorted(both)]
             if new := [event for event in page if event.position > after]:
@@ -166,7 +169,7 @@ class RedisBroker:
                 after = new[-1].position
 
     async def discard(self, run_id: str) -> None:
-        """Drops what is kept of a run."""
+        """Drops the kept events of a run."""
         key = self._key(run_id)
         await self._memory.discard(key)
         self._batches.forget(key)
@@ -195,20 +198,21 @@ class RedisBroker:
         return self._prefix + run_id
 
     async def _latest(self, key: str) -> StreamEvent | None:
-        """The last event that there is, its data left out; of those here alone when Redis is away."""
+        """The last event, without its data if it is from Redis. While Redis is away, only the events kept
+        here count."""
         found = self._memory.kept(key, START)[-1:]
         latest = await self._asked(lambda: self._redis.xrevrange(key, count=1), _events)
         found += [replace(event, data=b"") for event in latest or ()]
         return max(found, key=lambda event: event.position, default=None)
 
     async def _page(self, key: str, last: Place) -> list[StreamEvent]:
-        """The next entries; none when Redis is away."""
+        """The next events in Redis; none while Redis is away."""
         begin = "-" if last == START else f"({last[0]}-{last[1]}"
         return await self._asked(lambda: self._redis.xrange(key, min=begin, count=PAGE), _events) or []
 
     async def _asked(self, command: Callable[[], Any], read: Callable[[Any], T]) -> T | None:
-        """What is `read` in Redis' answer; None when it refuses, or is away, for which one waits and not
-        everybody."""
+        """What `read` makes of Redis' answer; None if Redis refuses or is away, for which one caller waits
+        and not all."""
         if self._reachability.away:
             return None
         try:
@@ -220,7 +224,7 @@ class RedisBroker:
 
 
 def _events(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]] | None) -> list[StreamEvent]:
-    """The events of entries of a stream; what somebody else has added is none."""
+    """The events of stream entries; entries that somebody else added are left out."""
     return [
         StreamEvent(entry_id.decode(), fields[b"e"].decode(errors="replace"), fields[b"d"])
         for entry_id, fields in entries or ()
@@ -233,11 +237,11 @@ def _epoch(event: StreamEvent) -> int:
 
 
 def _is_start(place: Place) -> bool:
-    """Whether there is nothing of its attempt before this place."""
+    """Whether no event of the same attempt comes before this place."""
     return place[1] == 0
 
 
 def _follows(last: Place, following: Place) -> bool:
-    """Whether a listener that has all up to `last`, and then gets `following`, has missed nothing: of an
-    attempt only what came before the listener can be."""
+    """Whether a listener that has all events up to `last`, and then gets `following`, has missed none: of an
+    attempt it can only miss events from before it listened."""
     return following[0] == last[0] and (last[1] > 0 or following[1] == 1)

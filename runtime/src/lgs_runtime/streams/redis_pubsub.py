@@ -1,8 +1,8 @@
-"""Notifies subscribers when a Redis key has something new: one pub/sub connection for all of this replica.
+"""Notifies subscribers when a Redis key has something new, over one pub/sub connection per replica.
 
-A subscriber may be notified too often and, while Redis is away, not at all: it also reads now and then
-without a notification. No caller waits for Redis to subscribe or unsubscribe. Changes go to Redis in one
-command for all channels, so that a thousand who come at once don't queue.
+A subscriber may be notified too often and, while Redis is away, not at all: so it also reads now and then
+without a notification. No caller waits for Redis to subscribe or unsubscribe. Changes of the subscriptions go
+to Redis in one command for all channels, so that a thousand subscribers who come at once don't queue.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ READ_SECONDS = 1.0
 
 
 class RedisPubSub:
-    """Subscribers by channel. The connection is opened with the first of them."""
+    """Subscribers by channel. The connection is opened for the first of them."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -70,7 +70,8 @@ class RedisPubSub:
         while not self._closed:
             await self._changed.wait()
             if not self._subscribers:
-                # Who came has gone again: the driver can't read where nothing was ever listened to.
+                # The subscribers have gone again: the driver can't read from a connection that never had a
+                # subscription.
                 self._changed.clear()
                 continue
             self._pubsub = self._redis.pubsub()
@@ -100,7 +101,7 @@ class RedisPubSub:
             await self._synchronize()
 
     async def _synchronize(self) -> None:
-        """Subscribes at Redis to the channels that have listeners, and to no others."""
+        """Subscribes at Redis to the channels that have listeners, and unsubscribes from the others."""
         self._changed.clear()
         wanted = set(self._subscribers)
         new, old = wanted - self._subscribed, self._subscribed - wanted
@@ -112,7 +113,7 @@ class RedisPubSub:
         self._subscribed = wanted
 
     async def _read_forever(self) -> None:
-        # A task group cancels its tasks once, and the driver may swallow it.
+        # A task group cancels its tasks once, and the driver may swallow the cancellation.
         while not self._closed:
             message = await self._pubsub.get_message(timeout=READ_SECONDS)
             if message is None:

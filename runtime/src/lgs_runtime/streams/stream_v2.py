@@ -1,12 +1,13 @@
-"""The envelope of protocol v2, LangChain's agent streaming protocol (`langchain_protocol`): the form of a
-stream's events in it, their numbers, and which of them belong to a subscription; pure.
+"""Protocol v2, LangChain's agent streaming protocol (`langchain_protocol`): the form of a stream's events in
+it, their numbers, and which of them belong to a subscription. Pure.
 
-A worker that runs for the protocol publishes events named `protocol` whose data is `{"method", "params"}`
-already. What other runs publish is translated here, so that a subscriber to a thread gets those too.
+A worker that executes a run for the protocol publishes events named `protocol`, whose data is `{"method",
+"params"}` already. The events of other runs are translated here, so that a subscriber to a thread gets those
+too.
 
-Numbers (`seq`) grow along the thread, and say the same on every replica and after a reconnection: they are
-made of the event's id. A millisecond has 256 places of four numbers each, so neither an attempt's events nor
-the run that follows can catch up with one another.
+Numbers (`seq`) grow along the thread, and are the same on every replica and after a reconnection: they are
+computed from the event's id. A millisecond has 256 places of four numbers each, so that neither the events of
+an attempt nor those of the next run can catch up with one another.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ EPOCH_OF_NUMBERS = 1_735_689_600_000
 NUMBERS_OF_MILLISECOND = 1024
 NUMBERS_OF_EVENT = 4
 SYNTHETIC = "synth:"
-"""How the ids of events begin that no run published."""
+"""Prefix of the ids of events that no run published."""
 _EVENT_ID = re.compile(r"([0-9]{1,16}-[0-9]{1,9})(?:\.([0-9]{1,9}))?")
 Wire = dict[str, Any]
 """`{"method", "params": {"namespace", "timestamp", "data", "node"?}}`."""
@@ -38,8 +39,8 @@ Wire = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a subscriber wants: channels, below one of the namespaces (none: anywhere), so many levels deep
-    at most."""
+    """What a subscriber wants: the events of these channels, below one of the namespaces (none: anywhere), at
+    most `depth` levels deep."""
 
     channels: frozenset[str]
     namespaces: tuple[tuple[str, ...], ...] = ()
@@ -47,7 +48,7 @@ class Subscription:
 
     @property
     def watches(self) -> bool:
-        """Whether beginnings, ends and questions are all that it gets."""
+        """Whether it gets only the beginnings and ends of runs, and questions."""
         return self.channels <= WATCHED
 
     def wants(self, wire: Wire) -> bool:
@@ -65,12 +66,12 @@ class Subscription:
 
 
 def _same_segment(segment: str, wanted: str) -> bool:
-    """`node:task` is found by its whole name, and by `node`."""
+    """Whether a segment is the wanted one: `node:task` is found by its whole name, and by `node`."""
     return segment == wanted or (":" not in wanted and segment.partition(":")[0] == wanted)
 
 
 def is_channel(name: str) -> bool:
-    """Whether there is such a channel: one of the nine, or `custom:<name>`."""
+    """Whether there is a channel of this name: one of the nine, or `custom:<name>`."""
     return name in CHANNELS or (name.startswith("custom:") and len(name) > len("custom:"))
 
 
@@ -93,8 +94,8 @@ def number_of(event_id: str) -> int:
 
 
 def number_by_id(event_id: str) -> int | None:
-    """The number of an event by its `event_id`. An event that no run published has no place by its id: -1,
-    before all of them. None: no id."""
+    """The number of an event by its `event_id`; -1, before all others, for an event that no run published;
+    None if it is no id."""
     if event_id.startswith(SYNTHETIC):
         return -1
     if (found := _EVENT_ID.fullmatch(event_id)) is None:
@@ -108,7 +109,7 @@ def envelope(wire: Wire, event_id: str, number: int) -> Wire:
 
 
 def wire_event(method: str, namespace: Sequence[str], data: Any, timestamp: int) -> Wire:
-    """One event; `timestamp` in milliseconds since 1970."""
+    """One event; `timestamp` is in milliseconds since 1970."""
     return {
         "method": method,
         "params": {"namespace": list(namespace), "timestamp": timestamp, "data": data},
@@ -116,13 +117,14 @@ def wire_event(method: str, namespace: Sequence[str], data: Any, timestamp: int)
 
 
 def input_requested(interrupt: Mapping[str, Any], namespace: Sequence[str], timestamp: int) -> Wire:
-    """A graph's question. What was asked is `payload` in the protocol, and `value` for the Python SDK."""
+    """The event of a graph's question. What was asked is `payload` in the protocol, and `value` for the
+    Python SDK."""
     data = {"interrupt_id": interrupt["id"], "payload": interrupt.get("value")}
     return wire_event("input.requested", namespace, {**data, "value": data["payload"]}, timestamp)
 
 
 def root_lifecycle(status: str, graph_name: str, moment: datetime | int, error: str | None = None) -> Wire:
-    """The beginning or the end of a run."""
+    """The event of a run's beginning or end."""
     data: dict[str, Any] = {"event": status, "graph_name": graph_name}
     if error is not None:
         data["error"] = error
@@ -130,14 +132,14 @@ def root_lifecycle(status: str, graph_name: str, moment: datetime | int, error: 
 
 
 def milliseconds(moment: datetime) -> int:
-    """Milliseconds since 1970."""
+    """A time in milliseconds since 1970."""
     return int(moment.timestamp() * 1000)
 
 
 def custom_data(value: Any, name: str = "") -> Any:
-    """What a node wrote, in the form of the protocol; `name`: that of the graph's own channel. An object
-    with a `name` goes to that channel, where Python's SDK expects the object itself, JavaScript's its
-    `payload`."""
+    """What a node wrote, in the form of the protocol. `name`: the name of the graph's own channel, if it has
+    one. An object with a `name` goes to the channel of that name, where the Python SDK expects the object
+    itself, and the JavaScript SDK its `payload`."""
     if name:
         return {"name": name, "payload": value}
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
@@ -146,12 +148,13 @@ def custom_data(value: Any, name: str = "") -> Any:
 
 
 def update_of(node: str, values: Any) -> dict[str, Any]:
-    """What one node changed."""
+    """What one node changed, in the form of the protocol."""
     return {"node": node, "values": values if isinstance(values, Mapping) else {"value": values}}
 
 
 def checkpoint_data(snapshot: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The small form of a checkpoint, of the large one that graphs stream; None when it has no id."""
+    """The protocol's small form of a checkpoint, made from the large one that graphs stream; None if that has
+    no id."""
     named = (snapshot.get("config") or {}).get("configurable") or {}
     parent = ((snapshot.get("parent_config") or {}).get("configurable") or {}).get("checkpoint_id")
     metadata = snapshot.get("metadata") or {}
@@ -166,8 +169,8 @@ def checkpoint_data(snapshot: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def from_plain(event: StreamEvent, data: Any) -> Iterator[Wire]:
-    """What a run that was not started for the protocol published, in the protocol's form. Tokens of such a
-    run have another form than the protocol's and are left out."""
+    """Translates an event of a run that was not started for the protocol. The tokens of such a run have
+    another form than the protocol's, and are left out."""
     mode, *namespace = event.event.split("|")
     timestamp = event.position[0]
     if mode == "values" and isinstance(data, Mapping):
@@ -190,8 +193,8 @@ def from_plain(event: StreamEvent, data: Any) -> Iterator[Wire]:
 
 
 def to_plain(event: StreamEvent, wire: Wire) -> StreamEvent | None:
-    """An event of the protocol for who reads the run's own stream: values, updates, tasks and what nodes
-    wrote. None for what has no form there."""
+    """Translates an event of the protocol for a reader of the run's own stream: values, updates, tasks and
+    what nodes wrote. None for an event that has no form there."""
     method, params = wire["method"], wire["params"]
     data = params["data"]
     if method == "updates":

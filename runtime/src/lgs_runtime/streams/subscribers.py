@@ -1,4 +1,4 @@
-"""Who listens to a run in this process: events are handed to them as they are published here.
+"""The listeners to runs in this process, which are handed events as these are published here.
 
 Listening costs no task: a subscriber is one future while it waits, and nothing otherwise.
 """
@@ -14,7 +14,7 @@ from lgs_runtime.streams.events import StreamEvent
 
 
 class Subscriber:
-    """One listener: it is woken when there is something for it, and one task waits for that."""
+    """One listener. It is woken when there is something for it; one task waits for that."""
 
     __slots__ = ("_events", "_waiter", "_woken", "over", "wakes")
 
@@ -23,43 +23,43 @@ class Subscriber:
         self._waiter: asyncio.Future[bool] | None = None
         self._woken = False
         self.over = False
-        """Whether nothing more is to come: who listens stops when there is nothing left to give."""
+        """Whether nothing more is to come: the listener stops when nothing is left to give."""
         self.wakes = 0
-        """How often there was something for it."""
+        """How often it was woken with something for it."""
 
     def deliver(self, events: Sequence[StreamEvent]) -> None:
-        """Hands events over."""
+        """Hands events over to it."""
         self._events.extend(events)
         self.wake()
 
     def take(self) -> list[StreamEvent]:
-        """What was handed over since the last time."""
+        """The events that were handed over since the last call."""
         taken, self._events = self._events, []
         return taken
 
     @property
     def has_events(self) -> bool:
-        """Whether something was handed over."""
+        """Whether there are events that were handed over and not taken yet."""
         return bool(self._events)
 
     def wake(self) -> None:
-        """There is something to read."""
+        """Wakes it: there is something to read."""
         self.wakes += 1
         self.recheck()
 
     def recheck(self) -> None:
-        """Says that something may have been missed: that alone is no sign that more is to come."""
+        """Wakes it, as something may have been missed; that alone is no sign that more is to come."""
         self._woken = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
     def end(self) -> None:
-        """Says that nothing more is to come."""
+        """Ends it: nothing more is to come."""
         self.over = True
         self.wake()
 
     def end_when_silent(self, seconds: float) -> None:
-        """Ends when it has not been woken for so long."""
+        """Ends it when it has not been woken for so many seconds."""
         loop = asyncio.get_running_loop()
         loop.call_later(seconds, self._end_if_silent, seconds, self.wakes)
 
@@ -70,7 +70,7 @@ class Subscriber:
             self.end_when_silent(seconds)
 
     async def woken(self, seconds: float | None = None) -> bool:
-        """Waits until it is woken, or was since the last time; False when it was not for so long."""
+        """Waits until it is woken, or was since the last call; False if it was not for so many seconds."""
         if not self._woken:
             loop = asyncio.get_running_loop()
             self._waiter = waiter = loop.create_future()
@@ -91,7 +91,7 @@ def _lapse(waiter: asyncio.Future[bool]) -> None:
 
 
 class SubscriberRegistry:
-    """The listeners of this process by what they listen to."""
+    """The listeners of this process, by what they listen to."""
 
     def __init__(self) -> None:
         self._by_key: defaultdict[str, set[Subscriber]] = defaultdict(set)
@@ -101,7 +101,7 @@ class SubscriberRegistry:
 
     @contextmanager
     def listening(self, key: str, subscriber: Subscriber | None = None) -> Iterator[Subscriber]:
-        """A listener (a new one if none is given), while the context is open."""
+        """Adds a listener (a new one if none is given) while the context is open."""
         subscriber = subscriber or Subscriber()
         self._by_key[key].add(subscriber)
         try:
@@ -112,7 +112,7 @@ class SubscriberRegistry:
                 del self._by_key[key]
 
     def deliver(self, key: str, events: Sequence[StreamEvent]) -> None:
-        """Hands events to those who listen."""
+        """Hands events to the listeners of a key."""
         for subscriber in self._by_key.get(key, ()):
             subscriber.deliver(events)
 
