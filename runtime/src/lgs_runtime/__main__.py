@@ -1,5 +1,5 @@
-"""The command `lgs-runtime`, from its first instruction: what takes time is imported once signals to stop
-are handled."""
+"""Entry point of the command `lgs-runtime`. Modules that are slow to import are imported only after the
+handlers for stop signals are set."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What an application counts by itself with `prometheus_client`, for the page of the replica that it runs in.
+"""Adds the metrics that an application keeps with `prometheus_client` to the `/metrics` page of its replica.
 
-Its metrics are those of the client's default registry. None of them may spoil the page that the autoscaler
-reads: they are collected in a thread of their own, within a time and up to a size, and each family is written
-for itself. Names that begin with `lgs_` are the server's.
+They are read from the client's default registry. None of them may spoil the page that the autoscaler reads:
+they are collected in a separate thread, with limits on time and size, and each family is written separately.
+Names that begin with `lgs_` are reserved for the server.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from lgs_runtime.series import Named
 
 log = structlog.get_logger(__name__)
 SECONDS: Final = 1.0
-"""An application's collectors have so long for a page."""
+"""How long an application's collectors may take for one page."""
 MOST_BYTES: Final = 4 * 1024 * 1024
-"""Of all of an application's metrics on one page."""
+"""Largest size of all of an application's metrics on one page."""
 OURS: Final = "lgs_"
 OF_THE_PROCESS: Final = ("process_", "python_")
-"""The client's default registry has these, and so has the page already."""
+"""Prefixes that are left out: the default registry has these metrics, but so has the page already."""
 ALL: Final = "all"
 MOST_SAID: Final = 100
 END: Final = b"# EOF\n"
-"""Of a page of OpenMetrics."""
+"""Last line of an OpenMetrics page."""
 Write = Callable[[Collector], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What came of one collection: the text of the families that could be written, and what is said of the
-    others, by name."""
+    """Result of one collection: the text of the families that could be written, and for each of the others
+    its name and the reason why it was left out."""
 
     text: bytes = b""
     left_out: tuple[tuple[str, str], ...] = ()
 
 
 class ApplicationMetrics:
-    """The metrics of the code that runs in this process; `registry` is where it keeps them."""
+    """The metrics of the application code in this process; `registry` is where that code keeps them."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._registry = registry
@@ -59,9 +59,9 @@ class ApplicationMetrics:
         )
 
     async def text(self, write: Write, names: Collection[str] = ()) -> bytes:
-        """The families as `write` shows them, without what ends a page; of the series in `names` where there
-        are any. Empty when they are not collected in time, or an earlier collection has not ended yet. Never
-        raises."""
+        """The families as `write` formats them, without the end of a page; limited to the series in `names`
+        if there are any. Empty when they are not collected in time, or when an earlier collection has not
+        ended yet. Never raises."""
         if names and all(name.startswith((OURS, *OF_THE_PROCESS)) for name in names):
             return b""
         if self._at_work is not None and self._at_work.is_alive():
@@ -77,7 +77,7 @@ class ApplicationMetrics:
             with suppress(RuntimeError):  # the replica has stopped meanwhile
                 loop.call_soon_threadsafe(_give, written, found)
 
-        # Not one of the executor's: those are the nodes', and one that hangs would keep the process alive.
+        # Not a thread of the executor: those are for nodes, and one that hangs would keep the process alive.
         self._at_work = threading.Thread(target=collect, name="application-metrics", daemon=True)
         self._at_work.start()
         try:
@@ -91,7 +91,7 @@ class ApplicationMetrics:
         return found.text
 
     def _say(self, name: str, why: str) -> None:
-        """Counted each time, logged once."""
+        """Counts the omission each time, and logs it once for each name."""
         self.errors.inc()
         if name not in self._said and len(self._said) < MOST_SAID:
             self._said.add(name)
@@ -104,8 +104,8 @@ def _give(to: asyncio.Future[Written], found: Written) -> None:
 
 
 def written_of(registry: Collector, write: Write) -> Written:
-    """The families of the registry, each written for itself. A collector that raises ends the collection:
-    what came before it is kept."""
+    """The families of the registry, each written separately. A collector that raises ends the collection;
+    the families before it are kept."""
     texts: dict[str, bytes] = {}
     left_out: list[tuple[str, str]] = []
     try:
@@ -128,7 +128,7 @@ def written_of(registry: Collector, write: Write) -> Written:
 
 
 def _refusal(family: Metric, written: Container[str]) -> str | None:
-    """Why a family is not shown, or None."""
+    """The reason why a family is not shown; None if it is."""
     if family.name.startswith(OURS):
         return f"names that begin with {OURS} are the server's"
     if family.name in written:
@@ -139,7 +139,7 @@ def _refusal(family: Metric, written: Container[str]) -> str | None:
 
 
 class _Alone(Collector):
-    """One family."""
+    """A collector of a single family."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family

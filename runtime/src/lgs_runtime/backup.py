@@ -1,7 +1,7 @@
-"""The threads of a whole service to a file, and from one: what `lgs-runtime export` and `import` do.
+"""Writes the threads of a whole service to a file and reads them back (`lgs-runtime export` and `import`).
 
-Each thread is whole or absent. An import that was cut is made again with `skip`, which passes over what is
-there already; a file is written beside its name and takes it at the end.
+Each thread is whole or absent. To complete an interrupted import, repeat it with `skip`, which passes over
+the threads that exist already. An export writes to a `.part` file, which is renamed at the end.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from lgs_runtime.threads.archive_values import ValueCodec
 IfExists = Literal["raise", "replace", "skip"]
 PAGE = 500
 MEMORY_BYTES = 16 * 1024 * 1024
-"""Of a thread on its way to the file; a longer one waits on the disk."""
+"""How much of a thread is held in memory on its way to the file; a larger one is spooled to disk."""
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a backup did, in threads."""
+    """How many threads an export or import handled."""
 
     done: int = 0
     skipped: int = 0
     failed: Sequence[str] = ()
-    """Those that can't be exported."""
+    """Ids of the threads that can't be exported."""
 
 
 async def export_to(settings: Settings, path: Path, thread_ids: Sequence[str]) -> Count:
-    """Writes threads, all of them if none are named. One that is deleted meanwhile is skipped; one that
-    can't be exported is reported, and the others are exported. Raises `NotFound` for one that was named,
-    `ConfigError`, `StorageUnavailable`."""
+    """Writes the named threads, or all if none are named. Without names, a thread that is deleted meanwhile
+    is skipped. A thread that can't be exported is reported, and the others are exported. Raises `NotFound`
+    when a named thread does not exist, `ConfigError`, `StorageUnavailable`."""
     _check_database(settings.database_uri, may_be_made=False)
     part = path.with_name(f"{path.name}.part")
     done = skipped = 0
@@ -74,7 +74,7 @@ async def export_to(settings: Settings, path: Path, thread_ids: Sequence[str]) -
 
 
 async def _export_one(archive: Archive, thread_id: str, file: IO[bytes]) -> None:
-    """A thread is in the file as a whole, or not at all."""
+    """Writes one thread to the file, as a whole or not at all."""
     with SpooledTemporaryFile(MEMORY_BYTES) as whole:
         async for line in archive.lines(thread_id):
             whole.write(line)
@@ -83,7 +83,8 @@ async def _export_one(archive: Archive, thread_id: str, file: IO[bytes]) -> None
 
 
 async def import_from(settings: Settings, path: Path, if_exists: IfExists) -> Count:
-    """Reads threads. Raises `Conflict` (`raise`), `InvalidRequest`; the threads before stay."""
+    """Reads threads from a file. Raises `Conflict` (when `if_exists` is `raise`, or a thread to replace is
+    busy), `InvalidRequest`, `ConfigError`; the threads that were imported before the error stay."""
     _check_database(settings.database_uri, may_be_made=True)
     done = skipped = 0
     async with _opened(settings) as archive:
@@ -134,8 +135,8 @@ async def _named(archive: Archive, thread_ids: Sequence[str]) -> AsyncIterator[s
 
 
 def _check_database(uri: str, *, may_be_made: bool) -> None:
-    """Refuses a database in a file that is not there: it would be made, and have no threads. One for an
-    import may be made, but not beside those of `lgs up`, which would not read it. Raises `ConfigError`."""
+    """Refuses a database file that does not exist: opening it would create one without threads. An import may
+    create it, but not beside the databases of `lgs up`, which would not read it. Raises `ConfigError`."""
     database = address(uri)
     if database.path is None or database.path.exists():
         return
@@ -149,7 +150,7 @@ def _check_database(uri: str, *, may_be_made: bool) -> None:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Archive]:
-    """The database, with the graphs loaded: the types of their states are needed to read them."""
+    """Opens the database and loads the graphs, whose state types are needed to read checkpoints."""
     cipher = open_cipher(settings)
     async with AsyncExitStack() as stack:
         options = replace(settings.storage_options, direct_uri=None)
@@ -174,7 +175,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Archive]:
 
 
 def _file(path: Path, named: Path, mode: Literal["rb", "wb"]) -> IO[bytes]:
-    """A file, compressed if its name ends in `.gz`."""
+    """Opens the file at `path`, compressed if the name of `named` ends in `.gz`."""
     if named.suffix == ".gz":
         return cast("IO[bytes]", gzip.open(path, mode))
     return path.open(mode)

@@ -1,7 +1,7 @@
-"""Ending tasks that are cancelled.
+"""Cancels tasks until they have ended.
 
-A driver may swallow a cancellation that meets it as it connects, or together with its answer: the task then
-goes on as if nobody had said anything, and who waits for it waits for ever.
+A database driver may swallow a cancellation that arrives while it connects, or together with an answer. The
+task then continues as if it had not been cancelled, and whoever awaits it would wait for ever.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ AGAIN_SECONDS: Final = 0.1
 
 
 async def cancelled(tasks: Iterable[asyncio.Future[Any]], again_seconds: float = AGAIN_SECONDS) -> None:
-    """Cancels tasks, and again where one has not ended after `again_seconds`. Returns when all have ended;
-    what they raised is left in them."""
+    """Cancels tasks, and cancels those again that have not ended after `again_seconds`. Returns when all have
+    ended; their exceptions stay in them."""
     left = [task for task in tasks if not task.done()]
     while left:
         for task in left:

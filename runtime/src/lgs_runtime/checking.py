@@ -1,5 +1,5 @@
-"""`lgs-runtime check`: loads what the configuration names, as a replica would at its start, and says what it
-found and all that is wrong. Opens no database, calls no factory and begins no lifespan."""
+"""`lgs-runtime check`: loads everything that the configuration names, as a replica does at its start, and
+reports what it found and all errors. Opens no database, calls no factory and starts no lifespan."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from lgs_runtime.settings import Settings
 
 
 async def examine(settings: Settings) -> tuple[list[str], list[ConfigError]]:
-    """What there is, a line each, and what can't work. What a replica imports under its event loop is
-    imported under one here."""
+    """(one line for each part that was found, all errors). Parts that a replica imports under its event loop
+    are imported under one here too."""
     extend_import_path(settings.import_paths)
     found, errors = list[str](), list[ConfigError]()
     for name, path, load in _parts(settings):
@@ -36,7 +36,7 @@ async def examine(settings: Settings) -> tuple[list[str], list[ConfigError]]:
 
 
 def _parts(settings: Settings) -> list[tuple[str, str, Callable[[Settings], str]]]:
-    """What the service has besides graphs: the name of each, where it is, and details."""
+    """The configured parts besides the graphs: name, path, and a function that loads and describes it."""
     index = settings.store.index
     every = [
         ("auth.path", settings.auth_path, _auth),

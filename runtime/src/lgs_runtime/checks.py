@@ -1,5 +1,5 @@
-"""Small checks of what a configuration file holds: each gives the value in its type, or raises a
-`ConfigError` in the words `name: value: rule`. `where` is the name of the value in the file."""
+"""Small checks of values in a configuration file. Each returns the value in its type, or raises a
+`ConfigError` of the form `name: value: rule`. `where` is the name of the value in the file."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LONGEST_MINUTES: Final = 100 * 366 * 24 * 60.0
 
 
 class Gathered:
-    """Reads values one after the other, and keeps what is wrong with each: all of it is told at once, each
-    thing once."""
+    """Reads values one after the other and collects their errors, so that all are reported together, and
+    each only once."""
 
     def __init__(self) -> None:
         self._wrong: list[ConfigError] = []
@@ -31,7 +31,7 @@ class Gathered:
     def read(
         self, usual: _Usual, reader: Callable[_Asked, _Value], *given: _Asked.args, **named: _Asked.kwargs
     ) -> _Value | _Usual:
-        """What `reader` makes of it; `usual` stands in for what is wrong until `done`."""
+        """The result of `reader`; if that raises `ConfigError`, `usual`, and the error is kept for `done`."""
         try:
             return reader(*given, **named)
         except ConfigError as wrong:
@@ -40,8 +40,8 @@ class Gathered:
             return usual
 
     def entries(self, content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:
-        """The known entries of an object; each other key is wrong. What is no object is an empty one until
-        `done`."""
+        """The known entries of an object. Each unknown key is an error, and so is content that is no object,
+        which then counts as an empty one."""
         given = self.read({}, object_of, content, where)
         for name in given:
             if name not in known:
@@ -57,18 +57,18 @@ class Gathered:
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, with the article of its type's name: `an int`, `a list`; `None`."""
+    """A value's type, with its article: `an int`, `a list`; `None` without one."""
     return "None" if value is None else with_article(type(value).__name__)
 
 
 def with_article(noun: str) -> str:
-    """`an int`, `a list`."""
+    """A noun with its article: `an int`, `a list`."""
     return f"{'an' if noun[:1].lower() in 'aeio' else 'a'} {noun}"
 
 
 def object_of(content: Any, where: str, known: Collection[str] | None = None) -> dict[str, Any]:
-    """An object; nothing is an empty one. Keys that are not `known` are left out, with a warning that names
-    those that are."""
+    """An object; None is an empty one. Keys that are not `known` are left out, with a warning that lists the
+    known ones. Raises `ConfigError`."""
     if not isinstance(content, dict | None):
         raise ConfigError(f"{where}: {content!r}: must be an object")
     given = content or {}
@@ -79,20 +79,20 @@ def object_of(content: Any, where: str, known: Collection[str] | None = None) ->
 
 
 def warn_unknown(given: Collection[str], known: Collection[str], where: str) -> None:
-    """Names, once, the keys that nothing reads: one is most often a slip of the pen."""
+    """Logs one warning that names the unknown keys, which nothing reads: most often typing errors."""
     if unknown := sorted(str(name) for name in given if name not in known):
         log.warning("config.unknown_keys", where=where, keys=unknown, known=sorted(known))
 
 
 def boolean_of(value: Any, where: str) -> bool:
-    """True or false."""
+    """A boolean. Raises `ConfigError`."""
     if not isinstance(value, bool):
         raise ConfigError(f"{where}: {value!r}: must be true or false")
     return value
 
 
 def whole_of(value: Any, where: str, *, at_least: int, at_most: int | None = None) -> int:
-    """A whole number within bounds."""
+    """A whole number within bounds. Raises `ConfigError`."""
     bounds = f"at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
     valid = isinstance(value, int) and not isinstance(value, bool) and value >= at_least
     if not valid or (at_most is not None and value > at_most):
@@ -101,14 +101,14 @@ def whole_of(value: Any, where: str, *, at_least: int, at_most: int | None = Non
 
 
 def text_of(value: Any, where: str) -> str:
-    """A text that is not empty."""
+    """A string that is not empty. Raises `ConfigError`."""
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{where}: {value!r}: must be a text that is not empty")
     return value
 
 
 def texts_of(value: Any, where: str) -> tuple[str, ...]:
-    """A list of texts; nothing is an empty one."""
+    """A list of strings; None is an empty one. Raises `ConfigError`."""
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
@@ -117,14 +117,14 @@ def texts_of(value: Any, where: str) -> tuple[str, ...]:
 
 
 def variable_of(value: Any, where: str, example: str) -> str:
-    """`path:variable`."""
+    """A reference of the form `path:variable`. Raises `ConfigError`."""
     if not isinstance(value, str) or not all(value.rpartition(":")[::2]):
         raise ConfigError(f"{where}: {value!r}: must be path:variable, such as {example}")
     return value
 
 
 def regex_of(value: Any, where: str) -> str:
-    """A regular expression."""
+    """A regular expression, as text. Raises `ConfigError`."""
     try:
         re.compile(value)
     except (re.error, TypeError):
@@ -133,7 +133,7 @@ def regex_of(value: Any, where: str) -> str:
 
 
 def checked_positive(value: Any, where: str, at_most: float) -> float | None:
-    """A number that is more than 0, or None. Raises `ConfigError`."""
+    """A number above 0 and at most `at_most`, or None. Raises `ConfigError`."""
     if value is None:
         return None
     valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -143,14 +143,14 @@ def checked_positive(value: Any, where: str, at_most: float) -> float | None:
 
 
 def checked_path(value: Any, where: str) -> str | None:
-    """`path:variable`, or None. Raises `ConfigError`."""
+    """A reference of the form `path:variable`, or None. Raises `ConfigError`."""
     if value is not None and not (isinstance(value, str) and ":" in value.strip(":")):
         raise ConfigError(f"{where}: {value!r}: must be path:variable, such as ./mine.py:create")
     return value
 
 
 def json_of(text: str, where: str) -> Any:
-    """What a text in JSON says. Raises `ConfigError`."""
+    """The value of a JSON text. Raises `ConfigError`."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as broken:
@@ -158,8 +158,7 @@ def json_of(text: str, where: str) -> Any:
 
 
 def checked_object(content: Any, known: Collection[str], where: str) -> Mapping[str, Any]:
-    """An object that has no other keys than the known ones; null is an empty one. Raises `ConfigError`, which
-    names all of the others."""
+    """An object with known keys only; null is an empty one. Raises `ConfigError` that names all others."""
     found = Gathered()
     given = found.entries(content, known, where)
     found.done()
@@ -171,6 +170,6 @@ def _unknown(name: str, known: Collection[str], where: str) -> None:
 
 
 def is_torn(uri: SplitResult) -> bool:
-    """Whether a `/`, `#` or `?` in the password, which must be encoded, has torn a URI: the `@` of its user
-    stands behind the host then."""
+    """Whether a URI was split wrongly by a `/`, `#` or `?` in the password that should have been encoded: the
+    `@` after the user then comes after the host."""
     return "@" in uri.path or "@" in uri.fragment or ("@" in uri.query and "=" not in uri.query)

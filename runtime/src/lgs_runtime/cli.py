@@ -1,5 +1,5 @@
 """The command `lgs-runtime`. Exit codes: 0 after a drain, 2 for a configuration or graph that can't work,
-else 1; the last line on stderr says why, below the traceback of the user's code that raised."""
+1 otherwise. The last line on stderr says why; if the user's code raised, its traceback stands above."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def serve(
 
 
 class IfExists(Enum):
-    """What becomes of a thread that is there. Not a Literal: an application may hold an older typer."""
+    """What to do with a thread that exists already. Not a Literal: an application may pin an older typer,
+    which has no support for it."""
 
     RAISE = "raise"
     REPLACE = "replace"
@@ -126,7 +127,8 @@ def import_threads(
 
 
 def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, Count]]) -> None:
-    """Runs `work` under the settings of a replica; exit code 2 for what can't work, 1 for what failed."""
+    """Runs `work` with the settings of a replica. Exits with 2 for a request that can't work, 1 for a
+    failure, 0 otherwise."""
     _log_as(os.environ)
     try:
         settings = load_settings(config=config)
@@ -143,7 +145,7 @@ def _backup(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, 
 
 
 def _log_as(env: Mapping[str, str]) -> Callable[[], None]:
-    """Sets up the log, as the environment has it; what it gives does so again."""
+    """Sets up logging as the environment says; returns a function that does so again."""
     values = Variables(env)
     level = values.text("LOG_LEVEL", "INFO").upper()
     try:
@@ -156,7 +158,7 @@ def _log_as(env: Mapping[str, str]) -> Callable[[], None]:
 
 
 def _live(settings: Settings, log_again: Callable[[], None]) -> None:
-    """One life of a replica; returns when it ended well."""
+    """Runs a replica from start to end; returns if it ended well, and exits the process otherwise."""
     with gc_tuning.paused():
         # Wrong settings are shown before slow imports.
         from lgs_runtime import event_loop, opening, server  # noqa: PLC0415
@@ -176,7 +178,7 @@ def _live(settings: Settings, log_again: Callable[[], None]) -> None:
 
 
 def _fail(code: int, fault: Exception) -> NoReturn:
-    """Ends with what the user's code raised, and with what that means, a line an error."""
+    """Prints the traceback of the user's code, if it raised, then one line for each error, and exits."""
     faults = fault.errors if isinstance(fault, ConfigErrors) else [fault]
     _exit(code, *map(str, faults), above=fault.shown if isinstance(fault, RuntimeFault) else "")
 

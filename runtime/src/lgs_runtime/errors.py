@@ -27,10 +27,10 @@ class ConfigError(RuntimeFault):
 
 
 class ConfigErrors(ConfigError):
-    """Several of them, each a line of the message."""
+    """Several configuration errors, each on a line of the message."""
 
     def __init__(self, errors: Sequence[ConfigError]) -> None:
-        """Of tracebacks that are the same, one is shown."""
+        """Identical tracebacks are shown once."""
         self.errors = [one for error in errors for one in getattr(error, "errors", [error])]
         shown = dict.fromkeys(error.shown for error in errors if error.shown)
         super().__init__("\n".join(map(str, errors)), shown="\n".join(shown))
@@ -44,14 +44,14 @@ class NotFound(RuntimeFault):
     """Something named in the request does not exist (404)."""
 
     def __init__(self, kind: str, name: str, hint: str = "") -> None:
-        """`hint` says what there is instead."""
+        """`hint` says what exists instead."""
         super().__init__(f"{kind} {name!r} not found; {hint}" if hint else f"{kind} {name} not found")
         self.kind = kind
         self.name = name
 
 
 class GraphElsewhere(NotFound):
-    """This replica does not have the graph and another one does, as in a rollout (503 with `Retry-After`)."""
+    """Another replica has the graph but this one does not, as in a rollout (503 with `Retry-After`)."""
 
     def __init__(self, graph_id: str, retry_after_seconds: int = 2) -> None:
         super().__init__("graph", graph_id)
@@ -66,7 +66,7 @@ _Value = TypeVar("_Value")
 
 
 def existing(found: _Value | None, kind: str, name: str) -> _Value:
-    """What was searched for by its name. Raises `NotFound` when it does not exist."""
+    """`found`, unless it is None: then raises `NotFound` with the kind and the name that was searched for."""
     if found is None:
         raise NotFound(kind, name)
     return found
@@ -77,11 +77,11 @@ class Unauthenticated(RuntimeFault):
 
 
 class Forbidden(RuntimeFault):
-    """Who asks is known, and may not do this (403)."""
+    """The caller is authenticated, but may not do this (403)."""
 
 
 class RefusedByHandler(RuntimeFault):
-    """The graph's own authentication or authorisation refused, with a status of its choice."""
+    """The graph's own authentication or authorisation refused the request, with a status of its choice."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str]) -> None:
         super().__init__(detail)
@@ -90,23 +90,23 @@ class RefusedByHandler(RuntimeFault):
 
 
 class HandlerFailed(RuntimeFault):
-    """A function of the application that decides for the service raised, or answered what it may not (500).
+    """A function of the application that decides for the service raised, or returned something invalid (500).
     Nothing was stored."""
 
 
 class EncryptionFailed(HandlerFailed):
-    """A handler of `encryption` raised, or made what can't be kept (500). Its message names the model and the
-    field, and holds nothing of what they say."""
+    """A handler of `encryption` raised, or returned something that can't be stored (500). The message names
+    the model and the field, and contains nothing of their content."""
 
 
 class ProviderFailed(RuntimeFault):
-    """What the application has the service call failed: its embedding provider, its own store, the code of a
-    graph that a request waits for (502). The message has its words."""
+    """Something that the service calls for the application failed: its embedding provider, its own store, or
+    graph code that a request waits for (502). The message contains the error's text."""
 
 
 class AssistantChanged(RuntimeFault):
-    """The assistant is no longer what a run was made from; nothing was stored. Who made the run reads it
-    again and makes it anew, so that no client sees this."""
+    """The assistant has changed since a run was made from it; nothing was stored. The caller reads the
+    assistant again and makes the run anew, so no client sees this."""
 
 
 class Conflict(RuntimeFault):
@@ -115,8 +115,7 @@ class Conflict(RuntimeFault):
 
 
 class QueueFull(RuntimeFault):
-    """The queue of this priority holds as many runs as it may; nothing was stored (429 with
-    `Retry-After`)."""
+    """The queue of this priority is full; nothing was stored (429 with `Retry-After`)."""
 
     def __init__(self, priority: str, limit: int, retry_after_seconds: int) -> None:
         super().__init__(
@@ -129,7 +128,7 @@ class QueueFull(RuntimeFault):
 
 
 class UserLimit(QueueFull):
-    """This user has as many unfinished runs as a user may have; nothing was stored (429 with
+    """This user has the most unfinished runs that a user may have; nothing was stored (429 with
     `Retry-After`)."""
 
     def __init__(self, priority: str, limit: int, retry_after_seconds: int) -> None:
@@ -141,8 +140,8 @@ class UserLimit(QueueFull):
 
 
 class BudgetUsedUp(QueueFull):
-    """A budget of the service or of this user is used up; nothing was stored (429 with `Retry-After`, until
-    enough of it is over)."""
+    """A budget of the service or of this user is used up; nothing was stored (429; `Retry-After` says when
+    enough of it is free again)."""
 
     def __init__(self, budget: str, most: float, retry_after_seconds: int) -> None:
         super().__init__("", 0, retry_after_seconds)
@@ -153,21 +152,21 @@ class BudgetUsedUp(QueueFull):
 
 
 class RollbackAsked(RuntimeFault):
-    """A run that was to be stored as ended was asked to be rolled back meanwhile: its checkpoints must go
+    """A rollback of a run was requested before its end could be stored: its checkpoints must be deleted
     first. No client sees this."""
 
 
 class StorageUnavailable(RuntimeFault):
-    """The database can't be reached now (503 with `Retry-After`). Nothing was acknowledged."""
+    """The database can't be reached at present (503 with `Retry-After`). Nothing was acknowledged."""
 
 
 class CacheNotCleared(StorageUnavailable):
-    """Redis, or a node of it, did not forget what was to be forgotten (503 with `Retry-After`)."""
+    """Redis, or one of its nodes, did not delete entries that were to be cleared (503 with `Retry-After`)."""
 
 
 class GraphCircuitOpen(RuntimeFault):
-    """Too many runs of a graph have failed of late: none is taken for now; nothing was stored (503 with
-    `Retry-After`)."""
+    """Too many recent runs of a graph have failed, so no new ones are accepted for now; nothing was stored
+    (503 with `Retry-After`)."""
 
     def __init__(self, graph_id: str, retry_after_seconds: float) -> None:
         self.retry_after_seconds = max(1, ceil(retry_after_seconds))
@@ -179,7 +178,7 @@ class GraphCircuitOpen(RuntimeFault):
 
 
 class DatabaseReplaced(StorageUnavailable):
-    """The database answers, and is not the one that this replica has opened: empty, or another one."""
+    """The database answers, but is not the one that this replica opened: it is empty or a different one."""
 
 
 class LeaseLost(RuntimeFault):

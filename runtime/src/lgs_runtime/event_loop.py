@@ -1,8 +1,8 @@
-"""The life of a replica's event loop: only what the replica itself does ends it.
+"""Runs a replica's event loop, which only the replica itself ends.
 
-asyncio takes a SystemExit or a KeyboardInterrupt that a task raises out of the loop, whosever task it is: a
-node that calls `sys.exit` would end the replica, with everybody's runs. It is the end of its task, whose
-exception it is, and of its run.
+asyncio re-raises a SystemExit or KeyboardInterrupt of any task out of the loop: a node that calls `sys.exit`
+would end the replica and the runs of all users. Here it ends only its own task and run, as that task's
+exception.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import structlog
 import uvloop
 
 EXITS: Final = (SystemExit, KeyboardInterrupt)
-"""What asks the program to end. A replica is asked by signals, which have handlers of their own."""
+"""Exceptions that ask the program to end. A replica is asked by signals, which have their own handlers."""
 RAISED: Final = BaseException
-"""What code of an application may raise: `sys.exit` in a factory, a cancellation that nobody asked for, the
-panic of an extension written in Rust, a group of those. Whoever catches it asks `is_cancelled` first."""
+"""What application code may raise: `SystemExit` from a factory, a cancellation that nobody requested, the
+panic of an extension written in Rust, or a group of those. Code that catches it asks `is_cancelled` first."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns, or raises. The loop is not closed on purpose: closing waits for threads, and a
-    node that was handed back may still sit in one."""
+    """Runs `work` and returns its result, or raises its exception. The loop is left open on purpose: closing
+    it waits for threads, and a node whose run was handed back may still occupy one."""
     loop = uvloop.new_event_loop()
     task = loop.create_task(work)
     while True:
@@ -38,8 +38,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def is_cancelled(raised: BaseException) -> bool:
-    """Whether what was raised is the end of the current task that somebody has asked for, or its coroutine is
-    thrown away after the end of its loop."""
+    """Whether `raised` is a requested cancellation of the current task, or a coroutine that is discarded
+    after its loop has ended."""
     if isinstance(raised, GeneratorExit):
         return asyncio._get_running_loop() is None
     if not isinstance(raised, asyncio.CancelledError):

@@ -1,5 +1,5 @@
-"""Processes that this one is copied to (`os.fork`, which `multiprocessing` and `ProcessPoolExecutor` use on
-Linux up to Python 3.13). Of its threads one goes on there: nobody gives up what the others held."""
+"""Repairs state in forked processes (`os.fork`, which `multiprocessing` and `ProcessPoolExecutor` use on
+Linux up to Python 3.13). Only one thread continues in the child: nothing releases the locks of others."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from weakref import WeakSet
 
 
 class Copied(Protocol):
-    """What has locks, or counts what threads are in the midst of."""
+    """An object that has locks, or counts operations that threads are in the middle of."""
 
     def begin_in_child(self) -> None:
-        """Is called in the copy, before anything else runs there."""
+        """Called in the child process, before anything else runs there."""
 
 
 _copied: WeakSet[Copied] = WeakSet()
 
 
 def copied(each: Copied) -> None:
-    """Has `begin_in_child` called in each process that this one is copied to."""
+    """Registers an object: its `begin_in_child` is called in each process that is forked from this one."""
     _copied.add(each)
 
 

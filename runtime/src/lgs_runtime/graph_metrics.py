@@ -1,4 +1,4 @@
-"""Runs by graph, at `/metrics`: how they ended, how long they took, and what their nodes raised."""
+"""Metrics of runs by graph at `/metrics`: how they ended, how long they took, and what their nodes raised."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lgs_runtime.series import FewLabels, Series
 BUCKETS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 MOST_GRAPHS: Final = 100
 MOST_ERRORS: Final = 100
-"""Of graph, node and type of error."""
+"""How many combinations of graph, node and error type are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What ended a run: the type of the exception, and the node that raised it (empty: none did)."""
+    """What ended a run: the type of the exception, and the node that raised it (empty if none did)."""
 
     error: str
     node: str = ""
@@ -50,7 +50,7 @@ class GraphMetrics(Collector):
         self._graphs, self._failures = FewLabels(MOST_GRAPHS), FewLabels(MOST_ERRORS)
 
     def ended(self, graph_id: str, status: str, seconds: float, failure: Failure | None = None) -> None:
-        """A run ended, `seconds` after it was claimed."""
+        """Counts a run that ended `seconds` after it was claimed."""
         (graph,) = self._graphs.of(graph_id)
         self._runs.of(graph, status).inc()
         self._seconds.of(graph).observe(max(0.0, seconds))
@@ -58,6 +58,6 @@ class GraphMetrics(Collector):
             self._errors.labels(*self._failures.of(graph, failure.node or "none", failure.error)).inc()
 
     def collect(self) -> Iterable[Metric]:
-        """None of a graph of which no run has ended."""
+        """The metrics; no series for a graph of which no run has ended."""
         for each in (self._runs.metric, self._errors, self._seconds.metric):
             yield from each.collect()

@@ -1,8 +1,7 @@
-"""Variables by which LangGraph's own server is configured, where this one has no name of its own for what
-they say, or can't do it.
+"""Environment variables of LangGraph's own server that have no counterpart here, or can't be honoured.
 
-Each is honoured, refused, or named in a warning on purpose; `docs/api.md` has the table. What would leave a
-service open, unsealed or on the wrong database, where it is ignored, is refused.
+Each is deliberately honoured, refused, or named in a warning; `docs/api.md` has the table. A variable is
+refused if ignoring it would leave the service open, unencrypted or on the wrong database.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ WITHOUT_EFFECT: Final = (
     "REDIS_MAX_CONNECTIONS",
     "RESUMABLE_STREAM_TTL_SECONDS",
 )
-"""Documented, and nothing is done about them here."""
+"""Documented for LangGraph's server, but without effect here."""
 NOT_SET: Final = frozenset({"", "0", "false", "null", "{}"})
 REFUSED: Final[Mapping[str, str]] = {
     "AGENT_POSTGRES_IAM_AUTH_PROVIDER": "databases are reached by what DATABASE_URI says alone",
@@ -44,22 +43,22 @@ REFUSED: Final[Mapping[str, str]] = {
     "REDIS_GCP_SERVICE_ACCOUNT_JSON": "Redis is reached by what REDIS_URI says alone",
     "REDIS_TLS_CA_CERT": "put the certificate into the system's, and use rediss:// in REDIS_URI",
 }
-"""What this server can't do, and what to do instead."""
+"""Variables that this server can't honour, and what to do instead."""
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What of the service is closed, or sealed, by other means."""
+    """How the service is protected by other means."""
 
     asks_who: bool
-    """By the graphs' authentication, or by API keys."""
+    """Whether callers are authenticated, by the graphs' authentication or by API keys."""
     encrypts: bool
     own_checkpointer: bool
 
 
 def refuse(values: Variables, closed: Closed) -> None:
-    """Raises `ConfigError` for variables that are set and can't be honoured."""
+    """Raises `ConfigError` for variables that are set but can't be honoured."""
     if given := [name for name in REFUSED if values.text(name, "").lower() not in NOT_SET]:
         raise ConfigErrors([ConfigError(f"{name}: set: must be absent: {REFUSED[name]}") for name in given])
     kind = values.text("LANGGRAPH_AUTH_TYPE", "noop")
@@ -85,14 +84,14 @@ def refuse(values: Variables, closed: Closed) -> None:
 
 
 def warn(values: Variables) -> None:
-    """Names, once, the variables that are set and change nothing."""
+    """Logs one warning that names the variables that are set but have no effect."""
     idle = [name for name in WITHOUT_EFFECT if values.text(name, "").lower() not in NOT_SET]
     if idle:
         log.warning("config.variables_without_effect", names=idle)
 
 
 def http_of(section: HttpSection, values: Variables) -> HttpSection:
-    """The section `http` with what variables say of it. Raises `ConfigError`."""
+    """The section `http` with the values from variables applied. Raises `ConfigError`."""
     name = values.set_of("MOUNT_PREFIX", "LANGGRAPH_MOUNT_PREFIX")
     if prefix := values.text(name, ""):
         section = replace(section, mount_prefix=prefix_of(prefix, name))
@@ -106,7 +105,7 @@ def http_of(section: HttpSection, values: Variables) -> HttpSection:
 
 
 def checkpointer_of(options: CheckpointerOptions, values: Variables) -> CheckpointerOptions:
-    """The section `checkpointer`, with the time to live that a variable gives. Raises `ConfigError`."""
+    """The section `checkpointer`, with the time to live from the variable if set. Raises `ConfigError`."""
     name = "LANGGRAPH_THREAD_TTL"
     text = values.text(name, "")
     if not text:

@@ -1,5 +1,5 @@
-"""Structured logs on stderr: JSON, one object a line; coloured text on a terminal. `LOG_JSON` and `LOG_LEVEL`
-say otherwise."""
+"""Structured logs on stderr: JSON, one object per line, or coloured text on a terminal. `LOG_JSON` chooses
+between the two, `LOG_LEVEL` sets the level."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ LOGGED: Final = "_lgs_logged"
 _AS_IT_WAS: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
-"""Values of such types are written as other objects are."""
+"""Types that `orjson` leaves to the `default` function, as it does other objects."""
 
 
 def ensure_plain() -> None:
-    """Keeps structlog's defaults, where nobody configured it, from drawing each traceback as a page of boxes,
-    which takes seconds."""
+    """Configures structlog, unless it is configured already, to print plain tracebacks: by default it draws
+    each as a page of boxes, which takes seconds."""
     if not structlog.is_configured():
         structlog.configure(
             processors=[
@@ -45,11 +45,11 @@ def ensure_plain() -> None:
 
 
 def configure(level: str = "INFO", *, as_json: bool | None = None) -> Callable[[], None]:
-    """Sets up structlog and sends what other libraries log the same way; `as_json` unless it is a terminal.
-    To be called once, by the command.
+    """Sets up structlog, and routes the logs of other libraries the same way. `as_json` None: JSON unless
+    stderr is a terminal. Called once, by the command.
 
-    What it gives sets it up again: code of an application may set up logging of its own when it is loaded,
-    and must not silence the replica.
+    Returns a function that sets it up again: application code may configure logging when it is loaded, and
+    must not silence the replica.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -81,17 +81,18 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> Callable[[
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Lines of ours and of other libraries. What structlog does for each, a copy of the record, would be half
-    of what a line of ours takes, and there is one a run."""
+    """Formats our own records and those of other libraries. structlog's copy of each record would be half of
+    the cost of one of our lines, of which each run writes one."""
 
     def __init__(self, shared: list[Any], shown: list[Any]) -> None:
-        """`shared`: what ours went through already; `shown`: what makes the text."""
+        """`shared`: processors that our own records have passed already; `shown`: those that make the
+        text."""
         without_traces = structlog.stdlib.ProcessorFormatter.remove_processors_meta
         super().__init__(foreign_pre_chain=shared, processors=[without_traces, *shown])
         self._shown = shown
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, or lines."""
+        """The text of a record, one or more lines."""
         if not isinstance(record.msg, dict) or not hasattr(record, "_logger"):
             return super().format(record)
         # Other handlers' formatters get the same record.
@@ -102,7 +103,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _json(event: MutableMapping[str, Any], *, default: Callable[[Any], Any]) -> str:
-    """As `json.dumps`, ten times as fast, but for what only that can write."""
+    """Like `json.dumps`, but ten times as fast; falls back to it for values that only it can write."""
     try:
         return orjson.dumps(event, default, _AS_IT_WAS).decode()
     except TypeError:
@@ -121,8 +122,8 @@ def _not_logged(record: logging.LogRecord) -> bool:
 
 
 def _take(root: logging.Logger, handler: logging.Handler, level: int) -> None:
-    """Has all that is logged go through the handler, and no line go to a terminal twice. Files and the like
-    stay where an application has them written."""
+    """Sends all logs through the handler, and replaces other stream handlers so that no line appears twice.
+    Handlers that an application has added for files and the like stay."""
     root.handlers[:] = [handler, *(other for other in root.handlers if not _is_stream(other))]
     root.setLevel(level)
     for name, logger in list(logging.Logger.manager.loggerDict.items()):

@@ -1,7 +1,7 @@
-"""What this replica counts and shows at `/metrics`: the names that the autoscaler reads, and what people ask.
+"""The metrics of this replica at `/metrics`: those that the autoscaler reads, and those for people.
 
-Observers only: the worker and the API say what happened, nothing here decides. Each instance has a registry
-of its own, so that two replicas can live in one process. Times in seconds.
+They only observe: the worker and the API report what happened, and nothing is decided here. Each instance has
+its own registry, so that two replicas can live in one process. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ RUN_BUCKETS = (
     3600.0,
 )
 Exemplar = dict[str, str]
-"""Which trace a value is of. Only OpenMetrics shows it."""
+"""The trace that a value belongs to. Only OpenMetrics shows it."""
 
 
 class Metrics:
@@ -135,15 +135,15 @@ class Metrics:
         GCCollector(registry=to)
 
     def arrived(self, priority: Priority) -> None:
-        """A run was acknowledged here."""
+        """Counts a run that was acknowledged here."""
         self._arrived.of(priority.value).inc()
 
     def rejected(self, priority: Priority) -> None:
-        """A run was refused because its queue is full."""
+        """Counts a run that was refused because its queue is full."""
         self._rejected.of(priority.value).inc()
 
     def claimed(self, priority: Priority, wait_seconds: float, exemplar: Exemplar | None = None) -> None:
-        """A run was claimed here, so long after it was due."""
+        """Records a run that was claimed here, `wait_seconds` after it was due."""
         self._wait.of(priority.value).observe(max(0.0, wait_seconds), exemplar)
 
     def finished(
@@ -153,59 +153,60 @@ class Metrics:
         latency_seconds: float,
         exemplar: Exemplar | None = None,
     ) -> None:
-        """A run ended here."""
+        """Records a run that ended here."""
         self._finished.of(status).inc()
         self._execution.observe(max(0.0, execution_seconds), exemplar)
         self._latency.observe(max(0.0, latency_seconds), exemplar)
 
     def resumed(self) -> None:
-        """A run went on from a checkpoint of an earlier attempt."""
+        """Counts a run that continued from a checkpoint of an earlier attempt."""
         self._resumed.inc()
 
     def released(self, runs: int) -> None:
-        """Runs were handed back unfinished."""
+        """Counts runs that were handed back unfinished."""
         self.released_total += runs
         self._released.inc(runs)
 
     def reaped(self, runs: int) -> None:
-        """Runs were taken from dead replicas."""
+        """Counts runs that were taken from dead replicas."""
         self._reaped.inc(runs)
 
     def lease_lost(self) -> None:
-        """This replica's lease had run out."""
+        """Counts an expiry of this replica's lease."""
         self._lost.inc()
 
     def watch_slots(self, used: Callable[[], int]) -> None:
-        """`used`: how many runs execute here now. It is asked when the page is."""
+        """`used` returns how many runs execute here now. It is called each time the page is requested."""
         self._in_use.set_function(used)
 
     def draining(self) -> None:
-        """The drain has begun."""
+        """Notes that the drain has begun."""
         self._draining.set(1)
 
     def published(self, events: int) -> None:
-        """Stream events went to the broker."""
+        """Counts stream events that went to the broker."""
         self._events.value += events
 
     def publish_failed(self) -> None:
-        """The broker did not take a batch of events."""
+        """Counts a batch of events that the broker did not take."""
         self._stream_errors.inc()
 
     def expired(self, strategy: TtlStrategy, threads: int) -> None:
-        """So many threads' time had passed: they were deleted, or only their latest state was kept."""
+        """Counts threads whose time to live had passed: they were deleted, or kept only their latest
+        state."""
         self._expired.labels(strategy).inc(threads)
 
     def pruned(self, checkpoints: int, versions: int) -> None:
-        """The past of a thread was deleted, or the oldest of it; not the thread itself."""
+        """Counts checkpoints and versions that were deleted from a thread's history; the thread remains."""
         self._checkpoints_pruned.inc(checkpoints)
         self._versions_pruned.inc(versions)
 
     def show(self, series: Collector) -> None:
-        """Shows what something else counts, each time the page is asked for."""
+        """Adds another collector to the page; it is read each time the page is requested."""
         self.registry.register(series)
 
     async def start(self) -> None:
-        """Begins to sample the event loop."""
+        """Starts to sample the lag of the event loop."""
         self._sampler = asyncio.create_task(self._sample_lag(), name="event-loop-lag")
 
     async def close(self) -> None:
@@ -215,9 +216,9 @@ class Metrics:
             await asyncio.gather(self._sampler, return_exceptions=True)
 
     async def render(self, write: Write = generate_latest, names: Collection[str] = ()) -> bytes:
-        """The Prometheus text, or what else `write` makes of the metrics, with the application's own; of the
-        series in `names` where there are any. Asks the storage for the queue at most once a second; when it
-        does not answer, the queue gauges are left out rather than shown old or as zero."""
+        """The page in the format of `write` (the Prometheus text by default), with the application's own
+        metrics; limited to the series in `names` if there are any. Asks the storage for the queue at most
+        once a second; if that does not answer, the queue gauges are left out, not shown stale or as zero."""
         theirs = await self._application.text(write, names)
         if self._queue is not None:
             await self._queue.refresh(self._depth_errors)

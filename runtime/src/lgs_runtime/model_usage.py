@@ -1,9 +1,9 @@
 """Calls of models and their tokens, counted by graph and model at `/metrics`.
 
-Counted by a callback, which LangChain calls at the start and end of a call, never for a token. It belongs to
-the context of what calls: a node need not hand its configuration on to its model, and what a cache computes
-beside a run counts too. Tokens are those that the model's provider reports in `usage_metadata`, or in
-`token_usage` of a completion model; where it reports none, the call alone is counted.
+A callback counts them, which LangChain calls at the start and end of a call, never for each token. It is set
+in the caller's context: a node need not pass its configuration on to its model, and calls that a cache makes
+beside a run are counted too. Tokens are those that the model's provider reports in `usage_metadata`, or in
+`token_usage` for a completion model; if it reports none, only the call is counted.
 """
 
 from __future__ import annotations
@@ -27,33 +27,34 @@ from lgs_runtime.model import Json
 from lgs_runtime.series import FewLabels
 
 MOST_PAIRS: Final = 100
-"""Different pairs of graph and model that are told apart; the models of later ones are `other`."""
+"""How many pairs of graph and model are told apart; the model of any further pair is `other`."""
 MOST_TOKENS: Final = 2**53
-"""Of one call: more is no count of tokens."""
+"""Largest plausible token count of one call; a larger number is ignored."""
 NO_GRAPH: Final = ""
-"""Of calls that the cache makes ahead, for no run."""
+"""Graph id for calls that the cache makes ahead of time, for no run."""
 UNKNOWN: Final = "unknown"
-"""A model that nobody named."""
+"""Model name when nobody named the model."""
 Note = Callable[[str | None, str, float, float, float], None]
-"""Takes the user, the model, its tokens in and out, and of the input those that its provider had cached."""
+"""Takes the user, the model, its input and output tokens, and the input tokens that its provider had
+cached."""
 Result = Literal["success", "error", "cancelled", "cached"]
-"""`cached`: LangChain's own cache of models' answers had it, and no token was spent. `cancelled`: in the
-middle of a stream; of other calls that are cancelled LangChain says nothing."""
+"""`cached`: the answer came from LangChain's own cache, and no token was spent. `cancelled`: cancelled in the
+middle of a stream; LangChain does not report other calls that are cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What one call took. `cached_input` are those of the input that the provider had in its cache."""
+    """Tokens of one call. `cached_input` is the part of the input that the provider had in its cache."""
 
     input: int = 0
     output: int = 0
     cached_input: int = 0
     was_cached: bool = False
-    """The answer is of LangChain's own cache."""
+    """Whether the answer came from LangChain's own cache."""
 
 
 class ModelUsage(Collector):
-    """The counts of one replica. Safe from any thread: a node may call its model from one of its own."""
+    """The counts of one replica. Thread-safe: a node may call its model from a thread of its own."""
 
     def __init__(self) -> None:
         of = ["graph", "model"]
@@ -68,11 +69,11 @@ class ModelUsage(Collector):
         )
         self._pairs = FewLabels(MOST_PAIRS)
         self.note: Note | None = None
-        """Is told of each call whose tokens are known; None: nobody is."""
+        """Called for each call whose tokens are known, if set."""
 
     def follow(self, graph_id: str, user: Json | None = None) -> None:
-        """Counts what the current task, and all that it begins, calls from now on: it runs this graph, for
-        this user."""
+        """From now on, counts the model calls of the current task, and of all tasks that it starts, for this
+        graph and user."""
         _current.set(_Calls(self, graph_id, user))
 
     def ended(
@@ -83,7 +84,7 @@ class ModelUsage(Collector):
         tokens: Tokens | None = None,
         user: Json | None = None,
     ) -> None:
-        """A call ended; `tokens` is None where nobody reported any."""
+        """Counts a call that ended; `tokens` is None if none were reported."""
         pair = self._pairs.of(graph_id, model)
         self._calls.labels(*pair, result).inc()
         if tokens is None or result == "cached":
@@ -97,16 +98,16 @@ class ModelUsage(Collector):
             self._cached.labels(*pair).inc(tokens.cached_input)
 
     def collect(self) -> Iterable[Metric]:
-        """None of a graph that has called no model."""
+        """The metrics; no series for a graph that has called no model."""
         for counter in (self._calls, self._tokens, self._cached):
             yield from counter.collect()
 
 
 class _Calls(BaseCallbackHandler):
-    """Of one attempt of a run. Of everything but models it wants to know nothing."""
+    """The callback of one attempt of a run. It ignores all events except those of models."""
 
     run_inline = True
-    """Not in a thread for each call: it would be one of those that nodes need."""
+    """Runs in the caller's thread: a thread for each call would come from those that nodes need."""
     ignore_chain = ignore_agent = ignore_retriever = ignore_retry = ignore_custom_event = True
 
     def __init__(self, usage: ModelUsage, graph_id: str, user: Json | None) -> None:
@@ -114,10 +115,10 @@ class _Calls(BaseCallbackHandler):
         self._graph_id = graph_id
         self._user = user
         self._asked: dict[UUID, str] = {}
-        """The models of calls that have not ended, by the names that the graph asked for."""
+        """Model name that the graph asked for, by the id of each call that has not ended."""
 
     def on_chat_model_start(self, *_: Any, run_id: UUID, **kwargs: Any) -> None:
-        """See LangChain's interface, as for all that follow."""
+        """See LangChain's interface, also for the methods that follow."""
         self._asked[run_id] = _asked_for(kwargs)
 
     def on_llm_start(self, *_: Any, run_id: UUID, **kwargs: Any) -> None:
@@ -131,7 +132,7 @@ class _Calls(BaseCallbackHandler):
     def on_llm_error(
         self, error: BaseException, *, run_id: UUID, response: LLMResult | None = None, **_: Any
     ) -> None:
-        # what a provider reported before the end is spent: some tell the input with the first piece
+        # Tokens reported before the error are spent: some providers report the input with the first chunk.
         tokens, model = None if response is None else tokens_of(response), self._asked.pop(run_id, "")
         cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
         self._usage.ended(self._graph_id, model, "cancelled" if cancelled else "error", tokens, self._user)
@@ -142,8 +143,8 @@ register_configure_hook(_current, inheritable=False)
 
 
 def tokens_of(response: LLMResult) -> Tokens | None:
-    """What its provider reported of a call, all of its answers together; None where it reported nothing. To
-    each of several answers LangChain's models write the usage of the whole call."""
+    """The tokens that the provider reported for a call, all of its answers together; None if it reported
+    none. LangChain's models write the usage of the whole call to each of several answers."""
     reported: list[Mapping[str, Any]] = []
     for each in chain.from_iterable(response.generations):
         usage = getattr(getattr(each, "message", None), "usage_metadata", None)
@@ -163,7 +164,7 @@ def tokens_of(response: LLMResult) -> Tokens | None:
 
 
 def _count(usage: object, name: str) -> int:
-    """A number of tokens; 0 for what is none."""
+    """A number of tokens; 0 if the value is not a valid one."""
     found = usage.get(name) if isinstance(usage, Mapping) else None
     if not isinstance(found, int) or isinstance(found, bool):
         return 0
@@ -171,14 +172,14 @@ def _count(usage: object, name: str) -> int:
 
 
 def _asked_for(kwargs: Mapping[str, Any]) -> str:
-    """The model's name as the graph asked for it; empty where its class has none."""
+    """The model's name as the graph asked for it; empty if its class has none."""
     parameters = kwargs.get("invocation_params") or {}
     named = (kwargs.get("metadata") or {}).get("ls_model_name")
     return _text(named) or _text(parameters.get("model")) or _text(parameters.get("model_name"))
 
 
 def _answered(response: LLMResult) -> str:
-    """The model's name as the provider answers it."""
+    """The model's name as the provider reports it; empty if it reports none."""
     for candidates in response.generations:
         for each in candidates:
             told = getattr(getattr(each, "message", None), "response_metadata", None) or {}

@@ -1,8 +1,8 @@
-"""Signals from the other replicas, delivered to the waiters in this process.
+"""Delivers signals from the other replicas to the waiters in this process.
 
-One subscription to the storage's signals. A signal may be lost, so it only ever shortens a wait: every few
-seconds the storage is asked, once for all waiters, what has happened without a signal; and the worker
-polls. A waiter costs nothing meanwhile.
+There is one subscription to the storage's signals. A signal may be lost, so it only ever shortens a wait:
+every few seconds the storage is asked once, for all waiters, what has happened without a signal; the worker
+polls by itself. A waiter costs nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from lgs_runtime.streams.subscribers import Subscriber
 RECHECK_SECONDS = 4.0
 RECONNECT_SECONDS = 0.5
 REMEMBERED_ENDS = 4096
-"""More than can end between the moment in which a run is read and the one in which its end is waited for."""
+"""How many ended runs are remembered: more than can end between reading a run and waiting for its end."""
 log = structlog.get_logger(__name__)
 
 
 class _Waiter(Subscriber):
-    """One who waits for the end of a run."""
+    """Waits for the end of a run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,17 +37,17 @@ class _Waiter(Subscriber):
 
 
 class Follower(Subscriber):
-    """A waiter that follows a thread: woken when a run of it begins or was cancelled before it could, when
-    the thread is gone, and when it has changed since it was read."""
+    """Follows a thread: woken when a run of it begins or is cancelled before it begins, when the thread is
+    deleted, and when it has changed since it was read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: datetime | None = None
-        """When the thread had changed last, as the follower has seen it."""
+        """The last change of the thread that the follower has seen."""
 
 
 class Notifier:
-    """Owned by `server.py`: `start` before use, `close` at the end."""
+    """Delivers signals. Owned by `opening.py`: `start` before use, `close` at the end."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -67,7 +67,7 @@ class Notifier:
         self._on_queued.append(wake)
 
     def on_cancel(self, stop: Callable[[str], None]) -> None:
-        """Calls `stop` with the id of a run that was asked to stop. It must not block."""
+        """Calls `stop` with the id of each run that is asked to stop. It must not block."""
         self._on_cancel.append(stop)
 
     def on_gap(self, recheck: Callable[[], None]) -> None:
@@ -75,7 +75,7 @@ class Notifier:
         self._on_gap.append(recheck)
 
     async def start(self) -> None:
-        """Subscribes; returns as soon as signals can arrive, or after a second if the database is away."""
+        """Subscribes; returns when signals can arrive, or after a second if the database is unreachable."""
         self._task = asyncio.create_task(self._follow(), name="signals")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._listening.wait(), timeout=1.0)
@@ -83,10 +83,10 @@ class Notifier:
     async def finished(
         self, run_id: str, thread_id: str | None = None, *, seen_unfinished: bool = False
     ) -> Run | None:
-        """Waits until a run has ended and returns it; None when it is gone (deleted, or rolled back).
-        `seen_unfinished`: it was, a moment ago, so that there is nothing to read before there is a signal.
+        """Waits until a run has ended and returns it; None if it no longer exists (deleted, or rolled back).
+        `seen_unfinished`: the run was unfinished a moment ago, so it is not read before a signal.
 
-        A database that is away meanwhile is waited for. Cancel the call to stop waiting.
+        Outages of the database are waited out. Cancel the call to stop waiting.
         """
         waiter = _Waiter()
         self._waiters[run_id].add(waiter)
@@ -112,13 +112,13 @@ class Notifier:
 
     @property
     def followed(self) -> Collection[str]:
-        """The threads that are followed here."""
+        """Ids of the threads that are followed here."""
         return self._followers.keys()
 
     @contextmanager
     def following(self, thread_id: str) -> Iterator[Follower]:
-        """A follower of a thread, while the context is open. It reads the thread first, and again whenever
-        it was woken."""
+        """A follower of a thread while the context is open. The caller reads the thread first, and again
+        whenever the follower was woken."""
         follower = Follower()
         self._followers[thread_id].add(follower)
         self._start_polling()
@@ -130,14 +130,13 @@ class Notifier:
                 del self._followers[thread_id]
 
     def ended_here(self, run: Run) -> None:
-        """Hands a run whose end was stored just now to those who wait for it here: they need not ask the
-        storage."""
+        """Hands a run whose end was just stored to its waiters here: they need not ask the storage."""
         for waiter in self._waiters.get(run.run_id, ()):
             waiter.ended = run
         self.announce(Signal("finished", run.run_id))
 
     def announce(self, signal: Signal) -> None:
-        """Hands a signal to its waiters here; the worker calls it for its own runs."""
+        """Delivers a signal to its waiters here; the worker calls it for its own runs."""
         if signal.kind == "queued":
             for wake in self._on_queued:
                 wake()
@@ -159,7 +158,7 @@ class Notifier:
                 waiter.wake()
 
     async def close(self) -> None:
-        """Ends the subscription. No waiter is woken any more."""
+        """Ends the subscription. No waiter is woken after that."""
         for task in (self._task, self._polling):
             if task is not None:
                 task.cancel()
@@ -181,7 +180,7 @@ class Notifier:
             self._polling = asyncio.create_task(self._poll_for_missed(), name="missed-signals")
 
     async def _poll_for_missed(self) -> None:
-        """Reads what is waited for, as long as there are waiters."""
+        """Reads from the storage what is waited for, as long as there are waiters."""
         while self._waiters or self._followers:
             self._gap.clear()
             with suppress(TimeoutError):
@@ -202,6 +201,6 @@ class Notifier:
 
 
 def _seen(followers: set[Follower]) -> datetime | None:
-    """When the thread had changed last, as all of its followers have seen it; None: they do not agree."""
+    """The last change of the thread that all of its followers have seen; None if they do not agree."""
     moments = {follower.seen for follower in followers}
     return moments.pop() if len(moments) == 1 else None

@@ -1,7 +1,7 @@
-"""Opens every part of a replica, each after those that it needs, and what keeps it alive beside its work.
+"""Opens every part of a replica, each after the parts that it needs, and starts its background tasks.
 
-A database that is still starting, or goes away between two steps, is waited for. All is closed by the stack
-of the caller, in the reverse order.
+A database that is still starting, or goes away between two steps, is waited for. The caller's stack closes
+all parts in reverse order.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ class Stopped(RuntimeFault):
 
 
 async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> Services:
-    """Opens every part of a replica; `stack` closes them in reverse. The worker does not claim yet.
+    """Opens every part of a replica; `stack` closes them in reverse order. The worker does not claim yet.
 
-    Raises `ConfigError`, `StartFailed`, and `Stopped` when `stop` is set while a database is waited for.
+    Raises `ConfigError`, `StartFailed`, and `Stopped` if `stop` is set while waiting for the database.
     """
     logs.ensure_plain()
-    # Before any code of the application is imported, which may make its clients there.
+    # Before any application code is imported, which may create its clients on import.
     loopback.install()
     opening = _Opening(settings, stack, stop)
     access, cipher = AccessControl.open(settings), open_cipher(settings)
@@ -106,7 +106,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     fence = Fence(patience_seconds=settings.lease_seconds)
     graphs = await opening.graphs(kept, fence, cache)
     with taking_sealed():
-        # What is there already need not be read: a key service that is away must not stop the start.
+        # Existing assistants need not be decrypted: a key service that is away must not prevent the start.
         await opening.patiently(lambda: graphs.ensure_assistants(storage))
     streams = opening.streams(cipher, metrics)
     notifier = Notifier(storage)
@@ -159,8 +159,8 @@ class _Opening:
         self._stop = stop
 
     def tracing(self) -> Tracing | None:
-        """The traces of runs, closed after all that they tell of. Without the packages a replica serves all
-        the same, and says so."""
+        """Tracing of runs, closed after the parts that it traces; None if it is off. If its packages are not
+        installed, the replica logs a warning and serves without it."""
         settings, options = self._settings, self._settings.tracing
         if options is None:
             return None
@@ -174,7 +174,7 @@ class _Opening:
         return tracing
 
     async def storage(self, cipher: Cipher | None) -> Storage:
-        """Queue and records, sealed."""
+        """The storage of queue and records, encrypted with `cipher` if there is one."""
         opened = await self.patiently(
             lambda: open_storage(self._settings.database_uri, self._settings.storage_options)
         )
@@ -182,7 +182,7 @@ class _Opening:
         return sealed_storage(opened, cipher)
 
     async def persistence(self, cipher: Cipher | None) -> Persistence:
-        """Checkpointer and store, sealed, and the upkeep of the former."""
+        """Checkpointer and store, encrypted with `cipher` if there is one, and the checkpointer's upkeep."""
         opened = await self.patiently(
             lambda: self._stack.enter_async_context(open_persistence(self._settings))
         )
@@ -193,7 +193,7 @@ class _Opening:
         )
 
     def cache(self, cipher: Cipher | None) -> CacheManager:
-        """The cache of results, which seals what it shares."""
+        """The cache of results, which encrypts the entries that it shares."""
         cache = open_cache(
             self._settings.redis_uri,
             self._settings.service,
@@ -207,7 +207,7 @@ class _Opening:
         return cache
 
     def ledger(self, storage: Storage, metrics: Metrics) -> Ledger | None:
-        """What is spent of budgets, written a last time at the end; None where there are none."""
+        """The ledger of spending, written a last time at the end; None if there are no budgets."""
         if self._settings.budgets is None:
             return None
         ledger = Ledger(self._settings.budgets, storage.spending, database_id=storage.database_id)
@@ -217,7 +217,7 @@ class _Opening:
         return ledger
 
     async def graphs(self, kept: Persistence, fence: Fence, cache: CacheManager) -> GraphRegistry:
-        """The graphs, with checkpoints behind the fence of the replica's lease."""
+        """The graphs, whose checkpointer is fenced by the replica's lease."""
         return await asyncio.to_thread(
             GraphRegistry.load,
             self._settings.graphs,
@@ -229,7 +229,7 @@ class _Opening:
         )
 
     async def answers(self, cache: CacheManager) -> AnswerCache:
-        """The answers of whole runs, which are kept for one revision of the graphs."""
+        """The cache of answers of whole runs, which are valid for one revision of the graphs."""
         settings, revision = self._settings, ""
         if settings.answers:
             folders = (settings.source, *settings.import_paths)
@@ -240,7 +240,7 @@ class _Opening:
         return AnswerCache(settings.answers, cache, revision)
 
     async def circuits(self, around: GraphCircuits, metrics: Metrics) -> None:
-        """Circuits, around graphs and in their code: shown, and shared with the other replicas."""
+        """Shows all circuits, around graphs and in their code; shares them through Redis if there is one."""
 
         def all_of_them() -> list[Circuit]:
             return [*around.all(), *CIRCUITS.all()]
@@ -252,19 +252,19 @@ class _Opening:
             sharing = RedisSharing.connect(self._settings.redis_uri, self._settings.service, all_of_them)
             self._stack.push_async_callback(sharing.close)
             await self._stack.enter_async_context(running(sharing.run(), "circuits"))
-            # What is open is known before the first run is claimed: those that wait would be tried, and fail.
+            # Open circuits must be known before the first claim: waiting runs would be tried, and fail.
             await sharing.first_exchange()
 
     def streams(self, cipher: Cipher | None, metrics: Metrics) -> StreamBroker:
-        """The way of events to who follows runs, sealed."""
+        """The broker that carries events to clients that follow runs; encrypts if there is a `cipher`."""
         broker = open_broker(self._settings, metrics.publish_failed)
         streams = sealed_broker(broker, cipher, metrics.publish_failed)
         self._stack.push_async_callback(streams.close)
         return streams
 
     async def companions(self, services: Services, fence: Fence) -> None:
-        """What keeps a replica alive beside its work: its lease, the signals, and its duties. What executes
-        nothing holds no runs, so it needs no lease; and it is not taken for one that takes runs."""
+        """Starts the background tasks of a replica: its lease, the signals, and its duties. A replica that
+        executes nothing holds no runs, so it has no lease, and others do not count it as taking runs."""
         if self._settings.role.executes:
             await self._lease(services, fence)
         await services.notifier.start()
@@ -291,11 +291,11 @@ class _Opening:
         )
         await self.patiently(heartbeat.start)
         self._stack.push_async_callback(heartbeat.close)
-        # What must not wait for a warm-up, nor for an application that never starts, is left to others.
+        # Others must not leave runs to this replica during a warm-up, or if its application never starts.
         await self.patiently(lambda: services.storage.queue.leave(settings.replica_id))
 
     async def patiently(self, step: Callable[[], Awaitable[T]]) -> T:
-        """What a step of the start gives, waiting for a database that is still starting, or has gone again
+        """The result of a step of the start. Waits for a database that is still starting, or has gone away
         since the step before. Raises `StartFailed` and `Stopped`."""
         give_up_at = time.monotonic() + DATABASE_PATIENCE_SECONDS
         while True:

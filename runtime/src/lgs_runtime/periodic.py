@@ -1,7 +1,7 @@
-"""What a replica does again and again beside its work, each time at a moment of its own.
+"""Runs periodic background work of a replica, with jitter between the turns.
 
-A failure is reported and the work is done again: a reaper or a scheduler that stopped for good would be
-missing for all that rely on it, while the replica appears ready.
+A failure is logged and the work is repeated: a reaper or scheduler that stopped for good would be missing
+although the replica appears ready.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ async def repeatedly(
     at_once: bool = True,
     spread: float = 0.2,
 ) -> None:
-    """Takes a turn every `seconds`, by up to `spread` of them sooner or later so that replicas don't do it
-    together; the first one `at_once`, or after a pause. Ends by cancellation alone."""
+    """Takes a turn every `seconds`, each pause randomly longer or shorter by up to the share `spread` so that
+    replicas don't act together. The first turn is `at_once`, or after a pause. Ends only by cancellation."""
     waits = not at_once
     while True:
         if waits:
@@ -37,14 +37,13 @@ async def repeatedly(
         waits = True
         try:
             await turn()
-        # Whatever it was, the next turn may do better; the log has what nobody thought of.
+        # Whatever failed, the next turn may succeed; the log has errors that nobody thought of.
         except Exception as failed:  # noqa: BLE001
             log_failure(name, failed)
 
 
 def log_failure(name: str, failed: BaseException) -> None:
-    """Writes down what went wrong in a duty: the database's absence in a line, all else with its
-    traceback."""
+    """Logs a failure of a duty: in one line if the database can't be reached, else with the traceback."""
     if from_persistence(failed):
         log.warning(f"{name}.failed", reason=str(failed))
     else:
@@ -53,13 +52,13 @@ def log_failure(name: str, failed: BaseException) -> None:
 
 @asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """A task that lives as long as the context."""
+    """Runs `work` in a task that lives as long as the context."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_failure)
     try:
         yield
     finally:
-        # Long enough for what a turn has to put in order, such as a connection of the database.
+        # Long enough for a turn to clean up, such as a database connection.
         await cancelled([task], again_seconds=1.0)
 
 

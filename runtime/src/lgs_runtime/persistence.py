@@ -1,5 +1,5 @@
-"""Opens what keeps the state of graphs, as the settings have it: checkpointer, its upkeep, and store. They
-are those of the service's database unless `langgraph.json` names the application's own."""
+"""Opens the persistence of graphs as the settings say: checkpointer, its upkeep, and store. They use the
+service's database unless `langgraph.json` names the application's own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """The open parts."""
+    """The open checkpointer, its upkeep, and the open store."""
 
     checkpointer: BaseCheckpointSaver[Any]
     upkeep: Upkeep
@@ -38,7 +38,7 @@ class Persistence:
 
 @asynccontextmanager
 async def open_persistence(settings: Settings) -> AsyncIterator[Persistence]:
-    """Checkpointer, upkeep and store, set up, while the context is open. Raises `ConfigError`,
+    """Opens and sets up checkpointer, upkeep and store while the context is open. Raises `ConfigError`,
     `StorageUnavailable`."""
     async with AsyncExitStack() as stack:
         checkpointer, upkeep = await stack.enter_async_context(_checkpoints(settings))
@@ -81,7 +81,7 @@ def _store(settings: Settings) -> AbstractAsyncContextManager[BaseStore]:
 
 
 def index_of(settings: Settings) -> Index | None:
-    """The index of the store with its embeddings, if it has one. Raises `ConfigError`."""
+    """The index of the store with its embeddings; None if it has none. Raises `ConfigError`."""
     options = settings.store.index
     if options is None:
         return None
@@ -91,6 +91,6 @@ def index_of(settings: Settings) -> Index | None:
 
 
 def named(settings: Settings, path: str, where: str) -> Any:
-    """What `path:variable` holds. Raises `ConfigError`."""
+    """The value of the variable that `path:variable` names. Raises `ConfigError`."""
     extend_import_path(settings.import_paths)
     return variable_in(path, settings.source, where)

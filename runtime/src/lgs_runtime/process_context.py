@@ -1,8 +1,8 @@
-"""Whether this process serves a person at the machine that it runs on, as a development server does.
+"""Whether this process serves only the person at its machine, as a development server does.
 
-Only on a laptop may what can't be checked be accepted, such as the mark of LangGraph Studio. In doubt the
-answer is no: an address on the loopback interface can be reached through other programs that listen for
-others, such as a proxy on the same machine or in the same pod.
+Claims that can't be verified, such as the mark of LangGraph Studio, may be accepted on a laptop only. In
+doubt the answer is no: an address on the loopback interface can be reached through other programs, such as a
+proxy on the same machine or in the same pod.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ProcessContext:
 
     @classmethod
     def detect(cls, env: Mapping[str, str]) -> ProcessContext:
-        """Those of this process."""
+        """Reads the context of this process."""
         return cls(
             env=env,
             pid=os.getpid(),
@@ -47,7 +47,7 @@ class ProcessContext:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is that of the loopback interface."""
+    """Whether a host name or address refers to the loopback interface."""
     if host.lower() == "localhost":
         return True
     try:
@@ -57,8 +57,8 @@ def is_loopback(host: str) -> bool:
 
 
 def not_a_laptop(host: str, process: ProcessContext) -> str | None:
-    """Why a replica that listens on `host` may be reached by others than the one who started it; None when
-    nothing says so."""
+    """Why a replica that listens on `host` may be reached by others than the person who started it; None if
+    nothing indicates so."""
     if not is_loopback(host):
         return f"it listens on {host}, which is not the loopback interface"
     if "KUBERNETES_SERVICE_HOST" in process.env:
@@ -80,8 +80,8 @@ def _first_command() -> str:
 
 
 def _is_journal(stream: str) -> bool:
-    """Whether stderr is what systemd names in `JOURNAL_STREAM`: `device:inode` (systemd.exec(5)). A terminal
-    inherits the variable from the desktop's services, and has another stderr."""
+    """Whether stderr is the file that systemd names in `JOURNAL_STREAM` as `device:inode` (systemd.exec(5)).
+    A terminal inherits the variable from the desktop's services, but its stderr is another file."""
     try:
         about = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError):

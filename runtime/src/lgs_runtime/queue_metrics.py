@@ -1,6 +1,6 @@
-"""The gauges of the queue at `/metrics`: the whole service's, the same on each replica.
+"""Gauges of the queue at `/metrics`: of the whole service, so they are the same on each replica.
 
-They are shown only while the storage answers: a queue that nobody can tell is not an empty one.
+They are shown only while the storage answers: an unknown queue is not an empty one.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Priority, QueueDepth
 
 DEPTH_SECONDS: Final = 1.0
-"""Between two questions to the storage."""
+"""Least time between two queries of the storage."""
 DEPTH_TIMEOUT_SECONDS: Final = 2.0
 
 
 class DepthSource(Protocol):
-    """Where the queue gauges come from."""
+    """Source of the queue gauges."""
 
     async def depth(self) -> QueueDepth:
-        """The whole service's queue at this moment."""
+        """The present depth of the whole service's queue."""
 
 
 class QueueGauges:
-    """Those of one replica's page, in its registry."""
+    """The queue gauges of one replica's page, in its registry."""
 
     def __init__(self, registry: CollectorRegistry, source: DepthSource) -> None:
         self._registry = registry
@@ -50,7 +50,7 @@ class QueueGauges:
         )
 
     async def refresh(self, errors: Counter) -> None:
-        """Asks the storage, at most once a second; `errors` counts what it did not answer in time."""
+        """Asks the storage, at most once a second. `errors` counts failures, and answers that come late."""
         async with self._lock:
             if time.monotonic() - self._asked_at < DEPTH_SECONDS:
                 return

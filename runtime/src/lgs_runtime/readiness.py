@@ -1,6 +1,6 @@
-"""Whether this replica takes work, and if not, why: the answer of `GET /ready`.
+"""Whether this replica takes work, and if not, why: the answer to `GET /ready`.
 
-The state is set by `server.py` (starting, draining); the database is asked, at most once a second.
+`server.py` sets the state (serving, draining); the database and the broker are checked at most once a second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class State(StrEnum):
 
 
 class Readiness:
-    """The replica's state and a short memory of its last checks."""
+    """The replica's state, and the cached results of its last checks."""
 
     def __init__(self, storage: Storage, streams: StreamBroker) -> None:
         self._storage = storage
@@ -37,8 +37,8 @@ class Readiness:
         self.state = State.STARTING
 
     async def check(self) -> tuple[bool, dict[str, str]]:
-        """(ready, what was found by name: `ok` or the reason). A broker that is gone is reported, but costs
-        only live events, so the replica stays ready."""
+        """(ready, results by name of the check: `ok` or the reason). An unreachable broker is reported, but
+        the replica stays ready, as only live events are lost."""
         async with self._lock:
             if time.monotonic() - self._checked_at > KEEP_SECONDS:
                 self._checks = {"database": await self._database(), "streams": await self._broker()}

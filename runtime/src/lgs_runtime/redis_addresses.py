@@ -1,5 +1,5 @@
-"""Where Redis is: one server, a set that Sentinel watches over, or a Cluster. Read from one URI, without the
-driver, so that a start can refuse what is none."""
+"""The address of Redis: one server, a set that Sentinel watches over, or a Cluster. Parsed from one URI
+without the driver, so that an invalid one can be refused at the start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PORTS: Final = {SENTINEL: 26379, CLUSTER: 6379}
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """A URI's parts. `master` is the name by which the sentinels know the set."""
+    """The parts of a URI. `master` is the name by which the sentinels know the set."""
 
     uri: str = field(repr=False)
     nodes: tuple[tuple[str, int], ...] = ()
@@ -42,17 +42,17 @@ class RedisAddress:
 
     @property
     def is_cluster(self) -> bool:
-        """Whether keys are spread over nodes, so that a script needs its keys under one hash tag."""
+        """Whether keys are spread over nodes, so that all keys of a script need the same hash tag."""
         return self.uri.startswith(CLUSTER)
 
     @property
     def is_sentinel(self) -> bool:
-        """Whether the server is asked for at sentinels."""
+        """Whether sentinels are asked for the server's address."""
         return self.uri.startswith(SENTINEL)
 
 
 def parse_redis(uri: str) -> RedisAddress:
-    """The parts of a URI. Raises `ValueError` that says what it must be."""
+    """Parses a URI. Raises `ValueError`, which says what the URI must be."""
     if uri.startswith(SINGLE):
         _check_single(uri)
         return RedisAddress(uri)
@@ -87,7 +87,7 @@ def parse_redis(uri: str) -> RedisAddress:
 
 
 def _check_single(uri: str) -> None:
-    """What the driver would refuse, in words of its own, which may quote the password."""
+    """Raises `ValueError` where the driver would refuse a URI in words that may quote the password."""
     try:
         parts = urlsplit(uri)
         _ = parts.port

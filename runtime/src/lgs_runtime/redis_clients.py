@@ -1,11 +1,12 @@
-"""Clients of Redis, wherever it is. Loaded only where one is configured: the driver takes long to import.
+"""Clients of a single Redis, a Sentinel set or a Cluster. Loaded only if one is configured, as the driver is
+slow to import.
 
-A client of a Cluster follows its nodes by itself (MOVED, ASK, a failover); one of Sentinel asks the
-sentinels for the master with each connection that it opens. What goes wrong meanwhile is one of `GONE`; of
-these `is_refusal` finds what Redis refuses of one command, or for one key, while it is available.
+A client of a Cluster follows its nodes by itself (MOVED, ASK, a failover); one of Sentinel asks the sentinels
+for the master whenever it opens a connection. All failures are exceptions in `GONE`; among these,
+`is_refusal` finds those where Redis is available but refuses one command, or a command on one key.
 
-A connection that is closed (since it was idle, by a proxy, by an administrator) is no outage: it is opened
-anew, and the command sent again. So a command may be done twice, and is written to bear that.
+A closed connection (since it was idle, by a proxy, by an administrator) is no outage: it is opened again, and
+the command is sent again. So a command may run twice, and must be written to allow that.
 """
 
 from __future__ import annotations
@@ -35,27 +36,27 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from lgs_runtime.redis_addresses import RedisAddress, parse_redis
 
 NO_REDIS: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What the driver raises as it reads what is no answer, or one to another question."""
+"""What the driver raises when it reads something that is no answer, or the answer to another command."""
 GONE: Final = (RedisError, RedisClusterException, OSError, TimeoutError, *NO_REDIS)
-"""What a client raises for a Redis that is not there, or not just now, or refuses a command; and for what
-answers in its place."""
+"""What a client raises when Redis is unreachable, unavailable for the moment, or refuses a command; and when
+something else answers in its place."""
 _OUTAGES: Final = (AskError, ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _OUTAGE_CODES: Final = re.compile(
     r"\b(BUSY|CLUSTERDOWN|MASTERDOWN|MISCONF|MOVED|NOREPLICAS|OOM|READONLY)\b|\bunauthenticated\b"
 )
-"""Where the driver has no class for it, and where Redis 6 reports it for a command in a script. Without a
-password a long command is a *protocol error*."""
+"""Outages that the driver has no exception class for, or that Redis 6 reports for a command in a script.
+Without a password, Redis calls a long command a *protocol error* (unauthenticated)."""
 RESP: Final = 2
-"""The protocol. With 3 the driver turns notifications of maintenance on, and hands out connections that were
-closed as if such a notification were there to be read."""
+"""Version of the Redis protocol. With 3, the driver turns maintenance notifications on, and hands out closed
+connections as if such a notification were waiting to be read."""
 CLUSTER_TRIES: Final = 3
 CLUSTER_CONNECTIONS: Final = 256
-"""To one node at most; a client of a Cluster has no queue for more."""
+"""Most connections to one node; callers can't wait for a free one in a client of a Cluster."""
 
 
 def is_refusal(failed: BaseException) -> bool:
-    """Whether Redis is there, and refuses this one command: for the type of its key, its arguments, or what
-    its user may do. Anything else is an outage: it holds for all keys, or those of a node, for a while."""
+    """Whether Redis is available but refuses this one command, because of its key's type, its arguments, or
+    its user's permissions. Any other failure is an outage, which affects all keys or those of a node."""
     if not isinstance(failed, (ResponseError, DataError)) or isinstance(failed, _OUTAGES):
         return False
     return not _OUTAGE_CODES.search(str(failed))
@@ -69,8 +70,8 @@ def connect(
     health_seconds: float = 0,
     resends: bool = True,
 ) -> Any:
-    """A client for a URI; Redis need not be there yet. A burst waits for one of `most_connections`. Without
-    `resends` a connection that is closed is an error, but in a Cluster."""
+    """A client for a URI; Redis need not be reachable yet. Callers wait for one of `most_connections`, up to
+    `timeout_seconds`. Without `resends`, a closed connection is an error, except in a Cluster."""
     address = parse_redis(uri)
     shared: dict[str, Any] = {
         "socket_timeout": timeout_seconds,
@@ -80,7 +81,7 @@ def connect(
     }
     if address.is_cluster:
         return _cluster(address, shared)
-    # At once, and once: a Redis that is gone refuses the second connection, too. One that is silent is not
+    # Retried once, and at once: a Redis that is gone refuses the second connection too. A silent one is not
     # asked again.
     shared["retry"] = Retry(NoBackoff(), 1 if resends else 0, (RedisConnectionError,))
     if address.is_sentinel:
@@ -92,7 +93,7 @@ def connect(
 
 
 async def close(client: Any) -> None:
-    """Closes a client that nobody uses any more. Raises what `GONE` lists."""
+    """Closes a client that is no longer used. Raises what `GONE` lists."""
     if isinstance(client, _Cluster):
         client.ended = True
     await client.aclose()
@@ -104,10 +105,10 @@ def _cluster(address: RedisAddress, shared: dict[str, Any]) -> Any:
         username=address.username,
         password=address.password,
         ssl=address.tls,
-        # Of a cluster that has lost a part, the other parts go on.
+        # If a part of the cluster is lost, the others go on.
         require_full_coverage=False,
         max_connections=CLUSTER_CONNECTIONS,
-        # Each MOVED is learned by itself. Every so many of them the driver would close all connections.
+        # Each MOVED is applied by itself. Else the driver closes all connections after every few of them.
         reinitialize_steps=0,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), CLUSTER_TRIES),
         **shared,
@@ -136,16 +137,16 @@ def _sentinel(address: RedisAddress, shared: dict[str, Any], most: int, timeout_
 
 
 class _Cluster(RedisCluster):
-    """The driver's client, which shares its connections among all callers, and closes them all when one
-    caller is cancelled during the discovery of the nodes, or finds the cluster down."""
+    """The driver's client, hardened: all callers share its connections, and the driver would close them all
+    when one caller is cancelled while it discovers the nodes, or finds the cluster down."""
 
     ended = False
-    """Whether nobody uses it any more: after the driver's own `aclose` it connects anew."""
+    """Whether the client was closed for good: after the driver's own `aclose` it would connect again."""
 
     async def initialize(self, *args: Any, **kwargs: Any) -> Any:
-        """Discovers the nodes, to the end, even if the caller that began it is cancelled."""
+        """Discovers the nodes, and completes that even if the caller that began it is cancelled."""
         discovery = asyncio.ensure_future(self._discovered(*args, **kwargs))
-        # Where nobody waits any more, nobody is told how it ended either.
+        # Retrieves the exception, so that asyncio does not complain when no caller waits any more.
         discovery.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return await asyncio.shield(discovery)
 
@@ -153,7 +154,7 @@ class _Cluster(RedisCluster):
         if not self.ended:
             await super().initialize(*args, **kwargs)
         if self.ended:
-            # It was closed meanwhile, when there was nothing to close yet.
+            # The client was closed before there was anything to close.
             await self.aclose()
             raise RedisConnectionError("the client is closed")
         return self
@@ -166,7 +167,7 @@ class _Cluster(RedisCluster):
             # A connection that another caller has just closed has no socket to write to.
             pass
         except RedisConnectionError:
-            # The driver tries again by itself, but for what a certain node is asked.
+            # The driver retries by itself, except for commands to a certain node.
             if not kwargs.get("target_nodes"):
                 raise
         try:
@@ -178,13 +179,13 @@ class _Cluster(RedisCluster):
         try:
             return await super()._execute_command(target_node, *args, **kwargs)
         except asyncio.CancelledError:
-            # Who asks waits no longer than the driver, which learns of a failover by its own time-out alone:
-            # a node that stands still would be asked for ever.
+            # Callers wait no longer than the driver, which notices a failover only by its own time-out:
+            # without this, a node that stands still would be asked for ever.
             self.find_anew(target_node.name)
             raise
 
     def find_anew(self, failed: str) -> None:
-        """Has the nodes discovered again before the next command, and asks one that failed last."""
+        """Has the nodes discovered again before the next command, asking the failed node last."""
         self.nodes_manager.move_node_to_end_of_cached_nodes(failed)
         self._initialize = True
 
@@ -193,7 +194,7 @@ class _WaitingPool(SentinelConnectionPool):
     """A pool that waits for a connection when all are in use, as the one for a single server does."""
 
     def wait(self, most: int, seconds: float) -> None:
-        """At most so many connections, and so long for one."""
+        """Sets the limits: at most `most` connections, and at most `seconds` to wait for one."""
         self._free = asyncio.Semaphore(most)
         self._seconds = seconds
         self._held: set[Any] = set()
@@ -211,8 +212,8 @@ class _WaitingPool(SentinelConnectionPool):
         return connection
 
     async def release(self, connection: Any) -> None:
-        """Takes a connection back."""
-        # The driver gives one back too that it could not connect, and never handed out.
+        """Returns a connection to the pool."""
+        # The driver also releases a connection that it could not connect and never handed out.
         if connection in self._held:
             self._held.discard(connection)
             self._free.release()

@@ -1,4 +1,4 @@
-"""Requests by route, at `/metrics`: how many, how they were answered, how long they lasted, how many do."""
+"""Metrics of requests by route at `/metrics`: number, status and duration, and how many are in progress."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ class RequestMetrics(Collector):
         self._requests, self._seconds = Series(requests), Series(seconds)
 
     def began(self) -> None:
-        """A request came."""
+        """Counts a request that has begun."""
         self._in_progress.inc()
 
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:
-        """It was answered, or its client went away. `route`: as it is declared, with its parameters."""
+        """Counts a request that was answered, or whose client went away. `route`: the path as declared, with
+        its parameters."""
         self._in_progress.dec()
         self._requests.of(method if method in METHODS else OTHER, route, str(status)).inc()
         self._seconds.of(route).observe(seconds)
 
     def collect(self) -> Iterable[Metric]:
-        """None of a route that nobody has asked for."""
+        """The metrics; no series for a route that was never requested."""
         for each in (self._requests.metric, self._seconds.metric, self._in_progress):
             yield from each.collect()

@@ -1,7 +1,7 @@
-"""What a replica is there for: to answer requests, to execute runs, or both.
+"""The role of a replica: to answer requests, to execute runs, or both.
 
-Where they are apart, replicas that answer store runs, and follow them by the database and Redis; those that
-execute claim them, and answer the probes alone.
+If the roles are separate, API replicas store runs and follow them through the database and Redis; workers
+claim and execute them, and answer only the probes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ VARIABLE = "LGS_ROLE"
 
 
 class Role(StrEnum):
-    """As `LGS_ROLE` says it."""
+    """The values of `LGS_ROLE`."""
 
     COMBINED = "combined"
     API = "api"
@@ -23,18 +23,18 @@ class Role(StrEnum):
 
     @property
     def answers(self) -> bool:
-        """It serves the API, not the probes alone."""
+        """Whether it serves the API, and not only the probes."""
         return self is not Role.WORKER
 
     @property
     def executes(self) -> bool:
-        """It claims runs: it has slots, and a lease by which its runs are its own."""
+        """Whether it claims runs, and so has slots and a lease."""
         return self is not Role.API
 
 
 def role_of(values: Variables, database_uri: str) -> Role:
-    """The role in `values`. Raises `ConfigError`: a run that is stored where no worker reads would never
-    begin."""
+    """The role in `values`. Raises `ConfigError`, also for separate roles on SQLite: a run that is stored
+    where no worker reads it would never begin."""
     text = values.text(VARIABLE, Role.COMBINED).lower()
     if text not in list(Role):
         raise ConfigError(f"{VARIABLE}: {text}: must be one of {', '.join(Role)}")

@@ -1,8 +1,7 @@
-"""What a run carries in `Run.kwargs`, as the API validated it and the worker reads it.
+"""The content of `Run.kwargs`, which the API validates and the worker reads.
 
-The one place with the JSON form: `RunKwargs.to_json` writes it, `RunKwargs.from_json` reads it.
-Unknown keys are ignored, missing ones take their defaults, so that replicas of two versions can share a
-queue.
+Only this module knows the JSON form: `RunKwargs.to_json` writes it, `RunKwargs.from_json` reads it. Unknown
+keys are ignored and missing ones take their defaults, so that replicas of two versions can share a queue.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from lgs_runtime.graphs.factories import who_asks
 
 Durability = Literal["sync", "async", "exit"]
 ABOUT_THE_CALLER = OF_THE_REQUEST
-"""Keys of `configurable` that say who asked. Only `about_the_caller` fills them, no request."""
+"""Keys of `configurable` that identify the caller. Only `about_the_caller` fills them, never a request."""
 NodeNames = Sequence[str] | Literal["*"] | None
 
 
 @dataclass(frozen=True, slots=True)
 class RunKwargs:
-    """Everything the worker needs of a run besides its columns. All values are JSON."""
+    """Everything that the worker needs to know of a run besides its columns. All values are JSON."""
 
     input: Any = None
-    """The graph's input, ignored when `command` is given. None without a command: go on from the
-    checkpoint."""
+    """The graph's input, ignored if `command` is given. None without a command: go on from the checkpoint."""
     command: Mapping[str, Any] | None = None
     """`{"resume": …, "update": …, "goto": …}`, as in `langgraph_sdk.schema.Command`."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """The assistant's with the request's over it: `configurable`, `tags`, `recursion_limit`, `metadata`."""
+    """The assistant's config, overridden by the request's: `configurable`, `tags`, `recursion_limit`,
+    `metadata`."""
     context: Mapping[str, Any] | None = None
     stream_mode: Sequence[str] = ("values",)
     stream_subgraphs: bool = False
@@ -44,25 +43,26 @@ class RunKwargs:
     """Where to start: `{"checkpoint_id": …, "checkpoint_ns": …, "checkpoint_map": …}`; None: the latest."""
     feedback_keys: Sequence[str] | None = None
     strict_resume: bool = False
-    """An answer to a question that does not wait fails the run."""
+    """Whether the run fails if it answers a question that is not waiting."""
     webhook: str | None = None
     on_completion: Literal["delete", "keep"] | None = None
     temporary: bool = False
-    """The thread was made for this run alone: its checkpoints go with it."""
+    """Whether the thread was made for this run alone: its checkpoints are deleted with it."""
     user: Mapping[str, Any] | None = None
-    """Who asked for the run (`auth.users.User` as JSON)."""
+    """The user who asked for the run (`auth.users.User` as JSON)."""
     request_id: str | None = None
     encryption_context: Mapping[str, Any] | None = None
-    """What its state is sealed with."""
+    """The context that the run's state is encrypted with."""
     unreadable: str | None = None
-    """Why what is stored of the run can't be opened; it ends with this reason."""
+    """Why the stored run can't be decrypted; the run ends with this reason."""
     trace: Mapping[str, Any] | None = None
-    """The trace that it belongs to (`tracing.propagation`)."""
+    """The trace that the run belongs to (`tracing.propagation`)."""
     protocol: bool = False
-    """Started by protocol v2: its events have that protocol's form, and its input answers the question that
-    the thread waits with, if there is one when the run begins."""
+    """Whether the run was started through protocol v2: its events have that protocol's form, and if a
+    question of the thread is waiting when it begins, its input is the answer."""
     protocol_events: bool = False
-    """Its events have the form of protocol v2, whoever started it, for those who follow its thread so."""
+    """Whether its events have the form of protocol v2, however it was started, because clients follow its
+    thread through that protocol."""
 
     @property
     def speaks_protocol(self) -> bool:
@@ -70,7 +70,7 @@ class RunKwargs:
         return self.protocol or self.protocol_events
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object to store, without the fields that hold their default."""
+        """The JSON object to store, without fields that have their default value."""
         pairs = zip(_DEFAULTS.items(), _values_of(self), strict=True)
         return {name: value for (name, default), value in pairs if value is not default and value != default}
 
@@ -83,10 +83,10 @@ class RunKwargs:
 _DEFAULTS: Final[Mapping[str, Any]] = {
     each.name: getattr(RunKwargs(), each.name) for each in fields(RunKwargs)
 }
-"""By field. Runs come by the hundred a second: what a dataclass says of itself is asked once."""
+"""Default value by field. Computed once, as there are hundreds of runs a second."""
 _values_of: Final = attrgetter(*_DEFAULTS)
 
 
 def about_the_caller(user: Mapping[str, Any] | None, request_id: str | None) -> dict[str, Any]:
-    """What a graph finds in its `configurable` of who asked, and by which request."""
+    """The entries of a graph's `configurable` that say who asked, and by which request."""
     return {**who_asks(None if user is None else User(user)), "langgraph_request_id": request_id}

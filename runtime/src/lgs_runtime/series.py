@@ -1,5 +1,5 @@
-"""The series of a page of metrics: which are asked for by name (`/metrics?name[]=…`, as Prometheus' clients
-have it), and how many labels there may be whose values others choose."""
+"""Series of a metrics page: selection by name (`/metrics?name[]=…`, as in Prometheus' clients), fast access,
+and a bound on label values that others choose."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Kind = TypeVar("Kind", bound=MetricWrapperBase)
 
 
 class Named(Collector):
-    """What the client's `restricted_registry` shows, and the series of collectors that name none before they
-    are asked, as that of the process."""
+    """Restricts a collector to named series. Unlike the client's `restricted_registry`, it also finds series
+    of collectors that do not declare their names in advance, such as that of the process."""
 
     def __init__(self, of: Collector, names: Collection[str]) -> None:
         self._of = of
         self._names = frozenset(names)
 
     def collect(self) -> Iterable[Metric]:
-        """Each family that has such series, with those alone."""
+        """The families that have series of these names, with those series only."""
         for family in self._of.collect():
             samples = [each for each in family.samples if each.name in self._names]
             if samples:
@@ -36,8 +36,8 @@ class Named(Collector):
 
 
 class Series(Generic[Kind]):
-    """The series of a metric by their label values. The client's `labels` makes texts of the values and takes
-    a lock each time; a series that was found once is found here without."""
+    """The series of a metric by their label values. The client's `labels` converts the values to text and
+    takes a lock each time; here a series that was found once is found again without either."""
 
     def __init__(self, metric: Kind) -> None:
         self.metric = metric
@@ -52,8 +52,8 @@ class Series(Generic[Kind]):
 
 
 class Tally(Collector):
-    """A counter that only the event loop adds to, several times a run: without the locks and checks of the
-    client's `Counter`."""
+    """A counter without the locks and checks of the client's `Counter`. Only the event loop adds to it,
+    several times for each run."""
 
     def __init__(self, name: str, documentation: str) -> None:
         self.value = 0
@@ -66,8 +66,8 @@ class Tally(Collector):
 
 
 class FewLabels:
-    """Bounds the label values that are told apart: after the first `most` different ones of a graph and its
-    model, say, the last of a further one is `other`. Safe from any thread."""
+    """Bounds how many combinations of label values are told apart, such as graph and model: after the first
+    `most` combinations, the last value of any further one becomes `other`. Thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -75,7 +75,7 @@ class FewLabels:
         self._known: set[tuple[str, ...]] = set()
 
     def of(self, *values: str) -> tuple[str, ...]:
-        """The values as they may be labels: none empty, none longer than `LONGEST_LABEL`."""
+        """The values made fit for labels: none is empty or longer than `LONGEST_LABEL`."""
         labels = tuple(value[:LONGEST_LABEL] or UNKNOWN for value in values)
         with self._lock:
             if labels not in self._known:

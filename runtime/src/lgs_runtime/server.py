@@ -1,8 +1,8 @@
 """The life of one replica, in four steps: open (`opening.py`), serve, drain, close.
 
-SIGTERM (or SIGINT): `/ready` answers 503, claiming stops, running work gets its time and the rest is handed
-back, while connections are still answered; then the listener closes and everything is closed in the reverse
-order of its opening.
+On SIGTERM (or SIGINT), `/ready` answers 503, claiming stops, running work gets its time and the rest is
+handed back, while connections are still answered. Then the listener closes, and all parts are closed in the
+reverse order of their opening.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from lgs_runtime.worker.lending import Threads
 
 LAST_ANSWERS_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
-"""Longer than proxies and load balancers keep an idle connection (60 s), so that it is they who close it:
-else a request could meet a connection that this side has just closed."""
+"""How long an idle connection is kept: longer than proxies and load balancers do (60 s), so that they close
+it. Otherwise a request could arrive on a connection that this side has just closed."""
 BLOCKED_SECONDS = 2.0
-"""For so long a signal waits for the event loop before the replica takes work."""
+"""How long a signal waits for the event loop, before the replica takes work."""
 SPARE_THREADS = 8
 log = structlog.get_logger(__name__)
 
 
 async def run(settings: Settings, loaded: Callable[[], None]) -> None:
-    """Lives until SIGTERM or SIGINT; calls `loaded` when all code of the application's is.
+    """Runs a replica until SIGTERM or SIGINT; calls `loaded` when all of the application's code is loaded.
 
     Raises `ConfigError`, `StartFailed` and `Stopped`.
     """
@@ -55,8 +55,7 @@ async def run(settings: Settings, loaded: Callable[[], None]) -> None:
         own = replace(settings, host="127.0.0.1", port=settings.admin_port, reuse_port=False)
         listeners.append(bind(own, name="LGS_ADMIN_PORT"))
     stop = asyncio.Event()
-    # Nodes that are plain functions run in threads: as many as there may be runs, so that none waits for a
-    # thread.
+    # Nodes that are plain functions run in threads. There is one for each run, so that none has to wait.
     threads = Threads(settings.concurrency + SPARE_THREADS)
     asyncio.get_running_loop().set_default_executor(threads)
     async with AsyncExitStack() as stack:
@@ -78,15 +77,15 @@ async def run(settings: Settings, loaded: Callable[[], None]) -> None:
 
 
 async def prepare(services: Services, stop: asyncio.Event) -> None:
-    """Does what is to be done before an open replica takes work."""
+    """Prepares an open replica for work."""
     if services.settings.role.executes:
         await warm_up(services, stop)
 
 
 @contextmanager
 def _heard_though_blocked(stop: asyncio.Event) -> Iterator[None]:
-    """While nothing has been claimed: code of the application that blocks the event loop keeps it from
-    hearing of a signal, and must not keep the process from ending."""
+    """Ends the process on a signal even if application code blocks the event loop, which then can't handle
+    the signal. Used while nothing has been claimed."""
     loop = asyncio.get_running_loop()
 
     def end_unheard() -> None:
@@ -105,7 +104,7 @@ def _heard_though_blocked(stop: asyncio.Event) -> Iterator[None]:
 
 
 async def take_work(services: Services) -> None:
-    """Has an open replica do what it is there for, and be ready."""
+    """Starts the work of an open replica, and makes it ready."""
     settings = services.settings
     if settings.role.executes:
         await services.worker.start()
@@ -122,13 +121,13 @@ async def take_work(services: Services) -> None:
 async def serve(
     services: Services, listeners: list[socket.socket], loaded: Callable[[], None] = lambda: None
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Answers HTTP while the context is open, with the lifespan of the service's own application around it;
-    gives the server's task, which ends only if the server fails. A replica that only executes answers the
-    probes alone, and its own code all. Raises `ConfigError`, `AppFailed`."""
+    """Answers HTTP while the context is open, inside the lifespan of the service's own application; yields
+    the server's task, which ends only if the server fails. A replica that only executes answers only the
+    probes from outside, but the whole API to its own code. Raises `ConfigError`, `AppFailed`."""
     http = services.settings.http
     with answering(http.mount_prefix) as inside:
         if http.app is not None:
-            # Its lifespan may ask the API already.
+            # The application's lifespan may call the API already.
             inside.app = create_app(services)
         async with open_custom_app(services.settings) as custom:
             loaded()
@@ -139,8 +138,8 @@ async def serve(
 
 
 def _last_answers(settings: Settings) -> int:
-    """Seconds that open requests get when the replica closes. Where runs are executed they had those of the
-    drain before; where they are only followed, what is waited for may be elsewhere for as long."""
+    """Seconds that open requests get when the replica closes. On a replica that executes runs, they have had
+    the time of the drain already; runs that are only followed may take as long on another replica."""
     return (
         LAST_ANSWERS_SECONDS
         if settings.role.executes
@@ -174,16 +173,16 @@ async def _listening(
 
 
 class Server(uvicorn.Server):
-    """uvicorn without signal handlers: this module's decide when it stops."""
+    """uvicorn without its signal handlers: those of this module decide when it stops."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Captures none."""
+        """Captures no signals."""
         yield
 
 
 async def drain(services: Services) -> None:
-    """Takes no more work, ends what runs or hands it back; connections are answered meanwhile."""
+    """Takes no more work, and finishes running work or hands it back; connections are answered meanwhile."""
     services.readiness.state = State.DRAINING
     services.cache.stop_refreshing()
     log.info("replica.drains", running=services.worker.running())
@@ -194,8 +193,8 @@ async def drain(services: Services) -> None:
 
 
 def bind(settings: Settings, name: str = "LGS_PORT") -> socket.socket:
-    """A socket that is bound but does not listen yet. Port 0 is any free one, which is shared with nobody, as
-    nobody could name it. Raises `ConfigError` when the address can't be had."""
+    """A socket that is bound but does not listen yet. Port 0 means any free port, which is not shared, as no
+    other process could name it. Raises `ConfigError` if the address is not available."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -215,7 +214,7 @@ def bind(settings: Settings, name: str = "LGS_PORT") -> socket.socket:
 
 
 async def _first(stop: Coroutine[Any, Any, Any], failed: asyncio.Task[None]) -> None:
-    """Waits for the signal; raises what the HTTP server raised if it ended before."""
+    """Waits for the stop signal; if the HTTP server ends before, raises what it raised."""
     stopped = asyncio.create_task(stop)
     await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

@@ -1,4 +1,4 @@
-"""Where the database and Redis of a replica are, by the variables of its environment."""
+"""The addresses of a replica's database and Redis, from environment variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lgs_runtime.variables import Variables
 
 
 def database_uris(values: Variables, data_dir: Path) -> tuple[str, str | None]:
-    """The database, and the way past its pooler. Raises `ConfigError`."""
+    """(URI of the database, direct URI that bypasses its pooler or None). Raises `ConfigError`."""
     uri, direct = _database_uri(values, data_dir), values.text("LGS_DATABASE_DIRECT_URI", "")
     pooler = values.text("LGS_DATABASE_POOLER", "")
     for name, shown in (
@@ -43,7 +43,7 @@ def _database_uri(values: Variables, data_dir: Path) -> str:
 
 
 def redis_uri(values: Variables) -> str | None:
-    """The Redis; None: there is none. Raises `ConfigError`."""
+    """URI of Redis; None if there is none. Raises `ConfigError`."""
     name = values.set_of("REDIS_URI_CUSTOM", "REDIS_URI")
     uri = values.text(name, "")
     if not uri:

@@ -1,4 +1,4 @@
-"""Everything a request may need, opened by `opening.py` and handed to the API as one value."""
+"""Everything that a request may need; `opening.py` opens it, and the API gets it as one value."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class Services:
     assistants: KnownAssistants
     circuits: GraphCircuits
     cipher: Cipher | None = None
-    """Seals what is kept; None: it is kept as it is."""
+    """Encrypts stored data; None: it is stored unencrypted."""
     priorities: PriorityHandler | None = None
-    """Says where new runs stand in the queue; None: the requests do."""
+    """Decides the priority of new runs in the queue; None: the requests do."""
     ledger: Ledger | None = None
-    """What is spent of budgets; None: there are none."""
+    """The spending against budgets; None: there are none."""
     tracing: Tracing | None = None
-    """The traces of runs; None: there are none."""
+    """Tracing of runs; None: runs are not traced."""
     deliveries: DeliveryBarriers = field(default_factory=DeliveryBarriers)
-    """Who listens to which thread in this replica."""
+    """The listeners of each thread in this replica."""

@@ -1,4 +1,4 @@
-"""The settings of one replica as a frozen value; `settings_loader` reads them."""
+"""The settings of one replica as a frozen value, read by `settings_loader`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Settings:
     database_uri: str = ""
     """`postgres://…` or `sqlite:///path`."""
     database_direct_uri: str | None = None
-    """The database without the pooler that `database_uri` goes through."""
+    """Direct URI of the database, if `database_uri` goes through a pooler."""
     database_id: str | None = None
-    """The id of the database that the service has known."""
+    """Id of the database that the service is known to use."""
     data_dir: Path = Path(".lgs")
     redis_uri: str | None = None
     service: str = "default"
@@ -49,66 +49,67 @@ class Settings:
     run_timeout_seconds: float = 3600.0
     max_attempts: int = 3
     unserved_seconds: float = 3600.0
-    """For so long a run waits for a graph that no replica takes; 0: for ever."""
+    """How long a run waits for a graph that no replica takes; 0: for ever."""
     drain_seconds: float = 60.0
     run_ttl_hours: float = 24.0
     versions_limit: int = VERSIONS_LIMIT
     """How many versions of a thread are kept."""
     lease_seconds: float = 10.0
     stall_seconds: float = 300.0
-    """For so long the lease of a replica is kept that gives no sign of life but exists and is not stopped."""
+    """How long a replica's lease is kept if its process is unresponsive, but exists and is not stopped."""
     lame_duck_seconds: float = 3.0
     max_body_bytes: int = 16 * 1024 * 1024
     cache_ttl_seconds: float = 3600.0
     cache_compression_threshold_bytes: int = 1024
     warmup: Warmup | None = None
-    """What fills the cache before the replica takes work."""
+    """How the cache is filled before the replica takes work; None: not at all."""
     http: HttpSection = field(default_factory=HttpSection)
     """The section `http` of `langgraph.json`."""
     webhooks: WebhookSection = field(default_factory=WebhookSection)
-    """The section `webhooks`, with the variables in its headers."""
+    """The section `webhooks`, with the variables in its headers substituted."""
     checkpointer: CheckpointerOptions = field(default_factory=CheckpointerOptions)
     host: str = "127.0.0.1"
     port: int = 8000
     reuse_port: bool = False
     admin_port: int | None = None
-    """Port on the loopback interface that reaches this process alone; what shares a port needs one."""
+    """Port on the loopback interface that reaches only this process; needed if processes share `port`."""
     store: StoreOptions = field(default_factory=StoreOptions)
     priority_path: str | None = None
     """`path:variable` of the `langgraph_sdk.Priority` object."""
     encryption_path: str | None = None
-    """`path:variable` of the `langgraph_sdk.Encryption` object; None: what is kept is kept as it is."""
+    """`path:variable` of the `langgraph_sdk.Encryption` object; None: data is stored unencrypted."""
     auth_path: str | None = None
-    """Where the graphs' `langgraph_sdk.Auth` object is: `path:variable`."""
+    """`path:variable` of the graphs' `langgraph_sdk.Auth` object."""
     disable_studio_auth: bool = False
     not_a_laptop: str | None = "it was not checked where it runs"
-    """Why what LangGraph Studio says of itself is not believed; None: as by a development server."""
+    """Why requests that claim to come from LangGraph Studio are not trusted; None: they are, as by a
+    development server."""
     auth_openapi: Mapping[str, Any] = field(default_factory=dict)
-    """`securitySchemes` and `security`, for the API's description."""
+    """`securitySchemes` and `security` for the API's OpenAPI description."""
     auth_cache: AuthCache | None = None
     api_keys: str = field(default="", repr=False)
     api_keys_file: Path | None = None
     answers: Mapping[str, float] = field(default_factory=dict)
-    """For how many seconds the answers of graphs are cached; not at all where one is not here."""
+    """Seconds for which the answers of each graph are cached; those of graphs that are not listed are not."""
     revision: str = ""
-    """What who deploys the graphs calls their revision: runs and checkpoints are marked with it."""
+    """Name of the graphs' revision, chosen by who deploys them; runs and checkpoints are marked with it."""
     canary_percent: int | None = None
-    """Of the threads, whose runs this replica takes while others are there that take the rest. None: it is
-    no canary."""
+    """Percentage of threads whose runs this replica takes, as long as other replicas take the rest. None: it
+    is no canary."""
     revision_digest: str = ""
-    """What decides, beside the files, what the graphs answer."""
+    """Digest of whatever, besides the files, determines the graphs' answers."""
     budgets: Budgets | None = None
-    """What may be spent on models in an hour or a day; None: as much as there is."""
+    """What may be spent on models in an hour or a day; None: without limit."""
     circuits: Mapping[str, GraphPolicy] = field(default_factory=dict)
-    """When the circuit around each graph opens; none around one that is not here."""
+    """When the circuit breaker of each graph opens; graphs that are not listed have none."""
     tracing: TracingOptions | None = None
-    """Where the traces of runs go; None: there are none."""
+    """How runs are traced; None: they are not."""
     file_env: Mapping[str, str] = field(default_factory=dict)
-    """Variables that `langgraph.json` gives to the graphs; the process's own win."""
+    """Variables that `langgraph.json` sets for the graphs; the process's own take precedence."""
 
     @property
     def storage_options(self) -> StorageOptions:
-        """What the storage is opened with."""
+        """The options that the storage is opened with."""
         return StorageOptions(
             lease_seconds=self.lease_seconds,
             versions_limit=self.versions_limit,
@@ -118,4 +119,4 @@ class Settings:
 
 
 USUAL: Final = Settings()
-"""What holds where nobody says otherwise."""
+"""The default settings."""

@@ -1,7 +1,7 @@
 """Reads the settings of a replica, once, from the environment, the flags and `langgraph.json`.
 
-A flag wins over a variable, a variable over the file, the file over the default. Whatever can't work is a
-`ConfigError` in the words `name: value: rule`.
+A flag takes precedence over a variable, a variable over the file, and the file over the default. Invalid
+values are a `ConfigError` of the form `name: value: rule`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def load_settings(env: Mapping[str, str] | None = None, **flags: Any) -> Setting
 
 
 def check_file(config: Path | None) -> None:
-    """What can be said of the file without the environment that it will be read in. Raises `ConfigError`."""
+    """Checks the file as far as possible without its later environment. Raises `ConfigError`."""
     found = Gathered()
     manifest = manifest_of(_file_of(os.environ, config), Variables({}), found)
     _sections(manifest, None, found)
@@ -82,7 +82,7 @@ def _settings(
     flags: Mapping[str, Any],
     found: Gathered,
 ) -> Settings:
-    """What is wrong `found` has then."""
+    """The settings; errors are collected in `found`."""
     read = found.read
     manifest = manifest_of(file, values, found)
     source = read(USUAL.source, _source, values, manifest)
@@ -118,7 +118,7 @@ def _settings(
 
 
 def _with_servers(settings: Settings, values: Variables, found: Gathered) -> Settings:
-    """Where the database and Redis are, and what the replica may be by them."""
+    """Adds the addresses of the database and Redis, and the role, which depends on the database."""
     data_dir = Path(values.text("LGS_DATA_DIR", str(USUAL.data_dir))).absolute()
     database_uri, direct_uri = found.read(("", None), database_uris, values, data_dir)
     return replace(
@@ -133,7 +133,7 @@ def _with_servers(settings: Settings, values: Variables, found: Gathered) -> Set
 
 
 def _with_limits(settings: Settings, values: Variables) -> Settings:
-    """What a replica takes on, and for how long."""
+    """Adds how much work a replica takes on, and for how long."""
     percent = values.integer("LGS_CANARY_PERCENT", -1, at_least=0, at_most=100)
     return replace(
         settings,
@@ -169,7 +169,7 @@ def _with_limits(settings: Settings, values: Variables) -> Settings:
 
 
 def _with_access(settings: Settings, values: Variables, manifest: Manifest) -> Settings:
-    """Who may call."""
+    """Adds who may call the API."""
     return replace(
         settings,
         disable_studio_auth=values.flag("LGS_DISABLE_STUDIO_AUTH", manifest.auth.disable_studio_auth),
@@ -187,7 +187,7 @@ def _with_address(
     flags: Mapping[str, Any],
     found: Gathered,
 ) -> Settings:
-    """Where it listens, and what may be believed of who calls there."""
+    """Adds where the replica listens, and whether callers there may be trusted as on a laptop."""
     host = flags.get("host") or values.text(values.set_of("LGS_HOST", "LANGGRAPH_SERVER_HOST"), USUAL.host)
     return replace(
         settings,
@@ -202,8 +202,8 @@ def _with_address(
 def _with_graph_options(
     settings: Settings, values: Variables, graphs: Mapping[str, GraphSpec] | None, found: Gathered
 ) -> Settings:
-    """The cache, and what is around each graph. Nothing can be said of what graphs have where these are not
-    known."""
+    """Adds the cache, the budgets, and the options of each graph, which can't be checked if `graphs` is None
+    (invalid)."""
     cache_ttl = values.number("LGS_CACHE_TTL_SECONDS", USUAL.cache_ttl_seconds, above=0.0)
     threshold = values.integer(
         "LGS_CACHE_COMPRESSION_THRESHOLD_BYTES", USUAL.cache_compression_threshold_bytes, at_least=0
@@ -276,7 +276,7 @@ def _file(values: Variables, name: str) -> Path | None:
 
 def _port(flag: int | None, values: Variables, outer: Mapping[str, str]) -> int:
     if flag is None:
-        # A PORT in the application's file of variables is most often that of its front end.
+        # A PORT in the application's env file is most often that of its front end.
         names = ("LGS_PORT", "PORT") if outer.get("PORT") else ("LGS_PORT",)
         return values.integer(values.set_of(*names), USUAL.port, at_least=0, at_most=65535)
     if not 0 <= flag <= 65535:

@@ -1,9 +1,9 @@
-"""SIGTERM and SIGINT before a replica serves. Importing an application may take a minute, and a stop should
-not wait for it: nothing has been claimed or answered, so nothing is lost.
+"""Handles SIGTERM and SIGINT before a replica serves. Importing an application may take a minute, and a stop
+should not wait for it: nothing has been claimed or answered, so nothing is lost.
 
-As process 1 of a container this one is sent no signal that it does not handle, whence the first instructions
-of the command come here. In the images the signals are blocked before Python itself starts, so that one of
-them waits until here. Nothing may be imported here that takes time, `typing` neither.
+Process 1 of a container receives no signal that it does not handle, so the command calls this module first.
+In the images the signals are blocked before Python itself starts, so that one sent meanwhile waits until
+here. This module must import nothing that takes time, not even `typing`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ WORDS = b'{"event": "replica.stopped", "level": "info", "reason": "asked to stop
 
 
 def end_at_once() -> None:
-    """From now on a signal to stop ends the process, with 0; until others are set for these signals. One that
-    was sent before and is blocked does so here."""
+    """From now on a stop signal ends the process with exit code 0, until other handlers are set. A blocked
+    signal that was sent before is handled here."""
     for number in SIGNALS:
         signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def end_as_terminated() -> None:
-    """As process 1, too, SIGTERM ends the process as it ends any other: at once, as a shell reports it."""
+    """Makes SIGTERM end the process at once, even as process 1, with the exit code that shells report."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
@@ -34,7 +34,7 @@ def _end(_number: int, _frame: object) -> None:
 
 
 def end() -> None:
-    """Ends the process, with 0."""
-    # What writes logs may have been interrupted, and can't be called.
+    """Ends the process with exit code 0."""
+    # The signal may have interrupted the logger, so it can't be called.
     os.write(2, WORDS)
     os._exit(0)

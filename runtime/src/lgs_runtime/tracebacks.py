@@ -1,8 +1,8 @@
-"""An exception of the user's code as it is reported: its traceback from the user's first frame on, the
-place where it was raised, and its text in one line.
+"""Reports exceptions of the user's code: the traceback from the user's first frame on, the place where the
+exception was raised, and its text in one line.
 
-A pod's termination message is the end of the log, at most 2048 bytes and 80 lines of it, so that what is said
-has to be short and its end has to be what matters.
+A pod's termination message is the end of the log, at most 2048 bytes and 80 lines. So a report has to be
+short, with what matters at its end.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Final
 LONGEST_LINE: Final = 400
 OURS: Final = str(Path(__file__).resolve().parent)
 MACHINERY: Final = ("importlib", "asyncio", "concurrent", "contextlib.py", "threading.py", "runpy.py")
-"""What stands between this server and the user's code, in the folder of the standard library."""
+"""Modules between this server and the user's code, in the folder of the standard library."""
 _LIBRARIES: Final = tuple(
     dict.fromkeys(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 )
 
 
 def summary(raised: BaseException) -> str:
-    """`KeyError: 'NAME' (/app/graph.py:3)`, in one line."""
+    """An exception in one line: `KeyError: 'NAME' (/app/graph.py:3)`."""
     said = " ".join(named_text(raised).split())
     if len(said) > LONGEST_LINE:
         said = f"{said[:LONGEST_LINE]}…"
@@ -34,22 +34,22 @@ def summary(raised: BaseException) -> str:
 
 
 def named_text(raised: BaseException) -> str:
-    """`KeyError: 'NAME'`; the name alone where there is no text."""
+    """Type name and text of an exception: `KeyError: 'NAME'`; only the name if there is no text."""
     text = text_of(raised)
     return f"{type(raised).__name__}: {text}" if text else type(raised).__name__
 
 
 def text_of(raised: BaseException) -> str:
-    """What an exception says. One of the user's may not be able to: then nothing."""
-    # also what would end the caller's task: SystemExit, CancelledError
+    """The text of an exception; empty if its `__str__` raises, as a user's exception may."""
+    # Also suppresses what would end the caller's task: SystemExit, CancelledError.
     with contextlib.suppress(BaseException):
         return str(raised)
     return ""
 
 
 def place_of(raised: BaseException) -> str:
-    """`file:line` where it was raised: the last line of the user's own code; of a library's where there is
-    none; empty when it is unknown."""
+    """`file:line` where the exception was raised: the last line of the user's own code, or of a library if
+    there is none; empty if unknown."""
     if isinstance(raised, SyntaxError) and raised.filename:
         return f"{raised.filename}:{raised.lineno}"
     frames = [(tb.tb_frame.f_code.co_filename, tb.tb_lineno) for tb in _frames(_users(raised.__traceback__))]
@@ -61,13 +61,13 @@ def place_of(raised: BaseException) -> str:
 
 
 def user_traceback(raised: BaseException) -> str:
-    """The traceback, as Python prints it, without the frames before the user's first."""
+    """The traceback as Python prints it, without the frames before the user's first."""
     shown = traceback.TracebackException(type(raised), raised, _users(raised.__traceback__))
     return "".join(shown.format()).rstrip("\n")
 
 
 def passed_through(raised: BaseException, file: Path) -> bool:
-    """Whether any of a file's lines had a part in it."""
+    """Whether the traceback passes through a file."""
     files = {tb.tb_frame.f_code.co_filename for tb in _frames(raised.__traceback__)}
     if isinstance(raised, SyntaxError) and raised.filename:
         files.add(raised.filename)

@@ -1,9 +1,9 @@
-"""Whether runs are traced, where the spans go and how many of the runs: OpenTelemetry's standard variables,
-and `LGS_TRACING_REDACT` of ours.
+"""Whether and which runs are traced, and where their spans go: read from OpenTelemetry's standard variables,
+and our `LGS_TRACING_REDACT`.
 
-Nothing is traced before an endpoint is named (or `OTEL_TRACES_EXPORTER=otlp`, for the standard's own
-endpoint). What else the standard has (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, certificates, limits)
-the SDK reads itself.
+Nothing is traced unless an endpoint is named (or `OTEL_TRACES_EXPORTER=otlp` is set, for the standard's
+default endpoint). The SDK itself reads the other standard variables (`OTEL_SERVICE_NAME`,
+`OTEL_RESOURCE_ATTRIBUTES`, certificates, limits).
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ class TracingOptions:
     """How runs are traced."""
 
     endpoint: str
-    """Where spans are posted to, with its path."""
+    """URL that spans are posted to, with its path."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Sent with them; they may hold a key."""
+    """Headers sent with the spans; they may contain a key."""
     ratio: float = 1.0
-    """Share of the runs that are traced, of those whose client has not decided it."""
+    """Share of runs to trace, among those whose client has not decided it."""
     parent_based: bool = True
-    """The client's `traceparent` decides for its runs."""
+    """Whether a client's `traceparent` decides for its runs."""
     redact: bool = True
-    """What messages, prompts, tools and errors say is left out."""
+    """Whether the content of messages, prompts, tools and errors is left out."""
     queue: int = 2048
-    """Spans that wait to be sent; more are dropped."""
+    """Most spans that wait to be sent; further ones are dropped."""
     delay_seconds: float = 5.0
-    """For so long they are gathered."""
+    """How long spans are gathered before they are sent."""
 
     def __repr__(self) -> str:
         return f"TracingOptions({self.endpoint}, ratio={self.ratio:g}, redact={self.redact})"
 
 
 def tracing_of(values: Variables) -> TracingOptions | None:
-    """How runs are traced; None: they are not. Raises `ConfigError`."""
+    """How runs are traced; None if they are not. Raises `ConfigError`."""
     redact = values.flag(REDACT, True)
     exporter = values.text(EXPORTER, "").lower()
     endpoint = _endpoint(values)
@@ -80,8 +80,8 @@ def tracing_of(values: Variables) -> TracingOptions | None:
 
 
 def _endpoint(values: Variables) -> str | None:
-    """By OpenTelemetry's rule: that of all signals gets the path of traces, that of traces is taken as it
-    is."""
+    """The endpoint by OpenTelemetry's rule: the path of traces is appended to the endpoint of all signals,
+    and the endpoint of traces is used unchanged."""
     name = values.set_of(TRACES_ENDPOINT, ENDPOINT)
     text = values.text(name, "")
     if not text:
@@ -97,7 +97,8 @@ def _endpoint(values: Variables) -> str | None:
 
 
 def _headers(values: Variables) -> tuple[tuple[str, str], ...]:
-    """`name=value` between commas, values percent-encoded. What is wrong is never shown: it may be a key."""
+    """Headers as comma-separated `name=value` pairs, with percent-encoded values. Errors never show the
+    invalid part, which may be a key."""
     name = values.set_of(TRACES_HEADERS, HEADERS)
     found: list[tuple[str, str]] = []
     for item in filter(None, (one.strip() for one in values.text(name, "").split(","))):

@@ -1,4 +1,4 @@
-"""Variables of the environment, each read with its rule. What breaks it is a `ConfigError` in the words
+"""Environment variables, each read with its rule. A value that breaks it is a `ConfigError` of the form
 `name: value: rule`.
 """
 
@@ -22,14 +22,14 @@ class Variables:
 
     env: Mapping[str, str]
     gathered: Gathered | None = None
-    """Keeps what is wrong with numbers and flags; without it, that is raised at once."""
+    """Collects the errors of numbers and flags; without it, they are raised at once."""
 
     def text(self, name: str, default: str) -> str:
-        """A text, without the space around it."""
+        """A variable's text, without surrounding whitespace."""
         return self.env.get(name, "").strip() or default
 
     def set_of(self, *names: str) -> str:
-        """The first of the names that is set; the first of all when none is."""
+        """The first of the names whose variable is set; the first name if none is."""
         return next((name for name in names if self.text(name, "")), names[0])
 
     def number(
@@ -41,7 +41,7 @@ class Variables:
         above: float | None = None,
         alias: str | None = None,
     ) -> float:
-        """A finite number; under the name `alias` too, where the name itself is not set."""
+        """A finite number; read from the variable `alias` if `name` is not set."""
         name = self.set_of(name, alias) if alias else name
         text = self.text(name, "")
         return self._read(default, _number, name, text, at_least, above) if text else default
@@ -49,13 +49,13 @@ class Variables:
     def integer(
         self, name: str, default: int, *, at_least: int, at_most: int | None = None, alias: str | None = None
     ) -> int:
-        """A whole number; under the name `alias` too, where the name itself is not set."""
+        """A whole number; read from the variable `alias` if `name` is not set."""
         name = self.set_of(name, alias) if alias else name
         text = self.text(name, "")
         return self._read(default, _integer, name, text, at_least, at_most) if text else default
 
     def flag(self, name: str, default: bool) -> bool:
-        """`true` or `1`, `false` or `0`."""
+        """A boolean: `true` or `1`, `false` or `0`."""
         text = self.text(name, "").lower()
         return self._read(default, _flag, name, text) if text else default
 

@@ -1,8 +1,8 @@
-"""Fills the cache before a replica takes work: runs the inputs that `spec.cache.warmup` names, for a while at
-most.
+"""Fills the cache before a replica takes work: runs the inputs that `spec.cache.warmup` names, within a time
+limit.
 
-They run here and now, with checkpoints in memory: no thread and no run is stored. They have no user, so
-that they fill nothing that is kept per user. A failure is logged and counted; the replica starts all the
+They run in this process, with checkpoints in memory: no thread and no run is stored. They have no user, so
+they don't fill entries that are kept per user. A failure is logged and counted; the replica starts all the
 same.
 """
 
@@ -35,13 +35,13 @@ AT_A_TIME: Final = 8
 MOST_INPUTS: Final = 1000
 MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_TOLD: Final = 10
-"""Failures that are logged one by one."""
+"""How many failures are logged one by one."""
 CLEANUP_SECONDS: Final = 1.0
 log = structlog.get_logger(__name__)
 
 
 async def warm_up(services: Services, stop: asyncio.Event) -> None:
-    """Runs what the settings name until all has ended, the time is up or the replica is to stop."""
+    """Runs the configured inputs until all have ended, the time is up, or `stop` is set."""
     warmup = services.settings.warmup
     if warmup is None:
         return
@@ -56,7 +56,7 @@ async def warm_up(services: Services, stop: asyncio.Event) -> None:
     finally:
         stopped.cancel()
         work.cancel()
-    # Not for ever: nodes may hold on to their cancellation.
+    # Bounded, as nodes may ignore their cancellation.
     await asyncio.wait({work}, timeout=CLEANUP_SECONDS)
     counts.state, counts.seconds = "done", round(time.monotonic() - began, 3)
     write = log.info if counts.done == counts.named else log.warning
@@ -89,7 +89,7 @@ class _Runs:
                 raise given
             async with self._turns:
                 await self._run(given)
-        # The graph is the application's: whatever it raises, the others are run, and the replica starts.
+        # The graph is the application's: whatever it raises, the other inputs run, and the replica starts.
         except BaseException as failed:
             if isinstance(failed, asyncio.CancelledError | GeneratorExit) and _is_cancelled():
                 raise
@@ -124,7 +124,7 @@ class _Runs:
 
 
 def _is_cancelled() -> bool:
-    """Whether the warm-up itself is over, and not a node that says so."""
+    """Whether the warm-up itself was cancelled, rather than a node raising a cancellation."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 
@@ -151,7 +151,7 @@ def _config_of(assistant: Assistant, kwargs: RunKwargs) -> RunnableConfig:
 
 
 def _read(path: Path, name: str) -> list[WarmupInput | ConfigError]:
-    """The inputs of a file; what is wrong with it is one of them."""
+    """The inputs of a file; its errors are returned among them."""
     try:
         if not path.is_file():
             return [ConfigError(f"cache.warmup.file: {name}: must be a file that exists, in {path.parent}")]

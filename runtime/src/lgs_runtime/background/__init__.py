@@ -1,1 +1,1 @@
-"""What a replica does beside its work, again and again: `duties` names each, its period and its owner."""
+"""Periodic background duties of a replica. `duties` lists each with its period and its implementation."""

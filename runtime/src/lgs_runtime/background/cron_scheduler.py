@@ -1,8 +1,8 @@
-"""Makes the runs of crons that are due, each once, whichever replica makes it.
+"""Creates the runs of due crons, each once, whichever replica creates it.
 
-A cron that is due is given to one replica for a while. The id of its run is derived from the cron and the due
-time, and a run is stored once under its id; so a replica that dies halfway, or is slow, makes no second one.
-What was missed while no replica lived is made up for by one run.
+A due cron is held by one replica for a while. The id of its run is derived from the cron and the due time,
+and only one run is stored under an id; so if a replica dies halfway or is slow, there is no second run. All
+times that were missed while no replica was running are made up for by one run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lgs_runtime.storage.actor import acting
 
 AT_A_TIME = 50
 HOLD_SECONDS = 30.0
-"""After so long a cron whose run could not be made is tried again, by any replica."""
+"""Seconds after which a cron whose run could not be created is tried again, by any replica."""
 log = structlog.get_logger(__name__)
 
 
@@ -44,18 +44,20 @@ class CronScheduler:
         self._services = services
 
     async def fire_due(self) -> int:
-        """Makes the runs that are due now, some at a time; how many. Raises `StorageUnavailable`."""
+        """Creates runs of crons that are due now, at most `AT_A_TIME`; returns their number. Raises
+        `StorageUnavailable`."""
         made = 0
         for cron in await self._services.storage.crons.claim(AT_A_TIME, HOLD_SECONDS):
             try:
                 made += await self._fire(cron)
             except (InvalidRequest, HandlerFailed, RefusedByHandler) as wrong:
-                # What was valid when it was stored may not be here, such as a time zone: another may know it.
+                # A value that was valid when it was stored, such as a time zone, may be unknown here, but
+                # known to another replica.
                 log.error("cron.failed", cron_id=cron.cron_id, reason=str(wrong))
         return made
 
     async def _fire(self, cron: Cron) -> bool:
-        """Makes the run of a cron and advances it; whether there is a run."""
+        """Creates the run of a cron and advances the cron; returns whether a run was created."""
         made = False
         try:
             made = await self._make(cron)
@@ -85,7 +87,7 @@ class CronScheduler:
     async def _make(self, cron: Cron) -> bool:
         services, request = self._services, request_of(cron)
         if services.ledger is not None:
-            # first of all: of very many that wait for a budget none takes a statement
+            # Checked first, so that even very many crons that wait for a budget cost no statements.
             await services.ledger.admit(identity_of(cron))
         encrypt_with(cron.payload.get(CARRIED))
         request, assistant = await permitted_run(services, request)
@@ -95,7 +97,7 @@ class CronScheduler:
         with services.circuits.admitted(new.graph_id), acting(identity_of(cron)):
             enqueued = await services.storage.queue.enqueue(new, services.settings.queue_limits)
         if enqueued.run.thread_id != new.thread_id:
-            # Another replica made it and did not live to say so.
+            # Another replica created the run, but died before it advanced the cron.
             return False
         services.metrics.arrived(new.priority)
         log.info("cron.fired", cron_id=cron.cron_id, run_id=new.run_id)

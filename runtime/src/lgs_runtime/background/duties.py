@@ -1,8 +1,8 @@
-"""What a replica does again and again beside its work: the name of each duty, how often it is done, by whom.
-Every replica does all of them, each at its own moments; what may be done by one alone, the storage sees to.
+"""The periodic duties of a replica: the name, period and implementation of each. Every replica does all of
+them, at its own times; where only one may act, the storage ensures that.
 
-The heartbeat is not among them: it has a thread of its own, and a process that stands in for it
-(`heartbeat.py`, `keeper.py`).
+The heartbeat is not among them: it has its own thread, and a process that stands in for it (`heartbeat.py`,
+`keeper.py`).
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ from lgs_runtime.store.sweeping import sweep
 
 REAPS_PER_LEASE = 2
 BUSY = 0.8
-"""Share of the slots in use, from which on nothing is computed ahead for the cache."""
+"""Share of slots in use from which nothing is computed ahead for the cache any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Done every `seconds`, sooner or later by up to `spread` of them; first `at_once`, or after a pause."""
+    """A duty done every `seconds`, each pause randomly varied by up to the share `spread`; the first time
+    `at_once`, or after a pause."""
 
     name: str
     seconds: float
@@ -47,7 +48,7 @@ class Duty:
 
 
 async def start_duties(services: Services, stack: AsyncExitStack) -> None:
-    """Does all duties until `stack` is closed."""
+    """Starts all duties; they run until `stack` is closed."""
     http = await stack.enter_async_context(open_client(services.settings.webhooks, ANSWER_SECONDS))
     sender = webhook_sender(services)
     stack.push_async_callback(sender.close)
@@ -57,7 +58,7 @@ async def start_duties(services: Services, stack: AsyncExitStack) -> None:
 
 
 def duties_of(services: Services, send_webhooks: Callable[[], Awaitable[object]]) -> tuple[Duty, ...]:
-    """The table, as the settings of a replica have it."""
+    """The list of duties, according to a replica's settings."""
     webhooks = Duty("webhooks", 1.0, send_webhooks)
     return (
         *_of_runs(services),
@@ -69,7 +70,7 @@ def duties_of(services: Services, send_webhooks: Callable[[], Awaitable[object]]
 
 
 def webhook_sender(services: Services) -> WebhookSender:
-    """Who calls the receivers of runs, by the rules of the settings."""
+    """The sender of webhooks, under the rules of the settings."""
     settings = services.settings
     return WebhookSender(
         services.storage.webhooks,
@@ -87,14 +88,14 @@ def _of_the_cache(services: Services) -> Duty:
         store=services.store,
         followed=partial(services.metrics.models.follow, NO_GRAPH),
     )
-    # Its own lateness shows whether the event loop has time.
+    # No spread: the lateness of its turns shows whether the event loop has time.
     return Duty("cache", TURN_SECONDS, preloader.turn, at_once=False, spread=0.0)
 
 
 def _of_budgets(services: Services) -> tuple[Duty, ...]:
     if (ledger := services.ledger) is not None:
         return (Duty("budgets", TURN_OF_BUDGETS, ledger.turn),)
-    # what was spent of budgets that the manifest has no more goes when its hour or day is over
+    # Without budgets in the manifest, the spending of former ones is deleted when its hour or day is over.
     return (Duty("budgets", EXPIRE_SECONDS, partial(services.storage.spending.expire, SIZES)),)
 
 

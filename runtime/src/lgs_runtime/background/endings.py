@@ -1,4 +1,4 @@
-"""The end of a run that no worker has ended, as its followers and waiters get it."""
+"""Publishes the end of a run that no worker has ended to its followers and waiters."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ async def publish_ending(
     streams: StreamBroker,
     notifier: Notifier,
 ) -> None:
-    """Ends the stream of a run whose end is stored, wakes its waiters, and deletes the checkpoints of one
-    whose thread went with it. `error`: what its failure is called."""
+    """Ends the stream of a run whose end is stored, wakes its waiters, and deletes its checkpoints if its
+    thread was made for it alone. `error`: name of its failure."""
     await publish_failure(streams, run, error, run.error or run.status)
     notifier.announce(Signal("finished", run.run_id))
     if RunKwargs.from_json(run.kwargs).temporary:

@@ -1,7 +1,7 @@
-"""Threads whose time to live has passed: they are deleted, or lose all but their latest state.
+"""Handles threads whose time to live has passed: deletes them, or keeps only their latest state.
 
-Every replica sweeps, each at its own moments; a thread that another has dealt with is not found again. A
-thread with an unfinished run is never touched.
+Every replica sweeps at its own times; a thread that another replica has handled is not found again. A thread
+with an unfinished run is never touched.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Expiry:
         self._ttl = services.settings.checkpointer.ttl
 
     async def sweep_once(self) -> int:
-        """Deals with at most `sweep_limit` threads; with how many. Raises `StorageUnavailable`."""
+        """Handles at most `sweep_limit` threads; returns their number. Raises `StorageUnavailable`."""
         storage, limit = self._services.storage, self._ttl.sweep_limit
         deleted = await storage.threads.expire(limit)
         for thread_id in deleted:
@@ -38,7 +38,8 @@ class Expiry:
         return len(deleted) + pruned
 
     async def _prune(self, thread: Thread) -> bool:
-        """Whether the thread lost its past. One that can't is left until it changes."""
+        """Prunes a thread to its latest state; returns whether it was. A thread whose pruning fails is left
+        until it changes."""
         try:
             if not await keep_latest(self._services, thread.thread_id, reason="ttl"):
                 return False
@@ -47,8 +48,8 @@ class Expiry:
         except StorageUnavailable:
             raise
         except Exception as failed:
-            # Opening the thread's graph runs the application's code: whatever that raises concerns this
-            # thread alone, and the others have to be swept.
+            # Opening the thread's graph runs the application's code: whatever that raises concerns only this
+            # thread, and the others have to be swept.
             log.warning("thread.not_pruned", thread_id=thread.thread_id, reason=str(failed), exc_info=failed)
             await self._services.storage.threads.note_pruned(thread)
             return False

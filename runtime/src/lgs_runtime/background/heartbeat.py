@@ -1,10 +1,10 @@
-"""The heartbeat of this replica, in a thread with an event loop of its own.
+"""The heartbeat of this replica: renews its lease, in a thread with its own event loop.
 
-A node that blocks the replica's event loop for longer than the lease must not cost the lease: the runs
-would be given to others while they still execute here. While this thread can't run either, the keeper
-extends the lease. A replica that stood still as a whole (stopped, throttled, suspended) asks the storage
-when it continues: if its lease ended but no replica took its runs, it goes on. If they were taken, or the
-storage does not answer, `on_lost` is called on the replica's event loop.
+A node that blocks the replica's event loop for longer than the lease must not cause its loss: the runs would
+be given to others while they still execute here. If this thread can't run either, the keeper extends the
+lease. A replica that stood still as a whole (stopped, throttled, suspended) asks the storage when it
+continues: if its lease ended but no replica took its runs, it goes on. If they were taken, or the storage
+does not answer, `on_lost` is called on the replica's event loop.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lgs_runtime.storage.contract import NO_RELEASE, Lease, Leases
 
 BEATS_PER_LEASE = 3
 STILL = 0.1
-"""By this part of a beat the thread must be late to count as having stood still: calls that hold the
+"""Share of a beat by which the thread must be late to count as having stood still: calls that hold the
 interpreter lock can follow each other with gaps too short to read an answer in."""
 RETRY_SECONDS = 0.5
 log = structlog.get_logger(__name__)
@@ -46,8 +46,8 @@ class Heartbeat:
         on_held: Callable[[float], None] = lambda _: None,
         keeper: KeeperProcess | None = None,
     ) -> None:
-        """`graphs`: those that the replica has; `release`: what it runs. `on_held` is given, in any thread,
-        until when the lease is held (seconds of `time.monotonic`)."""
+        """`graphs`: ids of the replica's graphs; `release`: the release that it runs. `on_held` is called, in
+        any thread, with the time until which the lease is held (seconds of `time.monotonic`)."""
         self._leases = leases
         self._replica = replica
         self._lease_seconds = lease_seconds
@@ -74,11 +74,11 @@ class Heartbeat:
         await taken
 
     async def close(self) -> None:
-        """Gives the lease up and waits for the thread."""
+        """Gives up the lease and waits for the thread to end."""
         if self._thread is None:
             return
         if self._loop is not None and self._stop is not None:
-            with suppress(RuntimeError):  # Its loop is closed: the lease was not had.
+            with suppress(RuntimeError):  # The loop is closed, as the lease could not be taken.
                 self._loop.call_soon_threadsafe(self._stop.set)
         await asyncio.to_thread(self._thread.join)
         self._thread = None
@@ -112,19 +112,19 @@ class Heartbeat:
             if not woke and await _stops_within(stop, pause):
                 return
             asked = time.monotonic()
-            # The timeout of a beat leaves time for another one, on a new connection. What executes here
-            # must be stopped as soon as others may take it, whether or not the answer comes.
+            # The timeout of a beat leaves time for another one, on a new connection. Runs that execute here
+            # must be stopped as soon as others may take them, whether or not the answer comes.
             left = held_until - asked
             patience = min(left, beat) if left > 0 else self._lease_seconds
             answer = await _answer(lease, patience, still)
             if answer.kept is None:
                 log.warning("lease.not_renewed", reason=answer.reason)
-                # The connection of a replica that stood still may be broken, so it asks again on a new one
+                # If the replica stood still, its connection may be broken, so it asks again on a new one
                 # before it decides.
                 woke, pause = answer.stood_still or asked - due > still, RETRY_SECONDS
                 if time.monotonic() >= held_until and not woke:
-                    # Others may take the runs from now on: what executes here must not go on beside them, nor
-                    # what was claimed since.
+                    # Others may take the runs from now on: neither what executes here, nor what was claimed
+                    # since, may continue.
                     home.call_soon_threadsafe(self._on_lost)
                 continue
             held_until, woke, pause = asked + self._lease_seconds, False, beat
@@ -143,8 +143,8 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What became of a renewal. `kept` None: there was no answer. `stood_still`: this thread could not run
-    for a while meanwhile."""
+    """Result of a renewal. `kept` None: there was no answer. `stood_still`: this thread could not run for a
+    while meanwhile."""
 
     kept: bool | None
     stood_still: bool = False
@@ -152,8 +152,8 @@ class _Answer:
 
 
 async def _answer(lease: Lease, patience: float, still: float) -> _Answer:
-    """Asks for a renewal, and waits for so long. Who stood still checks again before the time counts: the
-    answer may have come meanwhile."""
+    """Asks for a renewal, and waits up to `patience` seconds for the answer. If the thread stood still for
+    more than `still` seconds meanwhile, it waits again, as the answer may have arrived."""
     renewal = asyncio.ensure_future(lease.renew())
     stood_still = waits = True
     while waits:
@@ -174,7 +174,7 @@ async def _answer(lease: Lease, patience: float, still: float) -> _Answer:
 
 
 async def _stops_within(stop: asyncio.Event, seconds: float) -> bool:
-    """Whether the heartbeat is to end, after so long at most."""
+    """Waits up to `seconds`; returns whether the heartbeat is to end."""
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:

@@ -1,11 +1,12 @@
-"""Keeps the lease of a replica that can't for a moment: a process of its own, which the replica starts.
+"""Keeps the lease of a replica while the replica itself can't: a separate process, which the replica starts.
 
-A call of C code that holds the interpreter lock (a regular expression that backtracks) stops all threads of
-the replica, the one that renews its lease too. This process receives each renewal through a pipe. When none
-has come for half a lease it extends the lease itself, as long as the replica exists and is not stopped, and
-for `stall_seconds` at most. It makes no lease and uses no runs. It ends when the pipe is closed.
+C code that holds the interpreter lock (such as a backtracking regular expression) stops all threads of the
+replica, including the one that renews its lease. This process receives each renewal through a pipe. If none
+has arrived for half a lease, it extends the lease itself, as long as the replica exists and is not stopped,
+and for at most `stall_seconds`. It never creates a lease, and does not touch runs. It ends when the pipe is
+closed.
 
-It is kept small: it loads a driver and connects only when it is needed.
+It is kept small: it loads a database driver and connects only when needed.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from pathlib import Path
 
 TRIES_PER_LEASE = 10
 STOPPED = "TtZXx"
-"""States of a process that does nothing more, or nothing until somebody lets it (`proc(5)`)."""
+"""States of a process that is dead, or is stopped until somebody continues it (`proc(5)`)."""
 
 
 class LeaseTimer:
-    """When the lease is to be extended, by the renewals of the replica; times are of
+    """Decides when the lease is to be extended, from the renewals of the replica. Times are of
     `time.monotonic`."""
 
     def __init__(self, lease_seconds: float, stall_seconds: float, now: float) -> None:
@@ -36,26 +37,26 @@ class LeaseTimer:
         self._until: float | None = None
 
     def renewed(self, until: float, now: float) -> None:
-        """The replica has renewed its lease itself."""
+        """Notes that the replica has renewed its lease itself, until `until`."""
         self._until, self._renewed_at = until, now
 
     def extended(self, asked_at: float) -> None:
-        """The lease was extended by a statement that began at this time."""
+        """Notes that the lease was extended, by a statement that began at `asked_at`."""
         self._until = asked_at + self._lease_seconds
 
     def lost(self) -> None:
-        """There is no lease to extend: nothing is to be done until the replica has one."""
+        """Notes that there is no lease to extend: nothing is to be done until the replica has one again."""
         self._until = None
 
     def pause(self, now: float) -> float | None:
-        """Seconds until the lease is to be extended; 0: now; None: not before the next renewal."""
+        """Seconds until the lease must be extended; 0: now; None: not before the next renewal."""
         if self._until is None or now - self._renewed_at >= self._stall_seconds:
             return None
         return max(0.0, self._until - self._lease_seconds / 2 - now)
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is neither stopped nor dead; without `/proc` that is unknown."""
+    """Whether a process is neither stopped nor dead; without `/proc` that is unknown, and true is assumed."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -66,8 +67,8 @@ def is_running(pid: int) -> bool:
 def keep(
     pipe: int, parent: int, timer: LeaseTimer, extend: Callable[[], bool | None], *, retry_seconds: float
 ) -> None:
-    """Reads renewals from a pipe until its end, or until the parent is another. `extend` gives None when the
-    database did not answer."""
+    """Reads renewals from a pipe until it is closed or the parent process changes, and extends the lease when
+    due. `extend` returns None if the database did not answer."""
     while os.getppid() == parent:
         pause = timer.pause(time.monotonic())
         if select.select([pipe], [], [], pause)[0]:
@@ -84,14 +85,14 @@ def keep(
             else:
                 timer.lost()
         else:
-            # It may be let go on before its lease has run out.
+            # The stopped replica may be continued before its lease has run out.
             time.sleep(retry_seconds)
 
 
 def extend_lease(uri: str, replica: str, lease_seconds: float) -> bool | None:
-    """Extends a lease with one statement on a new connection. False: there is none; None: the database did
-    not answer."""
-    # Most replicas never need it, and no process needs both drivers.
+    """Extends a lease with one statement on a new connection. False: there is no lease; None: the database
+    did not answer."""
+    # Imported late: most replicas never need it, and no process needs both drivers.
     import asyncio  # noqa: PLC0415
 
     from lgs_runtime.database.addresses import address  # noqa: PLC0415
@@ -111,9 +112,9 @@ def extend_lease(uri: str, replica: str, lease_seconds: float) -> bool | None:
 
 
 def main() -> None:
-    """The life of the process. Its first line of input says what it keeps."""
+    """Runs the process. The first line of its input describes the lease to keep."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # The replica still drains; its end is the end of the pipe.
+        # On these signals the replica still drains; this process ends when the pipe is closed.
         signal.signal(number, signal.SIG_IGN)
     received = b""
     while not received.endswith(b"\n"):

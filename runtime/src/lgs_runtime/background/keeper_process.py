@@ -1,8 +1,8 @@
-"""The replica's end of the keeper of its lease (`keeper.py`): starts the process, sends it each renewal,
-and ends it.
+"""The replica's side of the keeper of its lease (`keeper.py`): starts the process, sends it each renewal, and
+ends it.
 
-A replica does without where no process can be started. One that has died is started again with the next
-renewal.
+If no process can be started, the replica runs without one. A process that has died is started again with the
+next renewal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class KeeperProcess:
-    """Belongs to the thread that renews the lease."""
+    """The keeper's process. Used only by the thread that renews the lease."""
 
     def __init__(self, uri: str, replica: str, lease_seconds: float, stall_seconds: float) -> None:
         self._given = {
@@ -34,15 +34,16 @@ class KeeperProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def held_until(self, moment: float) -> None:
-        """The lease is held until then (`time.monotonic`, which all processes of a machine share)."""
+        """Tells the keeper that the lease is held until `moment` (of `time.monotonic`, which all processes of
+        a machine share)."""
         if self._process is None or self._process.poll() is not None:
             self._start()
-        # One that does not read has enough to read: what counts is the newest line.
+        # If the pipe is full, the line is dropped: the keeper has enough to read.
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             self._write(f"{moment!r}\n")
 
     def close(self) -> None:
-        """Ends the process: it extends nothing any more."""
+        """Ends the process; it does not extend the lease any more."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -54,7 +55,7 @@ class KeeperProcess:
             process.wait()
 
     def _start(self) -> None:
-        # -P: the application's own files in this folder are not to be taken for modules of Python.
+        # -P: the application's files in the current folder must not shadow Python's modules.
         command = [sys.executable, "-P", "-m", "lgs_runtime.background.keeper"]
         try:
             self._process = subprocess.Popen(

@@ -1,8 +1,8 @@
-"""Keeps the versions of threads within their limit, in the background.
+"""Keeps the number of versions of threads within its limit, in the background.
 
-The oldest versions go, and with them the checkpoints before the oldest version that is left: never one that a
-version, the thread's present or an unfinished run names. A thread whose values are made of its past
-(`DeltaChannel`), or whose graph this replica does not know, keeps its checkpoints.
+The oldest versions are deleted, and with them the checkpoints before the oldest remaining version, but never
+one that a version, the thread's present state or an unfinished run refers to. A thread whose values are built
+from its past (`DeltaChannel`), or whose graph this replica does not know, keeps its checkpoints.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Pruner:
         self._services = services
 
     async def prune_once(self) -> int:
-        """Prunes every thread that has too many versions; how many threads. Two replicas may do so at once.
-        Raises `StorageUnavailable`."""
+        """Prunes the threads that have too many versions; returns their number. Two replicas may do so at
+        once. Raises `StorageUnavailable`."""
         over_limit = await self._services.storage.versions.threads_over_limit()
         for thread_id in over_limit:
             try:
                 checkpoints = await self._prune(thread_id)
             except EncryptionFailed as failed:
-                # Its keys may come back; the others have to be pruned meanwhile.
+                # The thread's keys may become available again; the others have to be pruned meanwhile.
                 log.warning("thread.not_pruned", thread_id=thread_id, reason=str(failed))
                 continue
             await self._services.storage.versions.forget_over_limit([thread_id])
@@ -58,7 +58,7 @@ class Pruner:
         return checkpoints
 
     async def _named_by_runs(self, thread_id: str) -> list[str]:
-        """The checkpoints that unfinished runs are going to start from."""
+        """Ids of the checkpoints that unfinished runs name as their start."""
         unfinished = [
             RunKwargs.from_json(run.kwargs).checkpoint or {}
             for status in UNFINISHED

@@ -1,5 +1,5 @@
-"""Brings back the runs of replicas that died. Every replica does so, at its own moments; the storage sees to
-it that each run comes back once."""
+"""Takes back the runs of replicas that died. Every replica does so at its own times; the storage ensures that
+each run is taken back once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Reaper:
         self._tracing = tracing
 
     async def reap_once(self) -> None:
-        """Takes the runs of dead replicas and notifies their waiters. Raises `StorageUnavailable`."""
+        """Takes back the runs of dead replicas, and notifies the waiters of those that ended by that. Raises
+        `StorageUnavailable`."""
         reaped = await self._storage.queue.reap(self._max_attempts, self._replica)
         if not reaped:
             return

@@ -1,8 +1,8 @@
-"""Ends runs that have waited too long for a graph that no replica takes, as after a release that removed it.
-Until then they wait visibly, and are executed by any replica that comes with their graph.
+"""Ends runs that have waited too long for a graph that no replica takes, such as after a release that removed
+it. Until then they wait visibly in the queue, and any new replica with their graph executes them.
 
-A graph's time runs while this replica sees that no replica takes it. So a run that has waited long in a busy
-queue is not ended by a gap between two releases.
+The time counts only while this replica sees that no replica takes the graph. So a run that has waited long in
+a busy queue is not ended by a gap between two releases.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class UnservedRuns:
         wait_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`graphs`: those of this replica, which serves them even where their circuits are open now.
-        `wait_seconds`: 0: they wait for ever."""
+        """`graphs`: ids of this replica's graphs, which it serves even if their circuit breakers are open
+        now. `wait_seconds` 0: runs wait for ever."""
         self._storage = storage
         self._checkpointer = checkpointer
         self._streams = streams
@@ -51,11 +51,11 @@ class UnservedRuns:
 
     @property
     def interval_seconds(self) -> float:
-        """How often a turn is due."""
+        """Seconds between two turns."""
         return min(MOST_SECONDS, self._wait_seconds / TURNS_PER_WAIT or MOST_SECONDS)
 
     async def turn(self) -> None:
-        """Logs the graphs that no replica takes and ends what has waited too long. Raises
+        """Logs the graphs that no replica takes, and ends runs that have waited too long. Raises
         `StorageUnavailable`."""
         unserved, now = (await self._storage.queue.depth()).unserved, self._clock()
         if unserved:
@@ -89,7 +89,8 @@ class UnservedRuns:
 def overdue_graphs(
     since: Mapping[str, float], now: float, wait_seconds: float, own: Sequence[str]
 ) -> Sequence[str]:
-    """Graphs that nobody has taken for so long. `since`: from when on; `own`: those of this replica."""
+    """The graphs that no replica has taken for `wait_seconds`. `since`: start of that time by graph; `own`:
+    graphs of this replica, which are never overdue."""
     if not wait_seconds:
         return []
     return [graph for graph, seen in since.items() if now - seen >= wait_seconds and graph not in own]

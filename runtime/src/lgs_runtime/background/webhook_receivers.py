@@ -1,13 +1,13 @@
 """Calls receivers of webhooks under the rules of `webhooks.url`.
 
-A host is resolved once, each of its addresses is checked, and the call goes to an address that was checked,
-even if the name resolves to another one a moment later. Such calls don't go through a proxy, which would
-resolve the name again. Redirects are not followed.
+If addresses are restricted, a host is resolved once, each of its addresses is checked, and the call goes to a
+checked address, even if the name resolves to another one a moment later. Such calls don't go through a proxy,
+which would resolve the name again. Redirects are not followed.
 
-What the environment says of proxies and certificates is the machine's, not the service's: where httpx can't
-take it, the replica starts and serves, and each call that needs it fails with the reason.
+Proxies and certificates in the environment are configured for the machine, not for the service: if httpx
+can't use them, the replica starts and serves anyway, and each call that needs them fails with the reason.
 
-What a receiver answers is its status. The rest may be endless: it is read only so far as keeps the
+Only the status of an answer counts. Its body may be endless: it is read only as far as needed to reuse the
 connection.
 """
 
@@ -36,15 +36,14 @@ _HOSTS: Final = ("no_proxy", "NO_PROXY")
 
 
 class Forbidden(Exception):
-    """A rule forbids this call, now and later. The message is the rule."""
+    """A rule forbids this call, permanently. The message is the rule."""
 
 
 def open_client(
     section: WebhookSection, timeout_seconds: float, environment: Mapping[str, str] = os.environ
 ) -> httpx.AsyncClient:
-    """The client for all calls. With an environment that httpx can't take, one whose calls fail that need
-    what is wrong there: those through a proxy that can't be used, or all. The log says why
-    (`webhooks.environment`)."""
+    """The client for all calls. If httpx can't use something in the environment, the calls that need it fail:
+    those through the invalid proxy, or all. The log says why (`webhooks.environment`)."""
     try:
         return httpx.AsyncClient(
             timeout=timeout_seconds,
@@ -64,7 +63,7 @@ def open_client(
 
 
 class _Unusable(httpx.AsyncBaseTransport):
-    """Sends nothing."""
+    """A transport that sends nothing; each request fails with the reason."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
@@ -74,8 +73,8 @@ class _Unusable(httpx.AsyncBaseTransport):
 
 
 class _Routes(httpx.AsyncBaseTransport):
-    """By the scheme of a call: through its proxy, or to none where that is `wrong`; directly where there is
-    no proxy for it, or its host needs none (`NO_PROXY`)."""
+    """Routes a call by its scheme: through the scheme's proxy, or directly if there is none or the host is in
+    `NO_PROXY`. Calls through a proxy in `wrong` fail with its reason."""
 
     def __init__(
         self, proxies: Mapping[str, tuple[str, str]], wrong: Mapping[str, str], environment: Mapping[str, str]
@@ -102,7 +101,7 @@ class _Routes(httpx.AsyncBaseTransport):
 
 
 def _proxies(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """By scheme: the variable that names its proxy, and what that says."""
+    """By scheme: the variable that sets its proxy, and its value."""
     found = {}
     for scheme in ("http", "https"):
         names = [f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"]
@@ -116,7 +115,7 @@ def _address(value: str) -> str:
 
 
 def _wrong_proxy(name: str, value: str) -> str | None:
-    """Why httpx can't take it, as `name: value: rule`; its password is not shown."""
+    """Why httpx can't use a proxy, as `name: value: rule` without its password; None if it can."""
     try:
         httpx.AsyncHTTPTransport(proxy=_address(value), verify=False)
     except ImportError:
@@ -136,13 +135,14 @@ def _wrong_certificates(environment: Mapping[str, str]) -> str | None:
 
 
 def _wrong_hosts(environment: Mapping[str, str]) -> str | None:
-    """What is left where nothing else is wrong."""
+    """The error of `NO_PROXY`, assumed wrong if nothing else is; None if it is not set."""
     name = next(filter(environment.get, _HOSTS), None)
     return name and f"{name}: {environment[name]}: must be hosts between commas"
 
 
 async def call(http: httpx.AsyncClient, section: WebhookSection, url: str, body: bytes) -> httpx.Response:
-    """POSTs JSON to a receiver; its answer has no body. Raises `Forbidden`, and what httpx raises."""
+    """POSTs JSON to a receiver; returns its answer, without the body. Raises `Forbidden`, `OSError`, and what
+    httpx raises."""
     if rule := section.url.refusal(url):
         raise Forbidden(rule)
     headers = httpx.Headers({"Content-Type": "application/json", **section.headers})
@@ -158,7 +158,8 @@ async def call(http: httpx.AsyncClient, section: WebhookSection, url: str, body:
 
 
 async def _rest(answer: httpx.Response) -> None:
-    """A connection whose answer was read to its end is used again, another one is closed."""
+    """Reads the body of an answer within limits. If it was read to its end, the connection is reused;
+    otherwise it is closed."""
     read = 0
     with suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(REST_SECONDS):
@@ -169,7 +170,7 @@ async def _rest(answer: httpx.Response) -> None:
 
 
 async def _pinned(target: httpx.URL, policy: UrlPolicy) -> httpx.URL:
-    """The URL with the address of its host in place of the name. Raises `Forbidden`, `OSError`."""
+    """The URL with its host name replaced by a checked address. Raises `Forbidden`, `OSError`."""
     port = target.port or (443 if target.scheme == "https" else 80)
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(target.host, port, type=socket.SOCK_STREAM)

@@ -1,7 +1,7 @@
-"""Which receiver of webhooks may be called next: one that is slow holds up nobody else's calls.
+"""Limits concurrent webhook calls by host, so that a slow receiver does not delay calls to others.
 
-A host has at most half of the calls that are not its own under way and free, and a few in any case. When one
-of its calls ends, the hosts that wait take turns.
+A host may have about half of the slots that other hosts leave, and a few in any case. When a call ends, the
+waiting hosts take turns.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from collections import Counter, OrderedDict, deque
 from urllib.parse import urlsplit
 
 FEW = 5
-"""Calls to one host that may be under way at a time, if there is room in all, whichever other hosts are
-called."""
+"""How many concurrent calls one host may always have while any slot is free, whatever others use."""
 
 
 def host_of(url: str) -> str:
-    """The host and port of a receiver; the URL itself where it has none."""
+    """The host and port of a receiver; the URL itself if it has no host."""
     try:
         parts = urlsplit(url)
         return f"{parts.hostname}:{parts.port or parts.scheme}" if parts.hostname else url
@@ -25,7 +24,7 @@ def host_of(url: str) -> str:
 
 
 class CallSlots:
-    """The calls that may be under way at a time, shared out among hosts. For one event loop."""
+    """Slots for concurrent calls, shared among hosts. For one event loop."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -33,7 +32,7 @@ class CallSlots:
         self._waiters: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def acquire(self, host: str, seconds: float) -> bool:
-        """Takes a slot for a call to a host; False when there was none for so long."""
+        """Takes a slot for a call to a host; False if there was none within `seconds`."""
         if host not in self._waiters and self._may_call(host):
             self._calls[host] += 1
             return True
@@ -44,7 +43,7 @@ class CallSlots:
                 await waiter
         except BaseException as given_up:
             if waiter.done() and not waiter.cancelled():
-                # It was given a slot in this very moment.
+                # It was given a slot just before it gave up.
                 self.release(host)
             self._drop(host, waiter)
             if isinstance(given_up, TimeoutError):
@@ -53,7 +52,7 @@ class CallSlots:
         return True
 
     def release(self, host: str) -> None:
-        """A call has ended."""
+        """Returns the slot of a call that has ended, and gives free slots to waiting hosts."""
         self._calls[host] -= 1
         self._calls += Counter()
         while (following := self._next()) is not None:
@@ -67,7 +66,7 @@ class CallSlots:
                 del self._waiters[following]
 
     def _next(self) -> str | None:
-        """The host whose turn it is, of those that wait and may be called."""
+        """The next host among those that wait and may be called."""
         return next((host for host in self._waiters if self._may_call(host)), None)
 
     def _may_call(self, host: str) -> bool:

@@ -1,9 +1,10 @@
-"""Calls back when runs have ended: POSTs what became of each to the URL its client gave.
+"""Sends webhooks when runs have ended: POSTs the result of each to the URL that its client gave.
 
-At least once: the call is stored with the end of the run, and goes away only when the receiver has answered
-2xx or has had `MOST_ATTEMPTS`. Any replica may send it, so one that dies loses nothing; a receiver whose
-answer was lost is called again, and can recognize the run by its `run_id`. A slow receiver delays its own
-calls (`webhook_slots.py`): one that gets no slot in time is given back, uncharged.
+Delivery is at least once: the call is stored with the end of the run, and is deleted only when the receiver
+has answered 2xx, after `MOST_ATTEMPTS`, or when a rule forbids it. Any replica may send it, so nothing is
+lost if one dies; a receiver whose answer was lost is called again, and can recognise the run by its `run_id`.
+A slow receiver delays only its own calls (`webhook_slots.py`): a call that gets no slot in time is given
+back, without counting as an attempt.
 """
 
 from __future__ import annotations
@@ -27,29 +28,29 @@ from lgs_runtime.streams.json_encoding import encode
 
 CLAIM = 20
 CALLS = 100
-"""Under way at a time: as many connections as the HTTP client has."""
+"""Most calls in progress at a time: as many as the HTTP client has connections."""
 HELD = 2 * CALLS
-"""Under way, or waiting here for their receiver to have a slot."""
+"""Most calls in progress or waiting here for a slot of their receiver."""
 ANSWER_SECONDS = 10.0
 SLOT_SECONDS = 2.0
-"""So long a call waits for a slot: less than what `RETRY_SECONDS` leaves beside an answer."""
+"""How long a call waits for a slot: less than `RETRY_SECONDS` leaves besides `ANSWER_SECONDS`."""
 RETRY_SECONDS = 15.0
-"""Before the second attempt, and longer before each that follows. Longer than an answer may take, so that two
-replicas don't send the same call at once."""
+"""Pause before the second attempt; it grows with each further attempt. Longer than an answer may take, so
+that two replicas don't send the same call at the same time."""
 BACKOFF: Final = Backoff(first_seconds=RETRY_SECONDS, longest_seconds=600.0)
 MOST_ATTEMPTS = 12
-"""Over about an hour."""
+"""Attempts for one call, spread over about an hour."""
 log = structlog.get_logger(__name__)
 
 
 def pauses() -> list[float]:
-    """Seconds from each attempt to the one that follows it."""
+    """Seconds between each attempt and the next."""
     return [BACKOFF.pause(attempt) for attempt in range(1, MOST_ATTEMPTS + 1)]
 
 
 class WebhookSender:
-    """A duty of each replica. `describe` gives the JSON of a run; `section` says which receivers may be
-    called; without `enabled` none is."""
+    """A duty of each replica. `describe` returns the JSON of a run; `section` says which receivers may be
+    called; without `enabled`, none is called."""
 
     def __init__(
         self,
@@ -67,14 +68,15 @@ class WebhookSender:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send_all_due(self, http: httpx.AsyncClient) -> None:
-        """Begins the calls that are due, as long as there are more, and leaves them to themselves. Raises
+        """Starts all calls that are due, in the background; waits only while too many are in progress. Raises
         `StorageUnavailable`."""
         while await self.send_due(http) >= CLAIM:
             while len(self._tasks) > HELD - CLAIM:
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def send_due(self, http: httpx.AsyncClient) -> int:
-        """Begins some of the calls that are due now; how many. Raises `StorageUnavailable`."""
+        """Starts up to `CLAIM` of the calls that are due now; returns their number. Raises
+        `StorageUnavailable`."""
         due = await self._webhooks.claim(CLAIM, pauses())
         for webhook in due:
             task = asyncio.create_task(self._send_in_turn(http, webhook), name="webhook")
@@ -83,12 +85,12 @@ class WebhookSender:
         return len(due)
 
     async def settled(self) -> None:
-        """Waits for the calls that have begun."""
+        """Waits for the started calls."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Ends the calls that have begun: another replica makes them later."""
+        """Cancels the started calls: another replica sends them later."""
         for task in self._tasks:
             task.cancel()
         await self.settled()
@@ -126,7 +128,7 @@ class WebhookSender:
         await self._webhooks.drop(run_id)
 
     async def _refusal(self, http: httpx.AsyncClient, webhook: Webhook) -> str | None:
-        """Calls the receiver; why it did not take the call, if it did not. Raises `Forbidden`."""
+        """Calls the receiver; returns why it did not accept the call, None if it did. Raises `Forbidden`."""
         if not self._enabled:
             raise Forbidden("http.disable_webhooks: true: nobody is called")
         fields = {**payload(self._describe(webhook.run), webhook), "webhook_sent_at": datetime.now(UTC)}
@@ -143,7 +145,7 @@ class WebhookSender:
 
 
 def payload(described: Mapping[str, Any], webhook: Webhook) -> dict[str, Any]:
-    """The body of a call: the run, when it ran, and its values at the end."""
+    """The body of a call: the run, its start and end, its error if it failed, and its final values."""
     run = webhook.run
     failed = {} if run.error is None else {"error": failure_of(run.error)}
     return {

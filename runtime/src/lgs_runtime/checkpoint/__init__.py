@@ -1,6 +1,6 @@
-"""Where graphs keep their state between supersteps: savers, ready for several replicas.
+"""Checkpointers, which keep the state of graphs between supersteps and may be shared by several replicas.
 
-`FastPostgresSaver` and `FastSqliteSaver` can be used by themselves in any LangGraph program; see
+`FastPostgresSaver` and `FastSqliteSaver` can be used on their own in any LangGraph program; see
 docs/checkpointer.md.
 """
 
@@ -19,7 +19,7 @@ _MODULES: Final = {"FastPostgresSaver": "postgres", "FastSqliteSaver": "sqlite"}
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the driver of a database only where it is used."""
+    """Imports a saver, and with it the driver of its database, when it is first used."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}.saver"), name)

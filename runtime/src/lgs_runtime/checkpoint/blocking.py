@@ -1,5 +1,5 @@
-"""The methods of a saver that block, for threads other than the event loop's: each runs its asynchronous
-twin on the loop that the saver was made in."""
+"""The blocking methods of a saver, for threads other than the event loop's: each runs its asynchronous
+counterpart on the loop that the saver was made in."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _Result = TypeVar("_Result")
 
 
 class BlockingSaver(BaseCheckpointSaver[str]):
-    """Needs the asynchronous methods of its subclass. In the loop's own thread each method here raises
-    `asyncio.InvalidStateError`, as it would wait for itself."""
+    """Blocking methods on top of the asynchronous ones of a subclass. In the loop's own thread they raise
+    `asyncio.InvalidStateError`, as they would wait for themselves."""
 
     def __init__(self, *, serde: SerializerProtocol | None = None) -> None:
         super().__init__(serde=serde)

@@ -1,5 +1,5 @@
-"""Where a checkpoint stands, as the config that savers and graphs take: a thread, a namespace (empty: that of
-the root graph), and an id (none: the latest)."""
+"""Addresses of checkpoints as configs of savers and graphs: a thread, a namespace (empty: the root graph's),
+and an id (none: the latest checkpoint)."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ OF_THE_REQUEST: Final = frozenset(
         "langgraph_request_id",
     }
 )
-"""Keys of a graph's config that are about the caller. Savers copy a config into a checkpoint's metadata,
-which everybody can read who may read the thread."""
+"""Keys of a graph's config that identify the caller. Savers copy the config into a checkpoint's metadata,
+which anybody can read who may read the thread."""
 NAMES_OF_A_CHECKPOINT: Final[tuple[str, ...]] = (
     "thread_id",
     "checkpoint_ns",
     "checkpoint_id",
     "checkpoint_map",
 )
-"""What of a configuration names a checkpoint, for clients."""
+"""Keys of a config that name a checkpoint, as clients get them."""
 
 ADDRESS: Final = ("thread_id", "checkpoint_ns", "checkpoint_id")
 _UNFIT: Final = re.compile("[\0\ud800-\udfff]")
@@ -46,14 +46,14 @@ def checkpoint_config(
 
 
 def address_of(config: RunnableConfig) -> RunnableConfig:
-    """The config without what savers would copy into the metadata."""
+    """The config reduced to the checkpoint's address: savers would copy other keys into the metadata."""
     configurable = config["configurable"]
     return {"configurable": {name: configurable[name] for name in ADDRESS if name in configurable}}
 
 
 def check_names(config: RunnableConfig, channels: Collection[str] = (), *task: str) -> None:
-    """Raises `InvalidRequest` for a thread, a namespace, a channel or a task whose name can't be kept by one
-    of the databases."""
+    """Raises `InvalidRequest` if one of the databases can't store the name of the thread, the namespace, a
+    channel or the task."""
     configurable = config["configurable"]
     thread_id, namespace = configurable["thread_id"], configurable.get("checkpoint_ns", "")
     together = "".join((f"{thread_id}{namespace}", *channels, *task))
@@ -68,7 +68,7 @@ def check_names(config: RunnableConfig, channels: Collection[str] = (), *task: s
 
 
 def without_who_asked(config: RunnableConfig) -> RunnableConfig:
-    """A config without what a checkpoint must not show."""
+    """A config without the keys that identify the caller, which a checkpoint must not show."""
     shown: RunnableConfig = {**config}
     for part in ("configurable", "metadata"):
         if part in shown:
@@ -89,5 +89,5 @@ def namespace_of(config: RunnableConfig) -> str:
 
 
 def parent_id_of(parent: RunnableConfig | None) -> str | None:
-    """The id in the config of a checkpoint's parent, if it has one."""
+    """The id in the config of a checkpoint's parent; None if it has no parent."""
     return parent["configurable"].get("checkpoint_id") if parent else None

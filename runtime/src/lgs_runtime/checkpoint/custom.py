@@ -1,5 +1,6 @@
-"""Opens what `checkpointer.path` or `store.path` of langgraph.json names: an object, a function that gives
-one (async or not), or a context manager around one."""
+"""Opens the application's own checkpointer or store that `checkpointer.path` or `store.path` of
+langgraph.json names: an object, a function that returns one (async or not), or a context manager around
+one."""
 
 from __future__ import annotations
 
@@ -19,15 +20,16 @@ from lgs_runtime.tracebacks import summary, user_traceback
 
 @asynccontextmanager
 async def open_custom_saver(found: Any, where: str) -> AsyncIterator[ForeignSaver]:
-    """The application's checkpointer while the context is open. Raises `ConfigError`, which begins with
-    `where`."""
+    """The application's checkpointer while the context is open. Raises `ConfigError`, whose message begins
+    with `where`."""
     async with AsyncExitStack() as stack:
         yield ForeignSaver(check_saver(await _opened(found, stack, where), where))
 
 
 @asynccontextmanager
 async def open_custom_store(found: Any, where: str) -> AsyncIterator[BaseStore]:
-    """The application's store while the context is open. Raises `ConfigError`, which begins with `where`."""
+    """The application's store while the context is open. Raises `ConfigError`, whose message begins with
+    `where`."""
     async with AsyncExitStack() as stack:
         store = await _opened(found, stack, where)
         if not isinstance(store, BaseStore):
@@ -47,7 +49,7 @@ async def _opened(found: Any, stack: AsyncExitStack, where: str) -> Any:
             return await stack.enter_async_context(made)
         if hasattr(type(made), "__enter__"):
             return stack.enter_context(made)
-    # The application's code: it may raise anything, all of which is reported.
+    # The application's code may raise anything; all of it is reported.
     except RAISED as raised:
         if is_cancelled(raised):
             raise

@@ -1,9 +1,8 @@
-"""Whose failure an error is: that of the service's own database, or that of the code above.
+"""Tells failures of the service's own database from those of the code that runs above it.
 
-That is decided by where an error comes from, never by its type: a graph, an embedding provider or an HTTP
-client may raise the same `OSError`, or the same driver's errors, for reasons of their own. So each of our
-drivers is translated where it is called, and `StorageUnavailable` is the database's failure; nothing else
-is.
+What counts is where an error comes from, never its type: a graph, an embedding provider or an HTTP client may
+raise the same `OSError`, or errors of the same driver, for reasons of their own. So the errors of our drivers
+are translated where they are called: a `StorageUnavailable` is the database's failure, and nothing else is.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ CONNECTION_ERRORS: Final = frozenset(
         "TimeoutError",
     }
 )
-"""What drivers call the loss of their connection, by the names of the classes and of those above them: so no
-driver is loaded that is not needed."""
+"""Names of the exception classes, or of their base classes, by which drivers report a lost connection.
+Compared by name, so that no driver is loaded that is not needed."""
 
 
 def from_persistence(raised: BaseException) -> bool:
-    """Whether an error is our own database's. A group of errors is when all of them are."""
+    """Whether an error is a failure of our own database; for a group of errors, whether all of them are."""
     if isinstance(raised, BaseExceptionGroup):
         return all(from_persistence(each) for each in raised.exceptions)
     return isinstance(raised, StorageUnavailable)
 
 
 def lost_connection(raised: BaseException) -> bool:
-    """Whether an error of a driver, or of what was built on one, means that a connection is lost."""
+    """Whether an error of a driver, or of a library built on one, means that a connection is lost."""
     return any(kind.__name__ in CONNECTION_ERRORS for kind in type(raised).__mro__)

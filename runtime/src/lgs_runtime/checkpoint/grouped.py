@@ -1,7 +1,7 @@
-"""What the savers of both databases share: calls gather into groups, and a thread keeps its order.
+"""Base of the savers of both databases: calls are committed in groups, and each thread keeps its order.
 
-`aput` and `aput_writes` return when what they store is committed; what changes a whole thread has the thread
-to itself meanwhile. Nothing holds a lock between requests.
+`aput` and `aput_writes` return when their data is committed. An operation on a whole thread has exclusive
+access to the thread meanwhile. Nothing holds a lock between requests.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from lgs_runtime.checkpoint.wrappers.write_behind import WriteBehindSaver
 from lgs_runtime.database.group_commit import GroupCommitter
 
 COMMIT_PATIENCE_SECONDS: Final = 10.0
-"""For so long a commit is tried again while the database is away."""
+"""How long a commit is retried while the database can't be reached."""
 
 Allowed = Literal[True] | Collection[tuple[str, ...] | type]
 
 
 def refuse_address(saver: str, given: object) -> None:
-    """Raises `TypeError` where a saver is given where a database is, in place of one that is open. Of an
-    address nothing is shown: a password may be in it."""
+    """Raises `TypeError` if a saver is given the address of a database instead of an open one. The message
+    does not show the address, as it may contain a password."""
     if isinstance(given, str | PurePath):
         rule = f"must be an open database; `async with {saver}.from_conn_string(…) as saver:` opens one"
         raise TypeError(f"{saver}: the address of a database: {rule}")
 
 
 def refuse_without_loop(saver: str) -> None:
-    """Raises `RuntimeError` where no event loop runs, in which a saver commits what it is given."""
+    """Raises `RuntimeError` if no event loop is running: a saver needs one for its commits."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -55,7 +55,8 @@ def refuse_without_loop(saver: str) -> None:
 
 
 class GroupedSaver(BlockingSaver, WriteBehindSaver):
-    """A subclass reads, makes rows of checkpoints, and does to whole threads what the interface asks."""
+    """A saver with group commit. A subclass reads, encodes checkpoints as rows, and implements the operations
+    on whole threads."""
 
     def __init__(
         self,
@@ -65,8 +66,8 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
         serde: SerializerProtocol | None,
         allow: Allowed,
     ) -> None:
-        """`store` commits all that it is given, or nothing; `at_once`: how many groups may be under way.
-        Raises `RuntimeError` where no event loop runs."""
+        """`store` commits all rows that it is given, or none; `at_once`: how many groups may be in progress.
+        Raises `RuntimeError` if no event loop is running."""
         refuse_without_loop(type(self).__name__)
         super().__init__(serde=serde or strict_serializer(allow))
         self._writes: GroupCommitter[Rows, None] = GroupCommitter(
@@ -84,7 +85,7 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """What delta channels are built from, seen from a checkpoint."""
+        """The values and writes that delta channels are built from, as of a checkpoint."""
         address = address_of(config)
         if address[2] is None:
             latest = await self.aget_tuple(config)
@@ -101,8 +102,8 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Stores a checkpoint and returns its address when it is committed. Raises `StorageUnavailable`."""
-        # Who is cancelled meanwhile has stored it all the same: what reads the thread next waits for it.
+        """Stores a checkpoint; returns its address when it is committed. Raises `StorageUnavailable`."""
+        # If the caller is cancelled, the checkpoint is stored all the same, and the next read waits for it.
         await asyncio.shield(self.submit_put(config, checkpoint, metadata, new_versions))
         thread_id, namespace = config["configurable"]["thread_id"], namespace_of(config)
         return checkpoint_config(thread_id, namespace, checkpoint["id"])
@@ -115,9 +116,9 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
         new_versions: ChannelVersions,
         after: asyncio.Future[Any] | None = None,
     ) -> asyncio.Future[None]:
-        """As `aput`, without waiting: the future ends when it is committed. Where `after`, the future of a
-        checkpoint of the thread before, has failed, so does this: its values may be among those that were
-        not stored. Raises `InvalidRequest` for a name that can't be kept."""
+        """Like `aput`, without waiting: the future is done when the checkpoint is committed. It fails if
+        `after` fails, the future of an earlier checkpoint of the thread: this checkpoint may refer to values
+        that were not stored then. Raises `InvalidRequest` for a name that can't be stored."""
         check_names(config, new_versions)
         return self._store(
             config,
@@ -133,14 +134,14 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Stores what a task wrote and returns when it is committed. Raises `StorageUnavailable`."""
+        """Stores the writes of a task; returns when they are committed. Raises `StorageUnavailable`."""
         await asyncio.shield(self.submit_put_writes(config, writes, task_id, task_path))
 
     def submit_put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> asyncio.Future[None]:
-        """As `aput_writes`, without waiting: the future ends when it is committed. Raises `InvalidRequest`
-        for a name that can't be kept."""
+        """Like `aput_writes`, without waiting: the future is done when the writes are committed. Raises
+        `InvalidRequest` for a name that can't be stored."""
         check_names(config, [channel for channel, _ in writes], task_id, task_path)
         return self._store(
             config, is_heavy(writes), lambda: write_rows(self.serde, config, writes, task_id, task_path)
@@ -148,15 +149,15 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
 
     put_behind = submit_put
     put_writes_behind = submit_put_writes
-    """What these two were called before."""
+    """Former names of these two methods."""
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Deletes all checkpoints of a thread."""
         await self._delete_alone([str(thread_id)])
 
     async def adelete_run(self, thread_id: str | None, run_ids: Sequence[str]) -> None:
-        """Deletes the checkpoints that runs made (found by `run_id` in their metadata), and what only they
-        needed. None: in every thread."""
+        """Deletes the checkpoints of runs (found by `run_id` in their metadata), and the data that only they
+        needed. `thread_id` None: in every thread."""
         if thread_id is None:
             await self._delete_runs(None, run_ids)
             return
@@ -164,7 +165,7 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
             await self._delete_runs(thread_id, run_ids)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """As `adelete_run`, in every thread."""
+        """Like `adelete_run`, in every thread."""
         await self.adelete_run(None, run_ids)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
@@ -174,9 +175,9 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
             await self._copy_thread(str(source_thread_id), str(target_thread_id))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Deletes all checkpoints of threads (`delete`), or all but the latest of each namespace and what it
-        is built from (`keep_latest`); calls of subgraphs go with the checkpoint that they were made from.
-        Raises `NotImplementedError` for a thread that is known to need more."""
+        """Deletes all checkpoints of threads (`delete`), or all except the latest of each namespace and those
+        that it is built from (`keep_latest`). Checkpoints of subgraph calls are deleted with the checkpoint
+        that the call was made from. Raises `NotImplementedError` for a thread that is known to need more."""
         if isinstance(thread_ids, str):
             raise TypeError(f"thread_ids: {thread_ids!r}: must be a sequence of ids")
         if strategy not in ("keep_latest", "delete"):
@@ -189,7 +190,7 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
                 await self._keep_latest(thread_id)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """A version after `current`, of the form that the official savers give."""
+        """The version after `current`, in the form of the official savers."""
         number = int(str(current).split(".", 1)[0]) if current is not None else 0
         return f"{number + 1:032}.{random.random():016}"
 
@@ -200,8 +201,8 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
         encode: Callable[[], Rows],
         after: asyncio.Future[Any] | None = None,
     ) -> asyncio.Future[None]:
-        """Small values are encoded at once, which takes less time than asking a thread to; heavy ones in a
-        thread, so that the loop goes on meanwhile."""
+        """Encodes and submits rows. Small values are encoded at once, which is faster than passing them to a
+        thread; heavy ones are encoded in a thread, so that the loop is not blocked."""
         thread_id = str(config["configurable"]["thread_id"])
         if heavy:
 
@@ -214,8 +215,8 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
         return self._writes.submit(thread_id, rows, rows.size, after)
 
     async def _delete_alone(self, thread_ids: Sequence[str]) -> None:
-        """Deletes all checkpoints of threads, whose ids are in order: of two that delete some of the same,
-        the second waits, and neither for the other."""
+        """Deletes all checkpoints of threads. The ids must be sorted, so that two deletions of overlapping
+        threads never wait for each other (no deadlock)."""
         async with AsyncExitStack() as turns:
             for thread_id in thread_ids:
                 await turns.enter_async_context(self._writes.alone(thread_id))
@@ -230,7 +231,7 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
         raise NotImplementedError
 
     def _encoded(self, checkpoint: Checkpoint, new_versions: ChannelVersions) -> Sequence[Any]:
-        """The values of a checkpoint that are encoded when it is stored."""
+        """The values of a checkpoint that must be encoded to store it."""
         raise NotImplementedError
 
     def _checkpoint_rows(
@@ -256,5 +257,5 @@ class GroupedSaver(BlockingSaver, WriteBehindSaver):
 
 
 def strict_serializer(allow: Allowed = ()) -> Serializer:
-    """LangGraph's serialiser that makes only known types from what is stored, and those in `allow`."""
+    """LangGraph's serialiser, which decodes stored values only to known types and those in `allow`."""
     return Serializer(allowed_msgpack_modules=allow if allow is True else [*allow] or None)

@@ -1,10 +1,11 @@
-"""Checkpoints of a thread sort by the time in their ids, which each replica takes from its own clock.
+"""Keeps checkpoint ids in order across replicas with different clocks.
 
-The latest of a thread is the one that sorts last. A replica whose clock is behind would write checkpoints
-that sort before those of the replica it took a run over from: the thread would fall back to the other's,
-and what came after would be lost. So a process that has read a checkpoint writes ids that sort after it, as
-in a hybrid logical clock (Kulkarni et al., 2014): LangGraph's ids never go back within a process, and a
-checkpoint that was read counts like one that was written here.
+Checkpoints of a thread sort by the time in their ids, which each replica takes from its own clock; the latest
+is the one that sorts last. A replica whose clock is behind would write checkpoints that sort before those of
+the replica it took a run over from: the thread would fall back to the other's, and later steps would be lost.
+So a process that has read a checkpoint writes ids that sort after it, as in a hybrid logical clock (Kulkarni
+et al., 2014): LangGraph's ids never go back within a process, and a checkpoint that was read counts like one
+that was written here.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ _UUID6: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-6([0-9a-f]{3})-[0-9a-f]
 
 
 def advanced_past(found: CheckpointTuple | None) -> CheckpointTuple | None:
-    """The checkpoint itself; the ids that this process gives from now on sort after its id."""
+    """Returns the checkpoint, after making all later ids of this process sort after its id."""
     if found is not None:
         advance_ids_past(checkpoint_id_of(found.config))
     return found
 
 
 def advance_ids_past(checkpoint_id: str) -> None:
-    """Makes the ids that this process gives from now on sort after `checkpoint_id`. One that has no time in
-    it (not of LangGraph) is ignored."""
+    """Makes all later ids of this process sort after `checkpoint_id`. An id that contains no time (one that
+    is not LangGraph's) is ignored."""
     parts = _UUID6.fullmatch(checkpoint_id)
     if parts is None:
         return

@@ -1,6 +1,6 @@
-"""What a checkpoint tells of the call that made it: LangGraph's metadata with what is plain in the call's
-config. LangGraph's own function goes through the whole config for each checkpoint; the steps of one call have
-the same."""
+"""The metadata of a checkpoint: LangGraph's own, extended by the plain values of the call's config.
+LangGraph's function goes through the whole config for each checkpoint; here that is done once for the steps
+of one call, which share their config."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _NOWHERE: Final[Mapping[str, Any]] = dict.fromkeys(NAMES_OF_A_CHECKPOINT)
 
 
 class CallMetadata:
-    """For the checkpoints of one call of a graph; right for others too, which take longer."""
+    """Metadata for the checkpoints of one call of a graph. Correct for other configs too, but slower."""
 
     def __init__(self) -> None:
         self._seen: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
         self._added: Mapping[str, Any] = {}
 
     def of(self, config: RunnableConfig, metadata: CheckpointMetadata) -> CheckpointMetadata:
-        """The metadata of a checkpoint with what the config says, but for who asked: for a saver that is
-        given the checkpoint's address and nothing else of the config."""
+        """The metadata of a checkpoint, extended by the config's values except those that identify the
+        caller. For a saver that gets only the checkpoint's address as config."""
         configurable = {**config["configurable"], **_NOWHERE}
         about = config.get("metadata") or {}
         if not (_same(configurable, self._seen[0]) and _same(about, self._seen[1])):
@@ -43,5 +43,5 @@ class CallMetadata:
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether both have the same objects by the same names, in the same order."""
+    """Whether both have the same objects under the same names, in the same order."""
     return tuple(one) == tuple(other) and all(map(is_, one.values(), other.values()))

@@ -1,6 +1,6 @@
-"""`checkpointer` of langgraph.json, checked key by key, as frozen values.
+"""The section `checkpointer` of langgraph.json, checked key by key, as frozen values.
 
-Wrong types and unknown keys are a `ConfigError` in the words `name: value: rule`. Nothing is opened here.
+Wrong types and unknown keys are a `ConfigError` of the form `name: value: rule`. Nothing is opened here.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from lgs_runtime.checkpoint.serializer import Serializer
 
 Modules = Literal[True] | tuple[tuple[str, ...], ...] | None
-"""Types that may be made from stored values, each by module and name: these, all (True), or none of the
+"""Types that stored values may be decoded to: these, each as module and name; all (True); or none of the
 user's own (None)."""
 
 CHECKPOINTER_KEYS: Final = ("path", "serde", "ttl", "backend")
 BACKENDS: Final = {"default": False, "custom": True}
-"""Whether each has a `path`."""
+"""Values of `backend`, and whether each needs a `path`."""
 TTL_KEYS: Final = ("strategy", "default_ttl", "sweep_interval_minutes", "sweep_limit")
 SWEEP_MINUTES: Final = 1.0
 SWEEP_LIMIT: Final = 1000
@@ -37,15 +37,15 @@ SERDE_KEYS: Final = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_
 
 @dataclass(frozen=True, slots=True)
 class SerdeOptions:
-    """`checkpointer.serde`: how values become bytes and what they may become again.
+    """`checkpointer.serde`: how values are encoded, and which types they may be decoded to.
 
-    LangGraph's own and LangChain's types are always allowed. Pickle lets everybody who can write to the
-    database run code in the replicas, so it is used only where the options say so.
+    LangGraph's own and LangChain's types are always allowed. Pickle lets anybody who can write to the
+    database run code in the replicas, so it is used only if the options say so.
     """
 
     allowed_json_modules: Modules = None
     allowed_msgpack_modules: Modules | Literal["environment"] = "environment"
-    """`environment`: all, or only what the schemas of the graphs name with `LANGGRAPH_STRICT_MSGPACK`."""
+    """`environment`: all types, or, with `LANGGRAPH_STRICT_MSGPACK`, only those in the graphs' schemas."""
     pickle_fallback: bool = False
 
     def serializer(self) -> Serializer:
@@ -63,34 +63,34 @@ class SerdeOptions:
 
 @dataclass(frozen=True, slots=True)
 class ThreadTtl:
-    """`checkpointer.ttl`: how long threads are kept that say nothing else."""
+    """`checkpointer.ttl`: how long threads are kept that have no time to live of their own."""
 
     default_minutes: float | None = None
-    """After their last change; None: for ever."""
+    """Minutes after their last change; None: for ever."""
     strategy: TtlStrategy = "delete"
-    """Of threads that say nothing else."""
+    """What happens to such threads afterwards."""
     sweep_interval_minutes: float = SWEEP_MINUTES
     sweep_limit: int = SWEEP_LIMIT
-    """How many threads a replica deals with in one sweep."""
+    """How many threads a replica handles in one sweep."""
 
     @property
     def default(self) -> Ttl | None:
-        """What a thread gets that says nothing."""
+        """The time to live of a thread that has none of its own; None: it is kept for ever."""
         return None if self.default_minutes is None else Ttl(self.default_minutes * 60, self.strategy)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointerOptions:
-    """`checkpointer` of langgraph.json."""
+    """The section `checkpointer` of langgraph.json."""
 
     path: str | None = None
-    """`path:variable` of the application's own checkpointer; None: the database's."""
+    """`path:variable` of the application's own checkpointer; None: the service's database is used."""
     serde: SerdeOptions = field(default_factory=SerdeOptions)
     ttl: ThreadTtl = field(default_factory=ThreadTtl)
 
 
 def parse_checkpointer(content: Any, where: str) -> CheckpointerOptions:
-    """The object `checkpointer`. Raises `ConfigError`."""
+    """Parses the object `checkpointer`. Raises `ConfigError`."""
     found = Gathered()
     given = found.entries(content, CHECKPOINTER_KEYS, where)
     serde = found.read(SerdeOptions(), _serde, given.get("serde"), f"{where}.serde")
@@ -110,7 +110,7 @@ def _backend(value: Any, has_path: bool, where: str) -> None:
 
 
 def parse_ttl(content: Any, where: str) -> ThreadTtl:
-    """The object `checkpointer.ttl`. Raises `ConfigError`."""
+    """Parses the object `checkpointer.ttl`. Raises `ConfigError`."""
     found = Gathered()
     given = found.entries(content, TTL_KEYS, where)
     default, interval = (

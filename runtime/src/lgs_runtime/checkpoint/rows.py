@@ -1,5 +1,5 @@
-"""What one call of a saver stores, as rows of the official tables. Both databases' tables of writes have the
-same columns; those of checkpoints differ, so each makes its own rows of them. Pure."""
+"""The data that one call of a saver stores, as rows of the official tables. The tables of writes have the
+same columns in both databases; those of checkpoints differ, so each encodes its own rows of them. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 Row = tuple[Any, ...]
 
 Address = tuple[str, str, str | None]
-"""Thread, namespace, and checkpoint (None: the latest)."""
+"""Thread, namespace, and id of a checkpoint (None: the latest)."""
 
 
 def address_of(config: RunnableConfig) -> Address:
-    """The checkpoint that a config names."""
+    """The address of the checkpoint that a config names."""
     configurable = config["configurable"]
     checkpoint_id = get_checkpoint_id(config)
     return (
@@ -30,15 +30,15 @@ def address_of(config: RunnableConfig) -> Address:
 
 @dataclass(slots=True)
 class Rows:
-    """What one call stores: rows of each table, in the order of their columns. A new write leaves one that is
-    there as it is; a replaced one takes its place. Blobs are PostgreSQL's alone."""
+    """The data that one call stores: rows of each table, in the order of their columns. A row in `new_writes`
+    is ignored if there is one already; one in `replaced_writes` replaces it. Only PostgreSQL has blobs."""
 
     blobs: Sequence[Row] = ()
     new_writes: Sequence[Row] = ()
     replaced_writes: Sequence[Row] = ()
     checkpoints: Sequence[Row] = ()
     size: int = 0
-    """About how many bytes."""
+    """Approximate size in bytes."""
 
 
 def write_rows(
@@ -48,10 +48,10 @@ def write_rows(
     task_id: str,
     task_path: str,
 ) -> Rows:
-    """What a task wrote, beside the checkpoint that it ran from. A special write (errors, questions, answers)
-    takes the place of one that is there, whatever is written with it, as in LangGraph's saver in memory: a
-    task that ends writes its answers with its results, and an error handler that is called again needs them
-    all."""
+    """The rows of a task's writes, which belong to the checkpoint that it ran from. A special write (error,
+    interrupt, resume) replaces an existing one, whatever is written with it, as in LangGraph's in-memory
+    saver: a task that ends writes its answers with its results, and an error handler that is called again
+    needs all of them."""
     configurable = config["configurable"]
     address = (
         str(configurable["thread_id"]),

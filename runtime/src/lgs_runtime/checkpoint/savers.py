@@ -1,7 +1,6 @@
-"""Opens the checkpointer and its upkeep that belong to a `DATABASE_URI`, and does to checkpoints what
-LangGraph's interface has no sure way for.
+"""Opens the checkpointer of a `DATABASE_URI` and its upkeep; deletes and prunes checkpoints with any saver.
 
-Values are encoded by LangGraph's own serialiser, msgpack without pickle. `LANGGRAPH_STRICT_MSGPACK=true` in
+Values are encoded by LangGraph's own serialiser: msgpack, without pickle. `LANGGRAPH_STRICT_MSGPACK=true` in
 the environment makes it refuse every type that neither LangGraph nor the schemas of the graphs name.
 """
 
@@ -20,17 +19,17 @@ from lgs_runtime.database.addresses import address
 
 @runtime_checkable
 class DeletesRuns(Protocol):
-    """A saver that deletes the checkpoints of runs without reading other threads."""
+    """A saver that can delete the checkpoints of runs without reading other threads."""
 
     async def adelete_run(self, thread_id: str | None, run_ids: list[str]) -> None:
-        """Deletes them; `thread_id` None means every thread."""
+        """Deletes the checkpoints of runs; `thread_id` None means in every thread."""
 
 
 def open_checkpointer(
     uri: str, *, serde: SerializerProtocol | None = None
 ) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
-    """The saver of a database, set up, while the context is open. `serde` turns values into bytes and back;
-    LangGraph's own does without one. Raises `ConfigError`, `StorageUnavailable`."""
+    """The saver of a database, set up, while the context is open. `serde` encodes and decodes values; by
+    default it is LangGraph's own. Raises `ConfigError`, `StorageUnavailable`."""
     where = address(uri)
     if where.path is not None:
         from lgs_runtime.checkpoint.sqlite.saver import FastSqliteSaver  # noqa: PLC0415 - load one driver only
@@ -54,8 +53,8 @@ def open_upkeep(uri: str) -> Upkeep:
 
 
 async def delete_run_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str, run_id: str) -> None:
-    """Takes a run back: deletes the checkpoints whose metadata says `run_id`. The config that the run was
-    started with must carry `run_id` in its metadata or its configurable."""
+    """Rolls a run back: deletes the checkpoints that have its `run_id` in their metadata. The config that the
+    run was started with must have `run_id` in its metadata or its configurable."""
     if isinstance(saver, DeletesRuns):
         await saver.adelete_run(thread_id, [run_id])
     else:
@@ -63,6 +62,6 @@ async def delete_run_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str
 
 
 async def keep_latest_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str) -> None:
-    """Deletes all checkpoints of a thread but the latest of each namespace. Raises `NotImplementedError` for
-    a thread that needs the others (`DeltaChannel`), where the saver can find that out."""
+    """Deletes all checkpoints of a thread except the latest of each namespace. Raises `NotImplementedError`
+    if the saver can tell that the thread needs the others (`DeltaChannel`)."""
     await saver.aprune([thread_id], strategy="keep_latest")

@@ -1,6 +1,6 @@
-"""LangGraph's serialiser, which takes integers of any size besides: JSON and language models give such beyond
-64 bits, and msgpack has none. They are stored as its extension for `int` of a text, which the plain
-serialiser reads too.
+"""LangGraph's serialiser, extended to integers of any size: JSON and language models produce integers beyond
+64 bits, which msgpack does not have. They are stored with its extension for constructors, as `int` of a text,
+which the plain serialiser reads too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Serializer(JsonPlusSerializer):
             super().__init__(**{**rules, "allowed_msgpack_modules": allowed})
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """The form and the bytes of a value. Raises `TypeError` for one that has none."""
+        """The encoding's name and the encoded bytes of a value. Raises `TypeError` if it can't be encoded."""
         try:
             return JsonPlusSerializer.dumps_typed(self, obj)
         except TypeError:
@@ -38,7 +38,7 @@ class Serializer(JsonPlusSerializer):
 
 
 def _with_names(value: Any) -> Any:
-    """The value with what stands for its large integers; itself if it has none."""
+    """The value with substitutes for its large integers; the value itself if it has none."""
     kind = type(value)
     if kind is int:
         return value if _SMALLEST <= value <= _LARGEST else _Named(value)
@@ -72,17 +72,17 @@ def _with(value: Any, changed: dict[str, Any]) -> Any:
 
 
 SLOTS: Final[Mapping[type, Sequence[str]]] = {Send: ("node", "arg")}
-"""Types with attributes that are no dataclasses."""
+"""Attributes of types that are not dataclasses."""
 
 
 class _Named:
-    """What the serialiser takes for a type whose one argument is a text."""
+    """Substitute for a large integer: the serialiser encodes it as a type with one argument, a text."""
 
     def __init__(self, value: int) -> None:
         self._value = value
 
     def get_secret_value(self) -> str:
-        """The argument."""
+        """The integer as text, the argument of `int`."""
         return str(self._value)
 
 
@@ -90,7 +90,7 @@ _Named.__module__, _Named.__name__ = INTEGER
 
 
 class _Dumped:
-    """What the serialiser takes for a model with these fields."""
+    """Substitute for a model: the serialiser encodes it as one of type `kind` with these fields."""
 
     def __init__(self, kind: type, dumped: dict[str, Any]) -> None:
         self._kind = kind
@@ -101,5 +101,5 @@ class _Dumped:
         return self._kind
 
     def model_dump(self) -> dict[str, Any]:
-        """The fields."""
+        """The fields to encode."""
         return self._dumped

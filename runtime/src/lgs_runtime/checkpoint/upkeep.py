@@ -1,7 +1,7 @@
-"""What is done to a thread's checkpoints besides what graphs do: measuring them, and deleting the oldest.
+"""Maintenance of a thread's checkpoints: measuring them, deleting the oldest, and moving them.
 
-LangGraph's interface for savers has neither, so this goes to the official tables, on a connection of its own
-that is opened for the purpose: it is seldom needed, and never while a run waits.
+LangGraph's interface for savers has none of these, so they use the official tables directly, on a separate
+connection that is opened for the purpose: it is seldom needed, and never while a run waits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many rows, and how many bytes they take as stored."""
+    """Number of rows, and their stored size in bytes."""
 
     count: int = 0
     bytes: int = 0
@@ -21,8 +21,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class StorageUse:
-    """What a thread takes. On SQLite the values of channels stand inside of the checkpoints, and are counted
-    there."""
+    """The storage that a thread uses. On SQLite, checkpoints contain the channel values, and count them."""
 
     checkpoints: Amount = Amount()
     pending_writes: Amount = Amount()
@@ -33,15 +32,15 @@ class Upkeep(Protocol):
     """All methods raise `StorageUnavailable`."""
 
     async def use(self, thread_id: str) -> StorageUse:
-        """What a thread's checkpoints take."""
+        """The storage that a thread's checkpoints use."""
 
     async def prune(self, thread_id: str, floor: str) -> int:
-        """Deletes the root checkpoints whose ids sort before `floor`, the checkpoints of subgraphs that
-        belong to them, and what only those needed; returns how many checkpoints. Of a subgraph that keeps
-        its state between runs, the last of those stays."""
+        """Deletes the root checkpoints whose ids sort before `floor`, the subgraph checkpoints that belong to
+        them, and the data that only those needed; returns the number of deleted checkpoints. For a subgraph
+        that keeps its state between runs, the last of its checkpoints before `floor` stays."""
 
     async def namespaces(self, thread_id: str) -> Sequence[str]:
-        """The namespaces in which a thread has checkpoints, the root's (empty) first."""
+        """The namespaces in which a thread has checkpoints; the root's (empty) comes first."""
 
     async def adopt(self, source: str, thread_id: str) -> None:
-        """Gives a thread all checkpoints of `source`, in place of those that it has."""
+        """Moves all checkpoints of the thread `source` to `thread_id`, replacing those that it has."""

@@ -1,4 +1,4 @@
-"""The upkeep of checkpoints in PostgreSQL, on the tables of langgraph-checkpoint-postgres."""
+"""Upkeep of checkpoints in PostgreSQL, on the tables of langgraph-checkpoint-postgres."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ old AS (
             AND coalesce(later.metadata -> 'parents' ->> '', '') COLLATE "C" < $2))
 )
 """
-"""A subgraph's checkpoint belongs to the root checkpoint that its metadata name. A namespace that ends in the
-id of a task is used once; another is that of a subgraph that keeps its state."""
+"""Checkpoints older than the floor. A subgraph's checkpoint belongs to the root checkpoint that its metadata
+names. A namespace that ends in the id of a task is used once; any other belongs to a subgraph that keeps its
+state."""
 
-# Only values that an old checkpoint names are deleted: one that was stored a moment ago, before its
-# checkpoint, is not among them.
+# Deletes only values that an old checkpoint names, and so none that was just stored ahead of its checkpoint.
 PRUNE_VALUES: Final = f"""
 WITH {_OLD}, named AS MATERIALIZED (
     SELECT checkpoint_ns, v.key AS channel, v.value AS version, bool_and(o.checkpoint_id IS NOT NULL) AS dead
@@ -83,7 +83,7 @@ SELECT count(*) FROM gone
 
 
 class PostgresUpkeep:
-    """The `Upkeep` of a database."""
+    """The `Upkeep` of a PostgreSQL database."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -99,7 +99,7 @@ class PostgresUpkeep:
         )
 
     async def prune(self, thread_id: str, floor: str) -> int:
-        """One transaction: the checkpoints go last, as they say what else goes."""
+        """In one transaction; the checkpoints are deleted last, as they determine what else is deleted."""
         async with self._connection() as connection, connection.transaction():
             await connection.execute(PRUNE_VALUES, thread_id, floor)
             await connection.execute(PRUNE_WRITES, thread_id, floor)
@@ -111,7 +111,7 @@ class PostgresUpkeep:
             return [row["checkpoint_ns"] for row in await connection.fetch(NAMESPACES, thread_id)]
 
     async def adopt(self, source: str, thread_id: str) -> None:
-        """One transaction."""
+        """In one transaction."""
         async with self._connection() as connection, connection.transaction():
             for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
                 await connection.execute(CLEAR.format(table=table), thread_id)
@@ -123,8 +123,8 @@ class PostgresUpkeep:
         try:
             connection = await connect(self._access)
         except StorageUnavailable:
-            # Once more, as a statement of a pool: a replica that stood still for longer than a connection may
-            # take found this one late, and who reads an archive of it has half of it by now.
+            # Tried once more, like a statement on a pool: a replica that stood still for longer than a
+            # connection may take gets a time-out here, when a client may have half of an archive already.
             connection = await connect(self._access)
         try:
             with translated():

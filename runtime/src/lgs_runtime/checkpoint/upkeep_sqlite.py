@@ -1,4 +1,4 @@
-"""The upkeep of checkpoints in SQLite, on the tables of langgraph-checkpoint-sqlite."""
+"""Upkeep of checkpoints in SQLite, on the tables of langgraph-checkpoint-sqlite."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ CASE WHEN {c}.checkpoint_ns = '' THEN {c}.checkpoint_id
      ELSE coalesce(json_extract(CAST({c}.metadata AS TEXT), '$.parents.""'), '') END
 """
 
-# A namespace that ends in the id of a task is used once; another is that of a subgraph that keeps its state.
+# A namespace that ends in the id of a task is used once; any other belongs to a subgraph that keeps its
+# state.
 _OLD: Final = f"""
     SELECT checkpoint_ns, checkpoint_id FROM checkpoints c
     WHERE thread_id = :thread AND {_ROOT.format(c="c")} < :floor
@@ -56,7 +57,7 @@ DELETE FROM checkpoints WHERE thread_id = :thread AND (checkpoint_ns, checkpoint
 
 
 class SqliteUpkeep:
-    """The `Upkeep` of the file beside that of the queue."""
+    """The `Upkeep` of the checkpoint file, which lies beside the queue's file (`path`)."""
 
     def __init__(self, path: Path) -> None:
         self._path = Path(f"{path}-checkpoints")

@@ -1,21 +1,21 @@
-"""Whether values are so large that encoding them would hold up an event loop. Reads no more of them than it
-needs for that."""
+"""Whether values are so large that encoding them would hold up an event loop. Reads no more of them than
+needed to decide that."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 HEAVY: Final = 256 * 1024
-"""About as many bytes take a millisecond or more."""
+"""Bytes that take about a millisecond or more to encode."""
 ITEM: Final = 64
-"""What a value weighs beside its text: encoding an object costs as much as copying so many bytes."""
+"""Weight of a value besides its text: encoding an object costs as much as copying this many bytes."""
 _TEXT: Final = (str, bytes, bytearray)
 _ITEMS: Final = (list, tuple, set, frozenset)
 _WEIGHTLESS: Final = frozenset({int, float, bool, type(None)})
 
 
 def is_heavy(value: Any) -> bool:
-    """Whether the texts, bytes and items in `value` weigh more than `HEAVY`."""
+    """Whether the strings, bytes and items in `value` together weigh more than `HEAVY`."""
     weight, waiting = 0, [value]
     while waiting:
         item = waiting.pop()

@@ -1,1 +1,1 @@
-"""Runs in this replica: claiming, executing, resuming and ending them, and the slots that they take."""
+"""Runs in this replica: claiming, executing, resuming and ending them, and the slots that they occupy."""

@@ -1,7 +1,7 @@
-"""A graph that has one node, which writes what a cached answer says: the same state, channels and schemas as
-the graph whose answer it is, so that clients follow a run of it like any short run.
+"""Builds a graph with one node, which writes a cached answer. It has the same state, channels and schemas as
+the original graph, so that clients follow a run of it like any short run.
 
-The node is called as the one that ran last when the answer was made, and writes what is missing between the
+The node has the name of the one that ran last when the answer was made. It writes the difference between the
 state that the run's own input makes and the state that was reached then.
 """
 
@@ -30,16 +30,16 @@ from lgs_runtime.checks import kind_of
 from lgs_runtime.graphs.schemas import Graph
 
 KNOWN: Final = (LastValue, BinaryOperatorAggregate)
-"""Channels whose value can be written again."""
+"""Types of channels whose value can be written again."""
 PASSING: Final = (EphemeralValue, UntrackedValue)
-"""Channels whose value no checkpoint has."""
+"""Types of channels whose value is in no checkpoint."""
 answer: Final[ContextVar[Mapping[str, Any]]] = ContextVar("lgs_answer")
-"""The state that the run under way ends with."""
+"""The state that the current run is to end with."""
 _encoding: Final = Encoding(1 << 62)
 
 
 def not_cacheable(graph: Graph) -> str | None:
-    """Why the answers of a graph can't be kept; None when they can."""
+    """Why the answers of a graph can't be cached; None if they can."""
     if not isinstance(graph, CompiledStateGraph):
         return f"{kind_of(graph)}: must be a StateGraph that is compiled"
     for name, channel in graph.builder.channels.items():
@@ -49,13 +49,13 @@ def not_cacheable(graph: Graph) -> str | None:
 
 
 def answering_graph(graph: CompiledStateGraph[Any, Any, Any, Any], node: str) -> Graph:
-    """The graph that answers by `node` with what `answer` holds."""
+    """The graph whose only node, `node`, writes the answer that the context variable `answer` holds."""
     builder = copy(graph.builder)
     channels = dict(builder.channels)
     builder.nodes, builder.edges, builder.waiting_edges = {}, set(), set()
     builder.branches, builder.compiled = defaultdict(dict), False
     builder._node_defaults = type(builder._node_defaults)()
-    # Read as they are: a state's class may refuse, or change, what it is made of.
+    # Reads the channels as a plain dict: a state's class may refuse, or change, the values it is made from.
     schemas: dict[type[Any], Any] = {**builder.schemas, dict: channels}
     builder.schemas = schemas
 
@@ -71,7 +71,8 @@ def answering_graph(graph: CompiledStateGraph[Any, Any, Any, Any], node: str) ->
 
 
 def answer_in(graph: CompiledStateGraph[Any, Any, Any, Any], checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """What is kept of the checkpoint that a run has ended with: the node that ran last, and the state."""
+    """The answer to cache, from the checkpoint that a run ended with: the node that ran last, and the
+    state."""
     values = checkpoint["channel_values"]
     return {
         "node": last_node(checkpoint["versions_seen"], graph.builder.nodes),
@@ -80,7 +81,7 @@ def answer_in(graph: CompiledStateGraph[Any, Any, Any, Any], checkpoint: Checkpo
 
 
 def last_node(versions_seen: Mapping[str, Mapping[str, Any]], nodes: Mapping[str, Any]) -> str:
-    """Which of the nodes ran last, by what each of them has seen of the channels."""
+    """The node that ran last, judged by the channel versions that each has seen."""
     latest = {name: max(seen.values()) for name, seen in versions_seen.items() if name in nodes and seen}
     return max(latest, key=lambda name: latest[name], default=next(iter(nodes)))
 
@@ -88,8 +89,8 @@ def last_node(versions_seen: Mapping[str, Mapping[str, Any]], nodes: Mapping[str
 def writes_between(
     channels: Mapping[str, BaseChannel[Any, Any, Any]], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a node must write so that the state `before` becomes `after`. Messages that the input has brought
-    keep the ids that they have `before`."""
+    """The writes by which a node turns the state `before` into `after`. Messages that came with the input
+    keep the ids that they have in `before`."""
     wanted = _with_ids_of(before, after)
     writes = {}
     for name, value in wanted.items():
@@ -110,7 +111,7 @@ def _write(channel: BaseChannel[Any, Any, Any], before: Mapping[str, Any], name:
 
 
 def _candidates(before: Any, value: Any) -> Sequence[Any]:
-    """What a node of the graph may have written: what has been added, or all anew."""
+    """Writes that a node may have made: the items that were added, or the whole list anew."""
     if not isinstance(before, list) or not isinstance(value, list):
         return ()
     added = value[len(before) :]
@@ -120,7 +121,7 @@ def _candidates(before: Any, value: Any) -> Sequence[Any]:
 
 
 def _leads(channel: BinaryOperatorAggregate[Any], before: Any, write: Any, value: Any) -> bool:
-    """Whether the channel's reducer makes the value of a write."""
+    """Whether the channel's reducer turns `before` and the write into `value`."""
     try:
         return _same(channel.operator(copy(before), write), value)
     except Exception:  # noqa: BLE001 - the application's own function, which need not take what it gave
@@ -137,9 +138,9 @@ def _with_ids_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[st
 
 
 def _ids(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> dict[str, str]:
-    """The ids that messages have before, by those of the same messages after."""
+    """The ids of messages in `before`, by the ids of the same messages in `after`."""
     same: defaultdict[bytes, deque[str]] = defaultdict(deque)
-    # By their content, each read once: a client may send thousands.
+    # Matched by content, which is read once for each message: a client may send thousands.
     for each in after if before else ():
         if each.id and (said := _nameless(each)) is not None:
             same[said].append(each.id)
@@ -152,7 +153,7 @@ def _ids(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> dict[st
 
 
 def _nameless(message: BaseMessage) -> bytes | None:
-    """The content of a message without its id; None where it has no JSON form."""
+    """The content of a message without its id; None if it has no JSON form."""
     try:
         return _encoding.dumps(message.model_copy(update={"id": None})).raw
     except NotStorable:
@@ -167,13 +168,13 @@ def _renamed(messages: Sequence[BaseMessage], ids: Mapping[str, str]) -> list[Ba
 
 
 def _messages(value: Any) -> Sequence[BaseMessage]:
-    """The messages of a list of them; none of anything else."""
+    """The value, if it is a list of messages; else an empty sequence."""
     whole = isinstance(value, list) and all(isinstance(each, BaseMessage) for each in value)
     return value if whole else ()
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values are equal to the last detail, whatever their types think of it."""
+    """Whether two values are equal in every detail, regardless of the `==` of their types."""
     try:
         return _encoding.dumps(one).raw == _encoding.dumps(other).raw
     except NotStorable:

@@ -1,9 +1,9 @@
-"""The answer cache: a whole run that asks what another has asked before ends as that one did, without its
-graph.
+"""The answer cache: a run with the same question as an earlier run gets the same answer, without executing
+its graph.
 
-Only for graphs whose author wants it, and only for the first run of a thread that begins with an input. The
-run is a run like any other: its thread has a state and checkpoints, its events are sent, its record says
-that the answer was cached. If anything fails here the graph runs.
+It is used only for graphs whose author wants it, and only for the first run of a thread, if that has an
+input. Otherwise the run is like any other: its thread has a state and checkpoints, its events are sent, and
+its record says that the answer was cached. If anything fails here, the graph runs.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from lgs_runtime.worker.answer_graph import answer_in, answering_graph, not_cach
 
 HIT: Final = "hit"
 NAMESPACE: Final = "(answer)"
-"""Under what the answers of a graph are counted and kept: no node has a name with brackets by itself."""
+"""Namespace of a graph's answers in the cache and its counts; unlike a node's name, it has brackets."""
 MESSAGES: Final = ("human", "user", "ai", "assistant", "system", "developer", "tool", "function", "chat")
-"""What a message says of itself by `type` or `role`."""
+"""Values of `type` or `role` that identify a message."""
 OF_A_LOGIN: Final = frozenset(
     ("exp", "iat", "nbf", "jti", "auth_time", "nonce", "at_hash", "c_hash", "sid", "session_state")
 )
-"""Claims of a token (RFC 7519, OpenID Connect) that another login of the same user has otherwise."""
+"""Claims of a token (RFC 7519, OpenID Connect) that differ between logins of the same user."""
 MOST_PARTS: Final = 10_000
-"""Of what a run asks; a key of more would keep the event loop busy for longer than an answer is worth."""
+"""Most values in a cacheable question; computing the key of more would occupy the event loop for longer than
+an answer is worth."""
 
 
 class Question(NamedTuple):
-    """What a run asks of a graph, and where its answer is kept. `since`: how often something had been cleared
-    by then."""
+    """A run's question to a graph, and where its answer is kept. `since`: how often the cache had been
+    cleared when the question was asked."""
 
     place: Place
     graph_id: str
@@ -48,24 +49,24 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A graph that gives the answer when it runs, and the state that it ends with."""
+    """A graph that returns the answer when it runs, and the state that it ends with."""
 
     graph: Graph
     values: Mapping[str, Any]
 
 
 class AnswerCache:
-    """The answers of one replica's graphs."""
+    """The cached answers of one replica's graphs."""
 
     def __init__(self, ttls: Mapping[str, float], manager: CacheManager, revision: str = "") -> None:
-        """`ttls`: for how many seconds the answers of which graphs are kept."""
+        """`ttls`: seconds for which answers are kept, by graph; those of other graphs are not kept."""
         self._ttls = ttls
         self._manager = manager
         self._revision = revision
         self._graphs: dict[tuple[str, str], tuple[Graph, Graph]] = {}
 
     def question(self, graph_id: str, graph: Graph, run: Run, kwargs: RunKwargs) -> Question | None:
-        """What this run asks; None for a run whose answer is nobody else's."""
+        """The question of this run; None if its answer can't be shared with other runs."""
         if graph_id not in self._ttls or not may_be_cached(kwargs):
             return None
         namespace = f"{graph_id}/{NAMESPACE}"
@@ -84,19 +85,19 @@ class AnswerCache:
         return Question(place, graph_id, graph, self._manager.cleared.times)
 
     async def find(self, question: Question) -> Answer | None:
-        """The answer that is kept."""
+        """The cached answer; None if there is none that can be used."""
         place = question.place
         if (found := (await self._manager.read([place])).get(place)) is None:
             return None
         try:
             return Answer(self._answering(question, found.value["node"]), dict(found.value["values"]))
-        # What is kept is of another shape, or the graph is one that can't be made again: so it runs.
+        # The cached value has another shape, or the answering graph can't be built: the original graph runs.
         except Exception as failed:  # noqa: BLE001
             self._manager.statistics.failed(place.namespace, "cache.answer_unusable", named_text(failed))
             return None
 
     async def keep(self, question: Question, latest: CheckpointTuple | None) -> None:
-        """Keeps the state of the checkpoint that a run has ended with, unless answers were cleared since it
+        """Caches the state of the checkpoint that a run ended with, unless answers were cleared since it
         began."""
         if latest is not None:
             kept = answer_in(question.graph, latest.checkpoint)  # type: ignore[arg-type]
@@ -109,25 +110,25 @@ class AnswerCache:
         if known is not None and known[0] is graph:
             return known[1]
         made = answering_graph(graph, node)  # type: ignore[arg-type]
-        # A factory makes another graph for each run: the latest is kept.
+        # A factory makes a new graph for each run: only the latest is kept.
         self._graphs[graph_id, node] = graph, made
         return made
 
 
 def may_be_cached(kwargs: RunKwargs) -> bool:
-    """Whether a run is a plain question: no answer to a question, no fork, none that is to stop on its way,
-    and none that a schedule asks again and again."""
+    """Whether a run is a plain question: no command, no fork, no stop before its end, and not started by a
+    cron, which asks again and again."""
     scheduled = "cron_id" in (kwargs.config.get("configurable") or {})
     stops = kwargs.interrupt_before or kwargs.interrupt_after
     return kwargs.input is not None and not (kwargs.command or kwargs.checkpoint or stops or scheduled)
 
 
 def asked(kwargs: RunKwargs) -> Mapping[str, Any]:
-    """What makes a question different from others of its graph: the input, the configuration and the user."""
+    """Everything that distinguishes a question from others to its graph: input, configuration and user."""
     user = kwargs.user
     return {
         "input": without_ids(kwargs.input),
-        # When protocol v2 streams a model, LangGraph keeps its message in another form.
+        # When LangGraph streams a model through protocol v2, it stores its message in another form.
         "protocol": kwargs.speaks_protocol,
         "configurable": kwargs.config.get("configurable") or {},
         "context": kwargs.context or {},
@@ -137,8 +138,9 @@ def asked(kwargs: RunKwargs) -> Mapping[str, Any]:
 
 
 def without_login(user: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Who asks, with all that the service's authentication says of them, such as a tenant or a role: the
-    graph may answer by it. But not by which login they came, which would make each of them another user."""
+    """The user, with everything that the service's authentication says of them, such as a tenant or a role,
+    as the graph's answer may depend on it. Leaves out what belongs to a login, which would make each login
+    another user."""
     return {**_lasting(user), "permissions": sorted(map(str, user.get("permissions") or ()))}
 
 
@@ -151,8 +153,8 @@ def _lasting(claims: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def without_ids(value: Any) -> Any:
-    """An input without the ids of its messages, which clients make anew for each; but for those that it has
-    several times, by which one message takes the place of another, or removes it."""
+    """An input without the ids of its messages, which clients generate anew each time. Ids that occur several
+    times stay: by these, one message replaces or removes another."""
     return _without_ids(value, Counter(_ids(value)))
 
 
@@ -172,7 +174,7 @@ def _without_ids(value: Any, times: Mapping[str, int]) -> Any:
         return [_without_ids(each, times) for each in value]
     if not isinstance(value, Mapping):
         return value
-    # What is no message may have a type, a content and an id, too, by which it is asked for.
+    # Other objects may have a type, a content and an id too, and the id may be part of the question.
     is_message = "content" in value and any(value.get(said) in MESSAGES for said in ("type", "role"))
     named = value.get("id")
     without = is_message and not (isinstance(named, str) and times[named] > 1)
@@ -180,11 +182,11 @@ def _without_ids(value: Any, times: Mapping[str, int]) -> Any:
 
 
 def has_more_parts(kwargs: RunKwargs, most: int) -> bool:
-    """Whether the input of a run has more values than that; no more are counted."""
+    """Whether input, `configurable` and context of a run have more than `most` values; counts no further."""
     rest: list[Any] = [kwargs.input, kwargs.config.get("configurable"), kwargs.context]
     while rest:
         each = rest.pop()
-        # The context may have been made an object of the graph's schema.
+        # The context may have been converted to an object of the graph's schema.
         held = each if isinstance(each, Mapping) else getattr(each, "__dict__", {})
         parts: Collection[Any] = each if isinstance(each, list) else held.values()
         most -= len(parts)

@@ -1,8 +1,8 @@
-"""One attempt of one run, while it executes here: what may stop it, and why it was stopped.
+"""One attempt of one run while it executes here: how it is stopped, and why it was.
 
-However many reasons come, the graph is cancelled once: a second cancellation would cut what its nodes do to
-clean up after the first. They get `CLEANUP_SECONDS` for that. Then the attempt ends without them, and nothing
-that they still store reaches the thread.
+The graph is cancelled only once, however many reasons there are: a second cancellation would interrupt the
+cleanup of its nodes after the first. They get `CLEANUP_SECONDS` for that. Then the attempt ends without them,
+and nothing that they still store reaches the thread.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from lgs_runtime.tracing.attempts import AttemptTrace
 
 CLEANUP_SECONDS = 60.0
-"""How long the nodes of a graph that was cancelled may clean up."""
+"""How long the nodes of a cancelled graph may clean up."""
 log = structlog.get_logger(__name__)
 
 
 class Stop(StrEnum):
-    """Why an attempt is cut. Later reasons replace earlier ones only when they outrank them."""
+    """Why an attempt is stopped, in ascending rank. A later reason replaces one of lower rank only."""
 
     DRAIN = "drain"
     INTERRUPT = "interrupt"
@@ -42,17 +42,17 @@ RANK = list(Stop)
 
 
 class HandBack(Enum):
-    """How an attempt ends that has no outcome."""
+    """How an attempt without an outcome ends."""
 
     RELEASE = auto()
-    """The run waits again, for any replica."""
+    """The run goes back to the queue, for any replica."""
     DROP = auto()
-    """The run is another replica's by now; nothing is stored or sent."""
+    """The run belongs to another replica by now; nothing is stored or sent."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """An attempt and its switches. `control` stops it at the end of a step, `stop` at once."""
+    """An attempt and its controls. `control` stops it at the end of a step, `stop` at once."""
 
     run: Run
     kwargs: RunKwargs = field(init=False)
@@ -61,21 +61,21 @@ class Attempt:
     work: asyncio.Task[Outcome] | None = None
     """The graph's own task, which `stop` cancels; the end of the attempt is stored by `task`."""
     saver: AttemptSaver | None = None
-    """What the graph stores by."""
+    """The saver that the graph stores its checkpoints with."""
     stopped: Stop | None = None
     over: asyncio.Future[None] | None = None
-    """Done when `work` is, or when its nodes' time to clean up is."""
+    """Done when `work` is done, or when its nodes' time to clean up is over."""
     cancelled: bool = False
     permit: RunPermit | None = None
-    """That of the graph's circuit."""
+    """The permit of the graph's circuit breaker."""
     opened: bool = False
-    """Whether the graph was there to be run."""
+    """Whether the graph could be opened."""
     raised: BaseException | None = None
-    """What the graph raised."""
+    """The exception that the graph raised, if any."""
     trace: AttemptTrace | None = None
-    """None where runs are not traced."""
+    """The attempt's trace; None if runs are not traced."""
     cached: bool = False
-    """Whether the answer was cached, and the graph not asked."""
+    """Whether the answer came from the cache, and the graph was not executed."""
     _patience: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
@@ -83,35 +83,35 @@ class Attempt:
 
     @property
     def saver_class(self) -> type[AttemptSaver]:
-        """The kind of saver that its graph stores by."""
+        """The class of saver that the graph stores its checkpoints with."""
         return AttemptSaver if self.trace is None else self.trace.saver_class
 
     @property
     def lost(self) -> bool:
-        """Whether the lease is gone."""
+        """Whether the lease was lost."""
         return self.stopped is Stop.LOST
 
     def begin(self, work: Coroutine[Any, Any, Outcome]) -> asyncio.Future[None]:
-        """Starts the graph's task. The future is done when it ends, or is waited for no longer."""
+        """Starts the graph's task. The future is done when the task ends, or is no longer waited for."""
         over = self.over = asyncio.get_running_loop().create_future()
         self.work = asyncio.create_task(work)
         self.work.add_done_callback(self._is_over)
         return over
 
     def stop(self, reason: Stop) -> None:
-        """Cancels the graph, if nothing has. A stronger reason replaces the one before it."""
+        """Cancels the graph, unless that was done already. A reason of higher rank replaces the last."""
         if self.stopped is None or RANK.index(reason) > RANK.index(self.stopped):
             self.stopped = reason
         self.cancel()
 
     def cancel(self) -> None:
-        """Cancels the graph, once, and gives its nodes their time to clean up."""
+        """Cancels the graph (only once), and gives its nodes their time to clean up."""
         if self.work is None or self.work.done() or self.cancelled:
             return
         self.cancelled = True
         if self.saver is not None:
             self.saver.cut()
-        # A node may swallow the cancellation: nothing is run after it.
+        # A node may swallow the cancellation: this ensures that no other runs after it.
         self.control.request_drain("the run is stopped")
         self.work.cancel()
         self._patience = asyncio.get_running_loop().call_later(CLEANUP_SECONDS, self._leave)

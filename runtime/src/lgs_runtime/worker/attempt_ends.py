@@ -1,7 +1,8 @@
-"""What an attempt that is over ended as.
+"""Determines the outcome of an attempt that is over.
 
-A graph that raises ends its run in `error`, and is not tried again. A database that goes away under the
-checkpoints is not the graph's failure: the run is handed back and goes on from its last checkpoint.
+A graph that raises ends its run in `error`, and is not tried again. If the database of the checkpoints
+becomes unreachable, that is not the graph's failure: the run is handed back and continues from its last
+checkpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class AttemptEnds:
-    """Of one replica. Keeps how often the database failed under each run."""
+    """The ends of one replica's attempts. Remembers how often the database failed under each run."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class AttemptEnds:
         self._revision = revision
 
     async def of(self, attempt: Attempt, publisher: Publisher, *, timed_out: bool) -> Outcome | HandBack:
-        """The outcome of an attempt whose graph has ended, or how it is handed back."""
+        """The outcome of an attempt whose graph has ended, or the way in which its run is handed back."""
         work = attempt.work
         try:
             if attempt.stopped is not None:
@@ -74,7 +75,7 @@ class AttemptEnds:
             return await self._database_failed(attempt, publisher, failed)
 
     async def undone(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
-        """As `of`, of an attempt that has ended already when its run is asked to be rolled back."""
+        """Like `of`, for an attempt that had ended already when the rollback of its run was requested."""
         attempt.stop(Stop.ROLLBACK)
         try:
             return await self._stopped(attempt)
@@ -84,16 +85,16 @@ class AttemptEnds:
             return await self._database_failed(attempt, publisher, failed)
 
     def forget(self, run: Run) -> None:
-        """The run's end is stored."""
+        """Forgets a run whose end is stored."""
         self._retry_budget.ended(run.run_id)
 
     async def _stopped(self, attempt: Attempt) -> Outcome | HandBack:
-        """The attempt was asked to stop: what is left of it depends on who asked."""
+        """The outcome of an attempt that was asked to stop, which depends on the reason."""
         run = attempt.run
         if attempt.stopped is Stop.LOST:
             return HandBack.DROP
         if attempt.stopped is Stop.DRAIN:
-            # It may have ended in the very moment in which the drain's time was up.
+            # It may have ended just when the drain's time was up.
             work = attempt.work
             if work is not None and work.done() and not work.cancelled() and work.exception() is None:
                 return work.result()
@@ -130,7 +131,7 @@ class AttemptEnds:
         except RAISED as unreadable:
             if is_cancelled(unreadable):
                 raise
-            # The graph that raised may be one that can't be opened either; its run must end all the same.
+            # The graph that raised may also be impossible to open; its run must end all the same.
             log.warning("run.state_unreadable", reason=text_of(unreadable))
             return Outcome(status, "error", error, thread_metadata=names_of(attempt.run))
         return replace(at_end, status=status, thread_status="error", error=error, checkpoint_id=None)
@@ -150,10 +151,10 @@ class AttemptEnds:
         return Outcome("error", "error", said, thread_metadata=names_of(attempt.run))
 
     async def _stored_outcome(self, attempt: Attempt) -> Outcome:
-        """The thread as its checkpoints say."""
+        """The outcome according to the thread's checkpoints."""
         run, kwargs = attempt.run, attempt.kwargs
         if attempt.cached:
-            # What is left of a cached answer that was cut is another graph's.
+            # The checkpoints of an interrupted cached answer belong to another graph.
             await delete_run_checkpoints(self._checkpointer, run.thread_id, run.run_id)
         config = build_config(run, kwargs, await graph_id_of(run, kwargs, self._graphs.ids, self._assistants))
         async with self._graphs.open(config["metadata"]["graph_id"], config) as graph:

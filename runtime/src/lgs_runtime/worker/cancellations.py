@@ -1,5 +1,5 @@
-"""Which of the runs that execute here are to be stopped, as their clients asked: by signals, and by the
-storage's account where signals may have been lost."""
+"""Finds the runs executing here whose clients asked to stop them: through signals, and by asking the storage
+if signals may have been lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_TRIES: Final = 10
 
 
 class Cancellations:
-    """Those of one replica. `running`: ids of the runs that execute here, as they are at each moment."""
+    """The cancellations of one replica. `running`: a live view of the ids of the runs that execute here."""
 
     def __init__(
         self,
@@ -36,12 +36,12 @@ class Cancellations:
         self._checked_at = float("-inf")
 
     def asked(self, run_id: str) -> None:
-        """A signal names a run that is to be stopped."""
+        """Handles a signal that names a run to stop."""
         if run_id in self._running:
             self._in_background(self._check(run_id))
 
     def recheck(self) -> None:
-        """After a gap in the signals: asks for the runs here, not more often than every few seconds."""
+        """After a gap in the signals, checks all runs executing here, once in `RECHECK_SECONDS` at most."""
         now = time.monotonic()
         if now - self._checked_at >= RECHECK_SECONDS:
             self._checked_at = now
@@ -49,7 +49,7 @@ class Cancellations:
                 self._in_background(self._check(run_id))
 
     async def _check(self, run_id: str) -> None:
-        """The signal names the run; the storage says which action was asked."""
+        """Asks the storage which action was requested for a run, and stops it accordingly."""
         for _ in range(MOST_TRIES):
             try:
                 with taking_sealed():

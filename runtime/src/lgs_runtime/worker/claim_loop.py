@@ -1,8 +1,7 @@
-"""The claim loop of a replica: claims as many runs as there are free slots, and finds those that are the
-replica's in the storage's record but do not execute here.
+"""The claim loop of a replica: claims as many runs as there are free slots, and finds runs that the storage
+has recorded as this replica's but that do not execute here.
 
-A claim is never cancelled: the runs that it was answered with would belong to no replica until the lease
-ends.
+A claim is never cancelled: nobody would execute the runs in its answer until the lease ends.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ log = structlog.get_logger(__name__)
 
 
 class Attempts(Protocol):
-    """What executes the runs that were claimed."""
+    """Executes the claimed runs."""
 
     def take(self, run: Run, *, admission: RunPermit | None = None) -> None:
-        """Executes a run that is this replica's."""
+        """Executes a run that this replica holds."""
 
     def stop_run(self, run_id: str, action: CancelAction) -> None:
         """Stops a run that executes here."""
 
 
 class ClaimLoop:
-    """Owned by the worker: `start`, then `stop` once."""
+    """Claims runs. Owned by the worker: `start`, then `stop` once."""
 
     def __init__(
         self,
@@ -64,8 +63,7 @@ class ClaimLoop:
         self._wake = asyncio.Event()
         self._reconciled_at = float("-inf")
         self._more_waiting = True
-        """Whether runs may wait that the last claim did not get: a slot that becomes free is a reason to
-        claim."""
+        """Whether runs may wait that the last claim did not get: then a freed slot is a reason to claim."""
         self.lease_doubtful = False
         """Whether the lease was lost and no claim has succeeded since."""
         self._task: asyncio.Task[None] | None = None
@@ -76,23 +74,23 @@ class ClaimLoop:
         self._task = asyncio.create_task(self._run(), name="claims")
 
     async def stop(self) -> None:
-        """Ends after the claim that is under way. The slots are closed already."""
+        """Ends after the claim in progress. The slots must be closed already."""
         self._wake.set()
         if self._task is not None:
             await self._task
 
     def wake_up(self) -> None:
-        """A run may be there to be claimed, or a slot has become free that was kept or lent."""
+        """Wakes the loop, as a run may be claimable, or a kept or lent slot has become free."""
         self._more_waiting = True
         self._wake.set()
 
     def slot_freed(self) -> None:
-        """A run has ended."""
+        """Notes that a run has ended; wakes the loop if more may be waiting."""
         if self._more_waiting:
             self._wake.set()
 
     def lease_lost(self) -> None:
-        """The runs of this replica may be others' by now."""
+        """Notes that the lease was lost: the runs of this replica may belong to others by now."""
         self._slots.doubtful = self.lease_doubtful = True
         self._claims.lease_lost()
 
@@ -110,14 +108,14 @@ class ClaimLoop:
             for run, permit in runs:
                 self._attempts.take(run, admission=permit)
             if free:
-                # Without a pause, many signals with nothing to claim, or slots that become free one after
-                # the other, would each cause a claim.
+                # Without a pause, each of many signals with nothing to claim, and each of several slots that
+                # become free one after the other, would cause a claim.
                 await asyncio.sleep(BUSY_CLAIM_SECONDS if runs else IDLE_CLAIM_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS * random.uniform(0.8, 1.2))
 
     async def _claim(self, slots: int) -> Sequence[Claimed]:
-        # If the answer is lost on its way, runs are this replica's that it has not received.
+        # If the answer is lost on its way, this replica holds runs that it does not know of.
         self._slots.doubtful, self._more_waiting = True, False
         try:
             runs = await self._claims.claim(slots)
@@ -129,13 +127,13 @@ class ClaimLoop:
         return runs
 
     async def _reconcile(self) -> None:
-        """Executes the runs that the storage has as this replica's and that do not execute here: those of a
-        claim whose answer was lost, and those that could not be handed back. No other replica takes them
-        while the lease lives. Stops those whose cancellation was lost as a signal. No claim is under way
-        meanwhile."""
+        """Executes the runs that the storage has recorded as this replica's but that do not execute here:
+        those of a claim whose answer was lost, and those that could not be handed back. No other replica
+        takes them while the lease is held. Also stops runs whose cancellation signal was lost. No claim is in
+        progress meanwhile."""
         if not self._lease_held():
-            # As with a database that answers and takes no writes: a step would run, could not be stored, and
-            # would run again here or elsewhere.
+            # For example, the database answers but accepts no writes: a step would run, could not be stored,
+            # and would run again here or elsewhere.
             return
         now = time.monotonic()
         if not self._slots.doubtful and now - self._reconciled_at < RECHECK_SECONDS:

@@ -1,5 +1,5 @@
-"""Which runs this replica claims: of all graphs that it has, except those whose circuits are open. Of a graph
-whose circuit is half-open it claims as many as the circuit lets through, which prove whether it is well.
+"""Which runs this replica claims: those of all its graphs, except graphs whose circuit breaker is open. If it
+is half-open, the replica claims as many runs as it lets through, as probes of whether the graph works again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from lgs_runtime.storage.contract import Queue
 
 
 class Claimed(NamedTuple):
-    """A run that is this replica's now. `permit`: a probe's."""
+    """A run that this replica has claimed. `permit`: the circuit's permit, if the run is a probe."""
 
     run: Run
     permit: RunPermit | None = None
 
 
 class Claims:
-    """Of one replica."""
+    """The claims of one replica."""
 
     def __init__(self, queue: Queue, replica: str, graphs: Sequence[str], circuits: GraphCircuits) -> None:
         self._queue = queue
@@ -29,16 +29,15 @@ class Claims:
         self._graphs = graphs
         self._circuits = circuits
         self._declared: Sequence[str] | None = None
-        """The graphs that the replica has declared to the storage. None: all of its graphs, as with a new
-        lease."""
+        """The graphs that the storage was told this replica takes. None: all of them, as with a new lease."""
 
     def lease_lost(self) -> None:
-        """The lease is a new one, with all graphs."""
+        """Notes that the lease is a new one, which declares all graphs."""
         self._declared = None
 
     async def claim(self, slots: int) -> Sequence[Claimed]:
-        """Up to so many runs; probes first, since they are few. Raises `StorageUnavailable`: runs that were
-        claimed before are found in the storage's record, and are not probes."""
+        """Claims up to `slots` runs; probes first, since they are few. Raises `StorageUnavailable`; runs that
+        were claimed before the failure are found later in the storage's record, and are not probes."""
         claimed: list[Claimed] = []
         taken = self._circuits.taken(self._graphs)
         await self._declare(taken)
@@ -56,22 +55,22 @@ class Claims:
         return claimed
 
     async def _probe(self, graph: str, slots: int) -> Sequence[Claimed]:
-        """Runs of a graph whose circuit is not closed, as many as it lets through."""
+        """Claims runs of a graph whose circuit is not closed, as many as the circuit lets through."""
         permits = self._circuits.probes(graph, slots)
         runs: Sequence[Run] = ()
         try:
             if permits:
                 runs = await self._queue.claim(self._replica, len(permits), [graph])
         finally:
-            # A run that was stored by a release that kept no graph with it is not a probe.
+            # A run stored by an old release, which did not record its graph, is not a probe.
             for permit in permits[sum(run.graph_id == graph for run in runs) :]:
                 permit.give_back()
         used = iter(permits)
         return [Claimed(run, next(used) if run.graph_id == graph else None) for run in runs]
 
     async def _declare(self, taken: Sequence[str] | None) -> None:
-        """Has the storage know what this replica takes: what it does not is before no other run, and more
-        replicas would not help it."""
+        """Tells the storage which graphs this replica takes: runs of others don't hold up the queue, and are
+        not counted as work that more replicas would help with."""
         if taken != self._declared:
             await self._queue.take_only(self._replica, self._graphs if taken is None else taken)
             self._declared = taken

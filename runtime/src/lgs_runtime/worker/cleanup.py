@@ -1,8 +1,9 @@
-"""Deletes the checkpoints of stateless runs: those of a thread that was made for one run, soon after its
-end, and those of many threads at once.
+"""Deletes the checkpoints of stateless runs, whose threads were made for one run: soon after their end, in
+batches of many threads.
 
-What a replica did not delete because it died, or because the database was away, the cleanup of any replica
-finds (`background/cleanup.py`): the storage keeps the ids of such threads until they are forgotten.
+Checkpoints that a replica did not delete because it died, or because the database was unreachable, are found
+by the cleanup of any replica (`background/cleanup.py`): the storage keeps the ids of such threads until they
+are marked as done.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.contract import Orphans
 
 BATCH_SECONDS: Final = 1.0
-"""Threads whose runs end within so long are deleted together."""
+"""How long threads are gathered, to be deleted together."""
 BATCH_THREADS: Final = 500
 log = structlog.get_logger(__name__)
 
 
 class CheckpointCleanup:
-    """Owned by the worker, which closes it last."""
+    """Deletes checkpoints in batches. Owned by the worker, which closes it last."""
 
     def __init__(self, orphans: Orphans, checkpointer: BaseCheckpointSaver[Any]) -> None:
         self._orphans = orphans
@@ -35,13 +36,13 @@ class CheckpointCleanup:
         self._closing = asyncio.Event()
 
     def schedule(self, thread_id: str) -> None:
-        """The thread's only run has ended, and its end is stored."""
+        """Schedules the deletion of a thread whose only run has ended, after its end was stored."""
         self._orphaned.append(thread_id)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="checkpoint-cleanup")
 
     async def close(self) -> None:
-        """Deletes what is left now."""
+        """Deletes the remaining threads now."""
         self._closing.set()
         if self._task is not None:
             await self._task
@@ -61,7 +62,7 @@ class CheckpointCleanup:
 async def delete_checkpoints(
     orphans: Orphans, checkpointer: BaseCheckpointSaver[Any], thread_ids: Sequence[str]
 ) -> None:
-    """Deletes all checkpoints of threads whose runs were stateless, and notes that in the storage. Raises
+    """Deletes all checkpoints of the threads of stateless runs, and notes that in the storage. Raises
     `StorageUnavailable`."""
     await checkpointer.aprune(thread_ids, strategy="delete")
     await orphans.forget(thread_ids)

@@ -1,9 +1,9 @@
-"""The mark that the first attempt of a run leaves beside the checkpoint that its command is given to: what
-was stored there before it, and what LangGraph keeps nothing of.
+"""The mark that the first attempt of a run stores with the checkpoint that its command is given to. It says
+what was stored there before the command, and holds what LangGraph itself does not store.
 
-A task that takes an answer writes it beside the checkpoint of its own graph. So where a subgraph's node took
-one, nothing of it is seen beside the checkpoint of the graph around: the mark has the subgraphs' answers too.
-How many questions of a task were answered is also part of the id of its next one.
+A task that takes an answer stores it with the checkpoint of its own graph. So if a node of a subgraph took
+the answer, the checkpoint of the parent graph does not show it; therefore the mark also counts the answers in
+subgraphs. The number of answered questions of a task is also part of the id of its next question.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ INSIDE: Final = "__lgs_inside__"
 TAKEN: Final = "__lgs_taken__"
 """The channels of a mark."""
 NUMBERED: Final = hasattr(types, "_interrupt_id")
-"""Whether each question of a task has an id of its own: older versions of LangGraph give all the first's."""
+"""Whether each question of a task has its own id; in older versions of LangGraph, all have the first's."""
 MOST_WITHOUT_STATE: Final = 10
-"""So many graphs without state (`checkpointer=False`) may a node call one after the other before one of which
-it is known what it asks."""
+"""How many graphs without state (`checkpointer=False`) a node may call in a row before the search for one
+with state, whose questions are known, is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What was there when an answer was given to whoever asks inside of a subgraph."""
+    """The state inside subgraphs at the time when an answer without an id was given."""
 
     asked: Sequence[str] = ()
-    """The ids of the questions that waited."""
+    """The ids of the questions that were waiting."""
     answers: Sequence[tuple[str, str, int]] = ()
-    """The latest checkpoints of the subgraphs: namespace, id, and how many answers their tasks had taken."""
+    """The latest checkpoints of the subgraphs: namespace, id, and number of answers that tasks had taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the first attempt has left."""
+    """The mark that the first attempt has stored."""
 
     before: dict[str, int]
-    """As `progress` has it."""
+    """The result of `progress` before the command."""
     given: Sequence[str] = ()
-    """The ids that the command's answers were given by: LangGraph stores no such answer."""
+    """The ids under which the command's answers were given: LangGraph does not store such answers."""
     inside: Inside = Inside()
     taken: bool = False
-    """Whether a later attempt has found that a subgraph took the answer, of which nothing else is left."""
+    """Whether a later attempt found that a subgraph had taken the answer, which leaves no other trace."""
 
 
 def read_mark(found: CheckpointTuple, run_id: str) -> Mark | None:
-    """The mark of a run beside a checkpoint, if it left one there."""
+    """The mark that a run has stored with a checkpoint; None if it stored none."""
     task_id = _task_of(run_id)
     written = {channel: value for task, channel, value in found.pending_writes or () if task == task_id}
     if MARK not in written:
@@ -73,7 +73,7 @@ def read_mark(found: CheckpointTuple, run_id: str) -> Mark | None:
 async def leave_mark(
     checkpointer: BaseCheckpointSaver[Any], found: CheckpointTuple, run_id: str, mark: Mark
 ) -> None:
-    """Stores the mark of a run."""
+    """Stores the mark of a run with a checkpoint."""
     writes: list[tuple[str, Any]] = [(MARK, mark.before), (GIVEN, list(mark.given))]
     if mark.inside.answers:
         writes.append((INSIDE, [list(mark.inside.asked), list(mark.inside.answers)]))
@@ -90,12 +90,13 @@ def _task_of(run_id: str) -> str:
 
 
 def _taken_by(run_id: str) -> str:
-    # A task's second write would not take the place of its first.
+    # Under a task id of its own, as a task's second write would not replace its first.
     return str(uuid5(NAMESPACE_URL, f"lgs-taken:{run_id}"))
 
 
 def progress(found: CheckpointTuple) -> dict[str, int]:
-    """How much input beside its tasks' results a checkpoint has: command writes, and answers by task."""
+    """The inputs stored with a checkpoint besides its tasks' results, counted by task: the answers that each
+    task has taken, and the writes of commands (under `NULL_TASK`)."""
     counts: Counter[str] = Counter()
     for task_id, channel, value in found.pending_writes or ():
         if channel == RESUME and task_id != NULL_TASK:
@@ -106,8 +107,8 @@ def progress(found: CheckpointTuple) -> dict[str, int]:
 
 
 def ids_at(place: str, task_id: str, found: CheckpointTuple) -> Collection[str]:
-    """The ids that a question has if a task at a place asks it: its node and id, after those around it.
-    `found`: the checkpoint that the task writes beside."""
+    """The ids that a question of a task may have. `place`: the task's node and id, after those of the
+    enclosing graphs. `found`: the checkpoint that the task's writes belong to."""
     answered = progress(found).get(task_id, 0)
     # Older versions of LangGraph give all questions of a task the id of the first.
     places = (place, f"{place}|{answered}") if answered else (place,)
@@ -115,7 +116,7 @@ def ids_at(place: str, task_id: str, found: CheckpointTuple) -> Collection[str]:
 
 
 async def inside_of(checkpointer: BaseCheckpointSaver[Any], state: StateSnapshot) -> Inside:
-    """What is inside of a state that was read with its subgraphs."""
+    """The `Inside` of a state that was read with its subgraphs."""
     answers = await _answers_inside(checkpointer, state)
     return Inside(asked_in(state), answers)
 
@@ -128,7 +129,7 @@ def asked_in(state: StateSnapshot) -> Sequence[str]:
 async def taken_inside(
     checkpointer: BaseCheckpointSaver[Any], found: CheckpointTuple, run_id: str, inside: Inside
 ) -> bool:
-    """Whether a task of a subgraph has taken an answer since a run left its mark beside a checkpoint."""
+    """Whether a task of a subgraph has taken an answer since a run stored its mark with a checkpoint."""
     thread_id = found.config["configurable"]["thread_id"]
     for namespace, checkpoint_id, before in inside.answers:
         within = await checkpointer.aget_tuple(checkpoint_config(thread_id, namespace, checkpoint_id))
@@ -144,8 +145,8 @@ async def taken_inside(
 
 
 def answered_beside(found: CheckpointTuple) -> set[str]:
-    """The ids of the questions that stand beside a checkpoint though a task took the answer that an earlier
-    run gave by their ids: the run was cut before the task asked another."""
+    """The ids of the questions that are still stored with a checkpoint although their task took the answer
+    that an earlier run gave by their ids: the run was interrupted before the task asked another."""
     by_task: dict[str, dict[str, Any]] = {}
     for task_id, channel, value in found.pending_writes or ():
         by_task.setdefault(task_id, {})[channel] = value
@@ -161,7 +162,8 @@ def answered_beside(found: CheckpointTuple) -> set[str]:
 
 
 def asks_inside(state: StateSnapshot, found: CheckpointTuple) -> bool:
-    """Whether a question of a state is not that of one of its own nodes. `found`: the state's checkpoint."""
+    """Whether a question of a state was not asked by one of its own nodes, but inside a subgraph. `found`:
+    the state's checkpoint."""
     return any(
         task.state or not all(one.id in ids_at(f"{task.name}:{task.id}", task.id, found) for one in asked)
         for task in state.tasks
@@ -170,7 +172,7 @@ def asks_inside(state: StateSnapshot, found: CheckpointTuple) -> bool:
 
 
 async def answered_inside(checkpointer: BaseCheckpointSaver[Any], state: StateSnapshot) -> set[str]:
-    """The ids of the questions that tasks of subgraphs have had answered, of a state with its subgraphs."""
+    """The ids of the answered questions of tasks in subgraphs. `state`: read with its subgraphs."""
     ids: set[str] = set()
     around = namespace_of(state.config)
     for task in state.tasks:
@@ -198,8 +200,9 @@ async def _answered_in_calls(
     first: int = 0,
     most_without: int = MOST_WITHOUT_STATE,
 ) -> set[str]:
-    """The same of graphs that a node calls and LangGraph does not find: the first at the node's own place,
-    each later one at its number inside of it. `first`: the number to begin with."""
+    """Like `answered_inside`, for graphs that a node calls and that LangGraph does not discover: the first is
+    stored at the node's own place, each later one at its number below it. `first`: the number to begin
+    with."""
     ids: set[str] = set()
     without_state = 0
     for number in count(first):
@@ -222,7 +225,7 @@ async def _answered_in_calls(
 
 
 def _ids_of(place: str, questions: int) -> set[str]:
-    """The ids of the first questions of a task."""
+    """The ids of the first `questions` questions of a task."""
     places = (f"{place}|{number}" if number else place for number in range(questions))
     return {Interrupt.from_ns(None, each).id for each in places}
 

@@ -1,7 +1,7 @@
-"""How an attempt ends: its end is stored, however long that takes, and waiters of the run are notified.
+"""Stores the end of an attempt, however long that takes, and notifies the waiters of its run.
 
-Only a lost lease ends the trying: what a run did must not be lost for a moment without database, and a run
-that is held and not under way would be found, and its graph executed again.
+It gives up only when the lease is lost: the result of a run must not be lost because the database is briefly
+unreachable, and a run that is held but not in progress would be found, and its graph executed again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class Completer:
-    """Stores the ends of attempts of one replica."""
+    """Stores the ends of one replica's attempts."""
 
     def __init__(self, queue: Queue, replica: str, notifier: Notifier, metrics: Metrics) -> None:
         self._queue = queue
@@ -59,8 +59,8 @@ class Completer:
         return finished
 
     async def store_broken(self, attempt: Attempt, said: str, publisher: Publisher) -> Finished | None:
-        """Stores that a run broke, trying ever more seldom; None when the lease is lost before."""
-        # It must end, whatever was asked meanwhile: it counts as undone.
+        """Stores that a run broke, retrying at growing intervals; None if the lease is lost before."""
+        # The run must end, even if a rollback was requested meanwhile: it counts as undone.
         for failures in count(1):
             try:
                 return await self.store(attempt, Outcome("error", "error", said, undone=True), publisher)
@@ -69,7 +69,7 @@ class Completer:
             except Exception:
                 pause = BACKOFF.pause(failures)
                 log.exception("run.end_refused", attempt=attempt.run.attempt, again_in_seconds=pause)
-                # What the message says may be what is refused.
+                # The database may have refused the text of the message.
                 said = "the end of the run could not be stored; the log of its replica has the reason"
             await asyncio.sleep(pause)
         raise AssertionError("it is tried for ever")
@@ -88,8 +88,8 @@ class Completer:
 
 
 def _ended(run: Run, outcome: Outcome, now: datetime) -> Run:
-    """A run that ended without an error (whose words the storage may have changed), as its end was stored,
-    with its answer, if that is known."""
+    """A run that ended without an error, as stored, with its answer if that is known. (The text of an error
+    may have been changed by the storage.)"""
     result = outcome.answer
     if result is None and outcome.values is not None and outcome.interrupts is not None:
         result = with_questions(outcome.values, questions(outcome.interrupts))

@@ -1,12 +1,12 @@
-"""How a run's `context` and the `config.configurable` that came before it meet.
+"""Combines a run's `context` with `config.configurable`, its predecessor in LangGraph.
 
-Clients of either kind serve graphs of either kind: what a client gives as context a graph finds in its
-`configurable` too (`runs.configuration.merge_config`), and what it gives as `configurable` a graph with a
-context schema finds in its context. The context has only what the schema names, since a dataclass takes
-nothing else.
+Clients and graphs may each use either. Values that a client gives as context are also in the graph's
+`configurable` (`runs.configuration.merge_config`), and values that it gives as `configurable` are also in the
+context of a graph with a context schema. The context has only the fields that the schema names, since a
+dataclass accepts no others.
 
-LangGraph builds a context only from what it is given, so a graph whose schema is a class gets an empty
-mapping where nothing was: its defaults then hold, and a field that has none is LangGraph's own error.
+LangGraph builds a context only if it is given one. So if a client gives nothing, a graph whose schema is a
+class gets an empty mapping: its defaults apply, and a field without one causes LangGraph's own error.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pydantic import BaseModel
 from lgs_runtime.run_kwargs import RunKwargs
 
 ADDED_HERE = frozenset({"graph_id"})
-"""What `merge_config` puts among what the client gives."""
+"""Keys of `configurable` that `merge_config` adds to those of the client."""
 
 
 def context_of(schema: type, kwargs: RunKwargs) -> Mapping[str, Any] | None:
-    """The context of a graph with this context schema. Where nothing was given for it: empty for a class,
-    which is built from its defaults, and None for a mapping."""
+    """The context of a graph with this context schema. If nothing was given for it: empty for a class, which
+    is then built from its defaults, and None for a mapping."""
     early, context = given_early(kwargs), kwargs.context or {}
     named, others = _names(schema)
     found = {name: value for name, value in early.items() if name in named}
@@ -35,25 +35,24 @@ def context_of(schema: type, kwargs: RunKwargs) -> Mapping[str, Any] | None:
 
 
 def context_for_factory(kwargs: RunKwargs) -> Mapping[str, Any]:
-    """The context of its run that a graph's factory gets. There is no schema yet, so it is all that was
-    given."""
+    """The run's context for a graph's factory: all values that were given, as there is no schema yet."""
     return {**given_early(kwargs), **(kwargs.context or {})}
 
 
 def given_early(kwargs: RunKwargs) -> Mapping[str, Any]:
-    """What came as `configurable`."""
+    """The values that the client gave as `configurable`."""
     given = kwargs.config.get("configurable") or {}
     return {name: value for name, value in given.items() if name not in ADDED_HERE}
 
 
 def _is_class(schema: type) -> bool:
-    """Whether LangGraph makes an instance of it, as `_coerce_context` of `langgraph.pregel.main` decides."""
+    """Whether LangGraph makes an instance of the schema (`_coerce_context` of `langgraph.pregel.main`)."""
     return is_dataclass(schema) or issubclass(schema, BaseModel)
 
 
 @lru_cache(maxsize=256)
 def _names(schema: type) -> tuple[frozenset[str], bool]:
-    """The fields of a dataclass, a TypedDict or a pydantic model, and whether it takes others too."""
+    """(fields of a dataclass, a TypedDict or a pydantic model; whether it accepts others too)."""
     model_fields = getattr(schema, "model_fields", None)
     if model_fields is not None:
         names = (alias for field in model_fields.values() for alias in (field.alias, field.validation_alias))

@@ -1,8 +1,9 @@
-"""What a graph streams, as the events that LangGraph's clients expect.
+"""Publishes a graph's stream as the events that LangGraph's clients expect.
 
-The names: the mode, then the namespaces of a subgraph (`updates|child:6f…`). `messages-tuple` comes out as
-event `messages` with `[chunk, metadata]`; `messages` as `messages/metadata` once a message, then
-`messages/partial` with what there is of it so far, or `messages/complete`, of whatever subgraph it is.
+An event's name is the mode, followed by the namespaces of the subgraph (`updates|child:6f…`). Mode
+`messages-tuple` becomes event `messages` with `[chunk, metadata]`. Mode `messages` becomes
+`messages/metadata` once for each message, then `messages/partial` with the message so far, or
+`messages/complete`; these have no namespace.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ HIDDEN_TAG = "langsmith:hidden"
 
 
 def graph_modes(wanted: Sequence[str]) -> list[str]:
-    """The modes to ask of the graph, which must be asked for one."""
+    """The stream modes to request from the graph; at least one, as it requires."""
     asked = ["messages" if mode == "messages-tuple" else mode for mode in wanted]
     return list(dict.fromkeys(mode for mode in asked if mode in GRAPH_MODES)) or ["values"]
 
 
 class Emitter:
-    """Publishes what one attempt streams."""
+    """Publishes the stream of one attempt."""
 
     def __init__(self, publisher: Publisher, kwargs: RunKwargs) -> None:
         self._publisher = publisher
@@ -41,7 +42,7 @@ class Emitter:
         self._announced: set[str] = set()
 
     async def emit(self, namespace: Sequence[str], mode: str, data: Any) -> None:
-        """One chunk of the graph's stream."""
+        """Publishes one chunk of the graph's stream."""
         if mode == "messages":
             await self._message(namespace, data)
         elif mode in self._wanted:
@@ -49,7 +50,7 @@ class Emitter:
             await self._publisher.send(_name(mode, namespace), event)
 
     async def event(self, event: Any) -> None:
-        """One event of `astream_events`."""
+        """Publishes one event of `astream_events`."""
         if "events" in self._wanted and HIDDEN_TAG not in (event.get("tags") or ()):
             await self._publisher.send("events", event)
 
@@ -81,8 +82,8 @@ async def stream(
     emitter: Emitter,
     control: Any,
 ) -> None:
-    """Runs the graph to its end, to an interrupt, or to the drain that `control` asks for
-    (`GraphDrained`)."""
+    """Runs the graph to its end, to an interrupt, or until `control` requests a drain (then raises
+    `GraphDrained`)."""
     options: dict[str, Any] = {
         "context": kwargs.context,
         "stream_mode": graph_modes(kwargs.stream_mode),
@@ -103,7 +104,7 @@ async def stream(
             namespace, mode, data = chunk if kwargs.stream_subgraphs else ((), *chunk)
             await emitter.emit(namespace, mode, data)
     except BaseException:
-        # Cancelled as it published: its nodes are cancelled, and clean up, before this ends.
+        # If cancelled while publishing, the nodes are cancelled too, and clean up before this returns.
         await chunks.aclose()
         raise
 
@@ -112,7 +113,7 @@ async def _with_events(
     graph: Graph, graph_input: Any, config: RunnableConfig, options: dict[str, Any], emitter: Emitter
 ) -> AsyncGenerator[Any, None]:
     run_id = str(config["run_id"])
-    # LangChain would give a run that asks for no limit its own one, of 25 steps.
+    # Without a limit in the config, LangChain would apply its own of 25 steps.
     limited: RunnableConfig = {"recursion_limit": _most_steps(graph), **config}
     events: Any = graph.astream_events(graph_input, limited, version="v2", **options)
     async with aclosing(events) as found:
@@ -124,13 +125,13 @@ async def _with_events(
 
 
 def _most_steps(graph: Graph) -> int:
-    """How many steps a run of a graph may take that does not say so itself."""
+    """How many steps a run of a graph may take if it does not set a limit itself."""
     return int((graph.config or {}).get("recursion_limit", DEFAULT_RECURSION_LIMIT))
 
 
 def debug_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An event of `debug` in the form of LangGraph's server: a checkpoint names itself, its parent and
-    those of its subgraphs in the form in which clients name checkpoints, beside the configurations."""
+    """An event of mode `debug` in the form of LangGraph's server: besides the configs, a checkpoint names
+    itself, its parent and those of its subgraphs in the form that clients use."""
     payload = event["payload"]
     if event["type"] != "checkpoint" or not payload:
         return event
@@ -150,8 +151,7 @@ def _debug_task(task: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def checkpoint_of(config: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The checkpoint that a configuration names, as `langgraph_sdk.schema.Checkpoint`; None where it names
-    none."""
+    """The checkpoint that a config names, as `langgraph_sdk.schema.Checkpoint`; None if it names none."""
     named = (config or {}).get("configurable") or {}
     if not named.get("thread_id") or not named.get("checkpoint_id"):
         return None

@@ -1,5 +1,5 @@
-"""One attempt of one run: builds what the graph needs, and streams it until it is over. What it ended as,
-`attempt_ends` says.
+"""Executes one attempt of one run: prepares what the graph needs, and streams it until it is over.
+`attempt_ends` determines the outcome.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 class Executor:
-    """Executes attempts. Keeps nothing of a run besides how often the database failed under it."""
+    """Executes attempts. Keeps no state of a run, except how often the database failed under it."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Executor:
         max_attempts: int,
         revision: str = "",
     ) -> None:
-        """`revision`: the replica's, if it has one, which runs and their checkpoints are marked with."""
+        """`revision`: the replica's, if it has one; runs and their checkpoints are marked with it."""
         self._assistants = assistants
         self._graphs = graphs
         self._checkpointer = checkpointer
@@ -78,7 +78,8 @@ class Executor:
         self._revision = revision
 
     async def execute(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
-        """Runs the graph until it ends, raises, is stopped or takes too long, and says what that means."""
+        """Runs the graph until it ends, raises, is stopped or takes too long; returns the outcome, or how the
+        run is handed back."""
         outcome = await self._executed(attempt, publisher)
         if not self._revision or isinstance(outcome, HandBack):
             return outcome
@@ -92,8 +93,8 @@ class Executor:
         return await self._ends.of(attempt, publisher, timed_out=timed_out)
 
     async def _until_over(self, attempt: Attempt, publisher: Publisher) -> bool:
-        """Runs the graph until it has ended, and its nodes have cleaned up if it was cancelled; whether it
-        was cancelled here, because it took too long."""
+        """Runs the graph until it has ended, and its nodes have cleaned up if it was cancelled. Returns
+        whether it was cancelled here because it took too long."""
         over = attempt.begin(self._run(attempt, publisher))
         await asyncio.wait({over}, timeout=self._timeout_seconds)
         timed_out = not (over.done() or attempt.cancelled)
@@ -103,7 +104,7 @@ class Executor:
         return timed_out
 
     async def undo(self, attempt: Attempt, publisher: Publisher) -> Outcome | HandBack:
-        """How an attempt ends that has ended already when its run is asked to be rolled back."""
+        """The outcome of an attempt that had ended already when the rollback of its run was requested."""
         return await self._ends.undone(attempt, publisher)
 
     def ended(self, run: Run) -> None:
@@ -153,7 +154,7 @@ class Executor:
         attempt: Attempt,
         publisher: Publisher,
     ) -> Outcome:
-        """The graph from where it starts to where it ends, and what its thread is then."""
+        """Runs the graph from its starting point to its end; returns the outcome for the thread."""
         start = await starting_point(graph, self._checkpointer, config, kwargs, attempt.run)
         if start.kind != "fresh":
             self._metrics.resumed()
@@ -173,8 +174,8 @@ class Executor:
     async def _question(
         self, graph: Graph, start: Start, config: RunnableConfig, kwargs: RunKwargs, attempt: Attempt
     ) -> Question | None:
-        """What the answer of this run is kept by, where it may be kept, and the run is the first of its
-        thread."""
+        """The question that the answer of this run is cached under; None if it may not be cached, or the run
+        is not the first of its thread."""
         if start.kind != "fresh":
             return None
         question = self._answers.question(config["metadata"]["graph_id"], graph, attempt.run, kwargs)
@@ -204,6 +205,6 @@ class Executor:
         return marked(outcome_of(graph, state, attempt.run), state, attempt.run)
 
     async def _latest(self, attempt: Attempt, config: RunnableConfig) -> CheckpointTuple | None:
-        """The latest checkpoint of the thread that the attempt has read or written."""
+        """The latest checkpoint of the attempt's thread, read through its saver; None if there is none."""
         assert attempt.saver is not None
         return await attempt.saver.aget_tuple(latest_of(config))

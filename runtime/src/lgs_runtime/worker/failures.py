@@ -1,9 +1,8 @@
-"""What the end of an attempt says of its graph, for the graph's circuit breaker: whose failure an error is.
+"""Decides for a graph's circuit breaker whether the end of an attempt is a success or failure of the graph.
 
-A graph has failed when one of its nodes raised, when it could not be made, or when it took too long. Nothing
-is said by what was cancelled, interrupted, handed back or lost, by an answer that was cached, by a database
-that is away, by input that the graph's schema refuses before a node runs, nor by an answer of a server that
-refuses what it was sent.
+A graph has failed if one of its nodes raised, if it could not be made, or if it took too long. These count as
+neither: a run that was cancelled, interrupted, handed back or lost, a cached answer, an unreachable database,
+input that the graph's schema refuses before a node runs, and a server's answer that a request is invalid.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from lgs_runtime.tracebacks import passed_through
 from lgs_runtime.worker.attempt import Attempt, HandBack
 
 IN_A_NODE: Final = Path(execution_of_nodes.__file__)
-"""The file through which all goes that a node raises."""
+"""The file that is in the traceback of every exception that a node raises."""
 IN_A_READ: Final = Path(reading_of_state.__file__)
-"""The file through which goes what a reducer or a schema raises when an edge reads the state."""
+"""The file that is in the traceback if a reducer or a schema raises while an edge reads the state."""
 OF_A_TASK: Final = "During task with name "
 AT_THE_START: Final = f"{OF_A_TASK}'{START}'"
 NODE: Final = re.compile(rf"{OF_A_TASK}'(.*)' and id ")
-"""How LangGraph notes in an exception which task it is of."""
+"""The note by which LangGraph records in an exception which task raised it."""
 OF_THE_REQUEST: Final = (GraphBubbleUp, GraphRecursionError, InvalidUpdateError, RuntimeFault)
 REFUSED: Final = frozenset({400, 413, 422})
-"""Statuses of answers to requests that can't succeed, such as too many tokens or a bad argument."""
+"""HTTP statuses for requests that can't succeed, such as too many tokens or a bad argument."""
 
 
 def result_of(end: Outcome | HandBack, attempt: Attempt, ignored: Sequence[str]) -> Result:
-    """What an attempt says that ended so. `ignored`: names of exceptions that say nothing."""
+    """The result of an attempt for the circuit breaker. `ignored`: names of exceptions that do not count."""
     if isinstance(end, HandBack) or attempt.cached:
         return Result.NEITHER
     if end.status == "success":
@@ -54,13 +53,13 @@ def result_of(end: Outcome | HandBack, attempt: Attempt, ignored: Sequence[str])
     try:
         in_graph = not attempt.opened or (passed_through(raised, IN_A_NODE) and not _of_the_input(raised))
         return Result.FAILURE if in_graph and _is_failure(raised, ignored) else Result.NEITHER
-    # An exception's own methods raise anything, also what would end the task without an end of its run.
+    # An exception's own methods may raise anything, also what would end the task without an end of its run.
     except BaseException:  # noqa: BLE001
         return Result.FAILURE
 
 
 def failure_of(end: Outcome, attempt: Attempt) -> Failure | None:
-    """What ended a run that is to be counted as failed: the innermost node that raised."""
+    """The failure to count for a run, with the innermost node that raised; None if it did not fail."""
     if end.status == "timeout":
         return Failure("TimeoutError")
     if end.status != "error":
@@ -72,14 +71,14 @@ def failure_of(end: Outcome, attempt: Attempt) -> Failure | None:
 
 
 def _tasks_of(raised: BaseException) -> list[str]:
-    """LangGraph's notes of the tasks that an exception went through, the innermost first."""
+    """LangGraph's notes of the tasks that an exception passed through, innermost first."""
     notes = getattr(raised, "__notes__", ())
     return [note for note in notes if isinstance(note, str) and note.startswith(OF_A_TASK)]
 
 
 def _of_the_input(raised: BaseException) -> bool:
-    """Whether the state did not take the input. A conditional edge from the start reads the state with the
-    input in it, which LangGraph does as if a node did it."""
+    """Whether the state refused the input. A conditional edge from the start reads the state with the input,
+    which LangGraph executes as if it were a node."""
     tasks = _tasks_of(raised)
     return bool(tasks) and tasks[-1].startswith(AT_THE_START) and passed_through(raised, IN_A_READ)
 
@@ -98,8 +97,8 @@ def _is_failure(raised: BaseException, ignored: Sequence[str]) -> bool:
 
 
 def _status_of(raised: BaseException) -> int | None:
-    """The HTTP status of an answer that clients of servers raise: openai, anthropic, httpx, requests. None of
-    what has another kind of one."""
+    """The HTTP status in an exception of an HTTP client (openai, anthropic, httpx, requests); None if it has
+    none, or one that is not a number."""
     answer = getattr(raised, "response", None)
     found = getattr(raised, "status_code", None) or getattr(answer, "status_code", None)
     return found if isinstance(found, int) else None

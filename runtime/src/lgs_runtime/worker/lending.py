@@ -1,9 +1,9 @@
-"""Slots, and threads, of runs that wait for other runs.
+"""Lends the slots and threads of runs that wait for other runs.
 
-A run that asks this server for another run and waits for its end would keep its slot meanwhile; when all of
-them are kept so, none is left for those that are waited for. So a run lends its slot as long as it waits:
-another may start beside it. It goes on when its wait is over, which may be one run too many for a moment.
-A node that waits in a thread keeps that too, and there is one more as long.
+A run that starts another run on this server and waits for its end would keep its slot meanwhile. If all slots
+were kept like that, none would be left for the runs that are waited for (a deadlock). So a run lends its slot
+while it waits, and another run may start. It continues when its wait is over, so that for a moment there may
+be one run too many. A node that waits in a thread keeps that too, so there is one more thread meanwhile.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 
 class Lending:
-    """What the runs of a replica have lent. All calls are made on the replica's event loop."""
+    """The slots that runs of a replica have lent. All calls are made on the replica's event loop."""
 
     def __init__(self, on_free: Callable[[], None]) -> None:
-        """`on_free` is called when any run may have a slot that was lent."""
+        """`on_free` is called when a slot is lent to any run."""
         self._on_free = on_free
         self._waits: Counter[Slot] = Counter()
         self._held: set[Slot] = set()
@@ -28,14 +28,14 @@ class Lending:
 
     @property
     def slots(self) -> int:
-        """How many are lent. A run has one, however many runs it waits for; one that has ended has none, even
-        if something that it began still waits."""
+        """The number of lent slots. A run lends one, however many runs it waits for; a run that has ended
+        lends none, even if something that it started still waits."""
         return len(self._waits.keys() & self._held) if self._waits else 0
 
     @contextmanager
     def held(self, thread_id: str) -> Iterator[None]:
-        """An attempt at a run of this thread has a slot as long as the context is open: `own_slot` of what
-        is started in it."""
+        """Gives an attempt of a run on this thread a slot while the context is open; it is the `own_slot` of
+        the code that is started inside."""
         slot = Slot(thread_id, self)
         self._held.add(slot)
         before = own_slot.set(slot)
@@ -47,7 +47,7 @@ class Lending:
 
     @contextmanager
     def waiting(self, slot: Slot, *, any_may: bool, in_thread: bool) -> Iterator[None]:
-        """As `Slot.lent`."""
+        """See `Slot.lent`."""
         self._waits[slot] += 1
         threads = self.threads if in_thread else None
         if threads is not None:
@@ -65,28 +65,28 @@ class Lending:
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """That of one attempt."""
+    """The slot of one attempt."""
 
     thread_id: str
     lending: Lending
 
     def lent(self, *, any_may: bool, in_thread: bool) -> AbstractContextManager[None]:
-        """It is another's as long as the context is open: any run's (`any_may`), or that of a run that is
-        being made. `in_thread`: who waits keeps a thread meanwhile."""
+        """Lends the slot while the context is open: to any run (`any_may`), or to the run that is being
+        created. `in_thread`: the waiter occupies a thread meanwhile."""
         return self.lending.waiting(self, any_may=any_may, in_thread=in_thread)
 
 
 own_slot: ContextVar[Slot | None] = ContextVar("own_slot", default=None)
-"""The slot of the attempt whose code this is."""
+"""The slot of the attempt that the current code belongs to."""
 
 
 class Threads(ThreadPoolExecutor):
-    """Threads for nodes that are plain functions, with one more for each that waits for a run."""
+    """Threads for nodes that are plain functions, plus one for each that waits for a run."""
 
     def more(self, number: int) -> None:
-        """So many more may work at a time."""
+        """Changes the number of threads that may work at a time by `number`."""
         self._max_workers += number
         if number > 0:
-            # Threads are started by what is submitted: something may wait already.
+            # The pool starts threads only on a submission, and work may be waiting already.
             with suppress(RuntimeError):
                 self.submit(int)

@@ -1,8 +1,9 @@
-"""Nodes that a checkpoint goes on with and the graph does not have: renamed or removed since it was written.
+"""Refuses runs that would continue at nodes that the graph does not have: renamed or removed since the
+checkpoint was written.
 
-LangGraph passes over what it does not know: the step that was next would be dropped, and the run would end
-as if all were done. So a run is refused before it goes on there, and its thread stays as it was: code that
-has the node goes on from the checkpoint, and new input begins anew, as it always may.
+LangGraph ignores nodes that it does not know: the next step would be dropped, and the run would end as if all
+were done. So a run is refused before it continues, and its thread stays as it was: code that has the node can
+continue from the checkpoint, and new input begins anew, as always.
 """
 
 from __future__ import annotations
@@ -24,20 +25,21 @@ from lgs_runtime.graphs.schemas import Graph
 BRANCH: Final = "branch:to:"
 JOIN: Final = "join:"
 SENDS: Final = "__pregel_tasks"
-"""What LangGraph's channels are called by which a step starts a node, its part of a join, and a `Send`."""
+"""Names (the first two are prefixes) of LangGraph's channels by which a step starts a node, contributes to a
+join, and starts a `Send`."""
 INTERRUPT: Final = "__interrupt__"
 RESUME: Final = "__resume__"
 ERROR: Final = "__error__"
 ERROR_OF: Final = "__error_source_node__"
 NULL_TASK: Final = "00000000-0000-0000-0000-000000000000"
-"""Writes beside a checkpoint that are no node's."""
+"""Task id of pending writes that belong to no node."""
 
 
 class NodeNotFound(RuntimeFault):
-    """A run is to go on at a node that its graph does not have. It has not gone on."""
+    """A run was to continue at a node that its graph does not have. Nothing of it was executed there."""
 
     def __init__(self, message: str, questions: Mapping[str, Any]) -> None:
-        """`questions`: the interrupts that wait for an answer, by their tasks."""
+        """`questions`: the interrupts that wait for an answer, by task."""
         super().__init__(message)
         self.questions = questions
 
@@ -49,8 +51,8 @@ async def refuse_missing(
     state: StateSnapshot,
     graph_id: str,
 ) -> None:
-    """Raises `NodeNotFound` for a checkpoint whose next nodes are not all there, those of subgraphs neither.
-    `state`: what the graph makes of it."""
+    """Raises `NodeNotFound` if a next node of a checkpoint, or of its subgraphs, does not exist. `state`: the
+    graph's state at the checkpoint."""
     missing = [_quoted(name) for name in missing_nodes(graph, found, more=bool(state.tasks))]
     async for subgraph, name in _missing_inside(graph, checkpointer, state):
         missing.append(f"{_quoted(name)} of its subgraph {subgraph!r}")
@@ -67,7 +69,7 @@ async def refuse_missing(
 def refuse_unknown_goto(
     graph: Graph, command: Mapping[str, Any], found: CheckpointTuple | None, graph_id: str
 ) -> None:
-    """Raises `NodeNotFound` for a command that leads to a node that the graph does not have."""
+    """Raises `NodeNotFound` if a command's `goto` names a node that the graph does not have."""
     goto = command.get("goto")
     targets = goto if isinstance(goto, list) else [goto] if goto else []
     names = [str(to["node"] if isinstance(to, Mapping) else to) for to in targets]
@@ -79,9 +81,9 @@ def refuse_unknown_goto(
 
 
 def missing_nodes(graph: Graph, found: CheckpointTuple, *, more: bool) -> Collection[str]:
-    """Which nodes are to run next by a checkpoint and what is written beside it, and are not in the graph; a
-    node that no longer waits for the same others is named by the join that it had. `more`: whether others are
-    left to run, which may complete a join."""
+    """The nodes that are to run next, according to a checkpoint and its pending writes, but are not in the
+    graph. A node that no longer waits for the same others is given as its former join. `more`: whether other
+    tasks are left to run, which may complete a join."""
     checkpoint, writes = found.checkpoint, found.pending_writes or ()
     values = checkpoint["channel_values"]
     sent = [*(values.get(SENDS) or ()), *(value for _, channel, value in writes if channel == SENDS)]
@@ -93,19 +95,19 @@ def missing_nodes(graph: Graph, found: CheckpointTuple, *, more: bool) -> Collec
 
 
 def asks(found: CheckpointTuple) -> bool:
-    """Whether a node has asked beside a checkpoint."""
+    """Whether a checkpoint has a pending question of a node."""
     return any(channel == INTERRUPT for _, channel, _ in found.pending_writes or ())
 
 
 def waiting_questions(found: CheckpointTuple) -> Mapping[str, Any]:
-    """The interrupts beside a checkpoint that nobody has answered, by their tasks."""
+    """The unanswered interrupts of a checkpoint, by task."""
     answered = {task_id for task_id, channel, _ in found.pending_writes or () if channel == RESUME}
     asked = {} if NULL_TASK in answered else last_questions(found)
     return {task_id: questions for task_id, questions in asked.items() if task_id not in answered}
 
 
 def last_questions(found: CheckpointTuple) -> Mapping[str, Any]:
-    """What each task beside a checkpoint that has not ended has asked last, answered or not: one whose first
+    """The last questions of each unfinished task of a checkpoint, answered or not: a task whose first
     question was answered may have asked another."""
     writes = found.pending_writes or ()
     ended = {task_id for task_id, channel, _ in writes if channel not in (ERROR, ERROR_OF, INTERRUPT, RESUME)}
@@ -117,12 +119,12 @@ def last_questions(found: CheckpointTuple) -> Mapping[str, Any]:
 
 
 def _starts(checkpoint: Checkpoint, channel: str, value: Any, *, more: bool) -> bool:
-    """Whether a channel of this value starts a node. What earlier steps have left there, which savers that
-    keep values by their versions still give, does not."""
+    """Whether a channel with this value starts a node. Values left by earlier steps, which savers that keep
+    values by version still return, do not."""
     versions: Mapping[str, Any] = checkpoint["channel_versions"]
     if not channel.startswith((BRANCH, JOIN)) or channel not in versions:
         return False
-    # Where a node runs after all others, its channel says beside the value whether these have ended.
+    # If a node is deferred until all others have ended, its channel says besides the value whether they have.
     deferred = isinstance(value, (tuple, list))
     came = (value[0] if deferred else value) if channel.startswith(JOIN) else None
     if not deferred and (came is None or _all_came(channel, came)):
@@ -134,7 +136,7 @@ def _starts(checkpoint: Checkpoint, channel: str, value: Any, *, more: bool) -> 
 
 
 def _all_came(channel: str, came: Collection[str]) -> bool:
-    """Whether a join has all that it waits for, by its name: `join:one+other:node`."""
+    """Whether a join has all nodes that it waits for, judged by its name: `join:one+other:node`."""
     waits_for, _, _ = channel.removeprefix(JOIN).rpartition(":")
     return len("+".join(came)) == len(waits_for)
 
@@ -142,7 +144,7 @@ def _all_came(channel: str, came: Collection[str]) -> bool:
 async def _missing_inside(
     graph: Graph, checkpointer: BaseCheckpointSaver[Any], state: StateSnapshot
 ) -> AsyncIterator[tuple[str, str]]:
-    """The subgraphs, by the nodes that they are, of tasks that are left, and the nodes that they miss."""
+    """(subgraph, missing node) for the subgraphs of the remaining tasks, each as the path of node names."""
     subgraphs = dict(graph.get_subgraphs()) if any(task.state for task in state.tasks) else {}
     for task in state.tasks:
         subgraph, at = subgraphs.get(task.name), cast("RunnableConfig | None", task.state)
@@ -150,7 +152,7 @@ async def _missing_inside(
             continue
         namespace = namespace_of(at)
         if subgraph.checkpointer is True:
-            # It keeps its state from one call to the next, under its name alone.
+            # It keeps its state between calls, in a namespace without task ids.
             namespace = "|".join(part.partition(":")[0] for part in namespace.split("|"))
         config = checkpoint_config(at["configurable"]["thread_id"], namespace)
         if (found := await checkpointer.aget_tuple(config)) is None:
@@ -167,7 +169,7 @@ def _kept_by(checkpointer: BaseCheckpointSaver[Any], config: RunnableConfig) -> 
 
 
 def _quoted(name: str) -> str:
-    """A join, as whom it would start, and after whom."""
+    """A node's name quoted; for a join, the node that it would start, and the nodes that it waits for."""
     if not name.startswith(JOIN):
         return repr(name)
     waits_for, _, node = name.removeprefix(JOIN).rpartition(":")

@@ -1,5 +1,5 @@
-"""What a thread's state says of the run that left it: the values that the thread keeps, and the answer that
-clients get, which is what the graph's output schema has of them."""
+"""Outcomes of runs, from the state of their thread: the values that the thread keeps, and the answer that
+clients get, which is the part of the values in the graph's output schema."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lgs_runtime.worker.resumption import ANSWER_CACHE, CheckpointNotFoundError
 
 
 def outcome_of(graph: Graph, state: StateSnapshot, run: Run | None = None) -> Outcome:
-    """How a run ended that ended by itself: it waits for a person when tasks are left. `run`: the one that
-    ended, whose names its thread gets."""
+    """The outcome of a run that ended by itself; if tasks are left, its thread waits for a person. `run`: the
+    run, whose graph and assistant are noted in the thread."""
     interrupts = {task.id: to_json(task.interrupts) for task in state.tasks if task.interrupts}
     values = rooted(to_json(state.values))
     answer = output_of(graph, values)
@@ -36,12 +36,12 @@ def outcome_of(graph: Graph, state: StateSnapshot, run: Run | None = None) -> Ou
 
 
 def names_of(run: Run) -> Json:
-    """Whose a thread is once this run has ended on it."""
+    """Metadata that a thread gets when this run has ended on it: the graph and the assistant."""
     return {"graph_id": run.graph_id, "assistant_id": run.assistant_id} if run.graph_id else {}
 
 
 def marked(outcome: Outcome, state: StateSnapshot, run: Run) -> Outcome:
-    """The outcome of a run whose checkpoints say that its answer was cached: so will its record."""
+    """The outcome, marked for the run's record if the checkpoints say that its answer was cached."""
     metadata: Mapping[str, Any] = state.metadata or {}
     if ANSWER_CACHE not in metadata or metadata.get("run_id") != run.run_id:
         return outcome
@@ -49,8 +49,8 @@ def marked(outcome: Outcome, state: StateSnapshot, run: Run) -> Outcome:
 
 
 def of_nothing(failed: Outcome, raised: BaseException) -> Outcome:
-    """The outcome of a run that failed with this: where nothing of it has run, its thread stays as it was,
-    with the questions that wait in it."""
+    """The outcome of a run that failed with `raised`: if nothing of it was executed, its thread stays as it
+    was, with its waiting questions."""
     if isinstance(raised, UnknownInterruptError | CheckpointNotFoundError):
         return replace(failed, thread_status="interrupted" if failed.interrupts else "idle")
     if isinstance(raised, NodeNotFound) and raised.questions:
@@ -61,7 +61,8 @@ def of_nothing(failed: Outcome, raised: BaseException) -> Outcome:
 
 
 def alone(outcome: Outcome) -> Outcome:
-    """The outcome of a run whose thread is deleted with it: only its answer has its questions."""
+    """The outcome of a run whose thread is deleted with it: its questions are put into the answer, as they
+    would be lost otherwise."""
     asked = questions(outcome.interrupts)
     if not asked or outcome.answer is not None:
         return outcome
@@ -69,7 +70,7 @@ def alone(outcome: Outcome) -> Outcome:
 
 
 def output_of(graph: Graph, values: Json) -> Json:
-    """What the graph's output has of the values of its state: these themselves where that is all."""
+    """The part of the state's values in the graph's output; the same object if that is all of them."""
     wanted: Any = graph.output_channels
     if not isinstance(values, Mapping) or wanted == graph.stream_channels_asis:
         return values

@@ -1,7 +1,7 @@
-"""The events of one attempt on their way to the broker: numbered, encoded, handed over.
+"""Publishes the events of one attempt: numbers and encodes them, and hands them to the broker.
 
-The broker gathers what comes faster than it can be passed on. The graph waits only when a thousand events are
-on their way.
+The broker buffers events that arrive faster than it can pass them on. The graph waits only once in a thousand
+events, until those before are published.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ MOST_WAITING = 1000
 
 
 def epoch_of(moment: datetime | None) -> int:
-    """The first part of an attempt's event ids: milliseconds since 1970 of the moment it was claimed."""
+    """The first part of an attempt's event ids: the time of its claim in milliseconds since 1970."""
     return int((moment or datetime.now(UTC)).timestamp() * 1000)
 
 
 class Publisher:
-    """Made for one attempt; `close` or `end` must be awaited."""
+    """Publishes the events of one attempt; `close` or `end` must be awaited at the end."""
 
     def __init__(self, broker: StreamBroker, metrics: Metrics, run: Run) -> None:
         self._broker = broker
@@ -36,7 +36,7 @@ class Publisher:
         self._latest: Awaitable[None] | None = None
 
     async def send(self, event: str, data: Any) -> None:
-        """Hands one event over; `data` is encoded now, since graphs go on to change what they emit."""
+        """Hands one event to the broker. `data` is encoded at once, since graphs may change it afterwards."""
         self._sequence += 1
         made = StreamEvent(f"{self._epoch}-{self._sequence}", event, encode(data))
         self._latest = self._broker.publish(self._run_id, (made,))

@@ -1,10 +1,10 @@
-"""To which question of a thread an answer goes.
+"""Which question of a thread an answer goes to.
 
-LangGraph gives an answer to whoever asks next, or to the question of an id. The id is made of where the
-question is asked: node and task, inside of which subgraph's task, and in newer versions how many of the
-task's questions were answered. It is that of the same question later only where the same tasks are made
-again: not in a subgraph that keeps no state (`checkpointer=False`), nor in one whose state was changed by
-hand since it asked.
+LangGraph gives an answer either to the next task that asks, or to the question with a given id. The id is
+derived from the place of the question: its node and task, the enclosing subgraph's task, and in newer
+versions the number of answered questions of the task. The same question has the same id later only if the
+same tasks are created again: not in a subgraph that keeps no state (`checkpointer=False`), nor in one whose
+state was changed by hand since it asked.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from lgs_runtime.worker.missing_nodes import INTERRUPT
 
 INTERRUPT_ID: Final = re.compile("[0-9a-f]{32}")
 OF_NOBODY: Final = "0" * 32
-"""The id of no question: LangGraph takes no answers at all for no input."""
+"""An id that no question has, used if no answer is left: an empty `resume` is no input to LangGraph."""
 
 
 class UnknownInterruptError(Exception):
-    """A run with `strict_resume` answers a question that does not wait."""
+    """A run with `strict_resume` answers a question that is not waiting."""
 
 
 def answers_by_id(resume: Any) -> bool:
-    """Whether it is answers by the ids of their interrupts, not one answer. An empty object is one answer."""
+    """Whether `resume` maps interrupt ids to answers. Anything else, also an empty object, is one answer."""
     return isinstance(resume, Mapping) and bool(resume) and all(map(INTERRUPT_ID.fullmatch, resume))
 
 
 def refuse_unknown(command: Mapping[str, Any], waiting: Collection[str]) -> None:
-    """Raises `UnknownInterruptError` for a command that answers an interrupt that does not wait. An object
-    whose keys all have the form of ids of interrupts answers those; anything else answers all that wait."""
+    """Raises `UnknownInterruptError` if a command answers an interrupt that is not waiting. An object whose
+    keys all look like interrupt ids answers those interrupts; anything else answers all waiting ones."""
     resume = command.get("resume")
     if resume is None:
         return
@@ -54,8 +54,8 @@ def refuse_unknown(command: Mapping[str, Any], waiting: Collection[str]) -> None
 
 
 def without_answered(command: Mapping[str, Any], waiting: Collection[str]) -> Mapping[str, Any]:
-    """The command without answers by ids of questions that do not wait: LangGraph would give one by the id of
-    a task's first question to its next, such as an answer that a client sends twice."""
+    """The command without answers to ids of questions that are not waiting: LangGraph would give an answer to
+    a task's first question, such as one that a client sends twice, to its next question."""
     resume: Any = command.get("resume")
     if not answers_by_id(resume) or all(name in waiting for name in resume):
         return command
@@ -72,8 +72,9 @@ async def addressed(
     found: CheckpointTuple,
     state: StateSnapshot,
 ) -> Mapping[str, Any]:
-    """The command, with its one answer to the one question of a state by the question's id, if the question
-    will be asked under that id again; and else not by it. `found`, `state`: the checkpoint at `at`."""
+    """The command; if it has one answer and the state one question, the answer is addressed by the question's
+    id if the question will have the same id when it is asked again, and is given without an id otherwise.
+    `found`, `state`: the checkpoint at `at`, and the graph's state there."""
     resume = command.get("resume")
     if resume is None or len(state.interrupts) != 1:
         return command
@@ -83,7 +84,7 @@ async def addressed(
         return command
     answer = resume[question.id] if by_id else resume
     if not await _recurs(question, graph, checkpointer, at, found=found, state=state):
-        # LangGraph takes None for no answer.
+        # LangGraph treats None as no answer.
         return command if answer is None or answers_by_id(answer) else {**command, "resume": answer}
     return {**command, "resume": {question.id: answer}}
 
@@ -97,7 +98,7 @@ async def _recurs(
     found: CheckpointTuple,
     state: StateSnapshot,
 ) -> bool:
-    """Whether the question will have its id when it is asked again."""
+    """Whether the question will have the same id when it is asked again."""
     [task] = (task for task in state.tasks if question in task.interrupts)
     place = _place("", task)
     if question.id in ids_at(place, task.id, found):
@@ -123,7 +124,7 @@ async def _asked_inside(
     state: StateSnapshot,
     found: CheckpointTuple,
 ) -> bool:
-    """Whether the question is that of a task of a state, or of its subgraphs as they are now. `found`: the
+    """Whether the question was asked by a task of a state, or of its subgraphs as they are now. `found`: the
     state's checkpoint."""
     for task in state.tasks:
         if question in task.interrupts:
@@ -139,9 +140,9 @@ async def _asked_inside(
 async def _asked_in_a_call(
     question: Interrupt, checkpointer: BaseCheckpointSaver[Any], thread_id: str, place: str, *, first: int
 ) -> bool:
-    """Whether the question was asked in a graph that a node calls and LangGraph does not find: the first at
-    the node's own place, each later one at its number inside of it. `first`: the number to begin with. The
-    node will call all of them again: to look into them is the less."""
+    """Whether the question was asked in a graph that a node calls and that LangGraph does not discover: the
+    first is stored at the node's own place, each later one at its number below it. `first`: the number to
+    begin with. The node will call all of them again, so reading them here costs little in comparison."""
     without_state = 0
     for number in count(first):
         namespace = f"{place}|{number}" if number else place
@@ -160,7 +161,7 @@ def _place(namespace: str, task: PregelTask) -> str:
 
 
 def _askers(question: Interrupt, found: CheckpointTuple) -> Sequence[str]:
-    """The tasks that asked it beside a checkpoint."""
+    """The ids of the tasks that asked the question, among a checkpoint's pending writes."""
     writes = found.pending_writes or ()
     return [
         task_id

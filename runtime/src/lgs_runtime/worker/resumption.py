@@ -1,19 +1,18 @@
-"""Where an attempt of a run starts: at the run's own input, or at the last checkpoint that an earlier
+"""Where an attempt of a run starts: with the run's own input, or from the last checkpoint that an earlier
 attempt left.
 
-The rule: when the thread's latest checkpoint was written by this run, go on from it with no input (and run
-nothing when the graph had reached its end, or a point where it waits for a person). So a step whose
-checkpoint was committed never runs again, and the finished tasks of a step that was cut are taken from their
-pending writes.
+The rule: if the thread's latest checkpoint was written by this run, continue from it without input (and run
+nothing if the graph had reached its end, or waits for a person). So a step whose checkpoint was committed
+never runs again, and the finished tasks of an interrupted step are taken from their pending writes.
 
-A run whose answer was cached is the exception: what is left of one that was cut is another graph's, and costs
-nothing to do again, so it is taken back.
+A run whose answer was cached is the exception: if it was interrupted, its checkpoints belong to another
+graph, and it is cheap to repeat, so it is rolled back.
 
-A `Command` is the hard case: LangGraph stores it beside the checkpoint of the run before, without a
-checkpoint of its own. So the first attempt leaves a mark there that says what was stored before it; a later
-attempt sees from the difference whether its command was taken in already. A single answer to a single
-interrupt is given by the interrupt's id, so that it can't answer a later interrupt of the same node
-(`questions`).
+A `Command` is the hard case: LangGraph stores it with the checkpoint of the run before, without a checkpoint
+of its own. So the first attempt stores a mark there, which says what was stored before the command
+(`command_marks`); from the difference, a later attempt sees whether its command was applied already. A single
+answer to a single interrupt is given by the interrupt's id, so that it can't answer a later interrupt of the
+same node (`questions`).
 """
 
 from __future__ import annotations
@@ -59,19 +58,19 @@ from lgs_runtime.worker.questions import addressed, answers_by_id, refuse_unknow
 from lgs_runtime.worker.states import with_handlers
 
 ANSWER_CACHE = "answer_cache"
-"""The key of the metadata of a run, and of its checkpoints, whose answer was cached."""
+"""Metadata key of a run, and of its checkpoints, which says that the answer was cached."""
 REVISION = "lgs_revision"
-"""The key of the metadata of a run, and of its checkpoints, that says which revision executed it."""
+"""Metadata key of a run, and of its checkpoints, which says which revision executed it."""
 
 
 class CheckpointNotFoundError(Exception):
-    """A run names a checkpoint that its thread does not have. Nothing of it has run."""
+    """A run names a checkpoint that its thread does not have. Nothing of the run was executed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """`fresh`: the run's own input. `resume`: from the run's last checkpoint. `done`: there is nothing left
-    to run."""
+    """Where an attempt starts. `fresh`: with the run's own input. `resume`: from the run's last checkpoint.
+    `done`: nothing is left to run."""
 
     kind: Literal["fresh", "resume", "done"]
     input: Any
@@ -85,9 +84,9 @@ async def starting_point(
     kwargs: RunKwargs,
     run: Run,
 ) -> Start:
-    """Reads the thread and decides. `config` names the thread, without a checkpoint. Raises `NodeNotFound`
-    where it would go on at a node that the graph does not have, `CheckpointNotFoundError`, and
-    `UnknownInterruptError`."""
+    """Reads the thread and decides where to start. `config` names the thread, without a checkpoint. Raises
+    `NodeNotFound` if the run would continue at a node that the graph does not have,
+    `CheckpointNotFoundError`, and `UnknownInterruptError`."""
     latest = None if run.untouched else await checkpointer.aget_tuple(latest_of(config))
     if latest is not None and latest.metadata.get("run_id") == run.run_id:
         start = await _after_a_cut(graph, checkpointer, config, kwargs, latest)
@@ -108,15 +107,15 @@ async def _after_a_cut(
     kwargs: RunKwargs,
     latest: CheckpointTuple,
 ) -> Start | None:
-    """Where an attempt goes on whose run has written the thread's latest checkpoint. None: it begins anew,
-    and what the run has written is to be taken back."""
+    """Where an attempt continues if its run has written the thread's latest checkpoint. None: the run begins
+    anew, and must be rolled back before."""
     state = await with_handlers(graph, await graph.aget_state(config))
     if ANSWER_CACHE not in latest.metadata:
         await refuse_missing(graph, checkpointer, latest, state, _graph_id(config))
     elif missing_nodes(graph, latest, more=bool(state.tasks)):
         return None
-    # Tasks, not `next`: that leaves out a task whose writes are stored, though the checkpoint that takes
-    # them in, and all steps after it, may be missing.
+    # Checks `tasks` instead of `next`, which leaves out a task whose writes are stored, although the
+    # checkpoint that applies them, and all steps after it, may be missing.
     if not state.tasks or await _waits(graph, state, kwargs):
         return Start("done", None, config)
     return None if ANSWER_CACHE in latest.metadata else Start("resume", None, config)
@@ -129,7 +128,7 @@ async def _beside_a_checkpoint(
     kwargs: RunKwargs,
     run_id: str,
 ) -> Start:
-    """Where a run starts that is not simply new input: by its command, its answer or what was left to run."""
+    """Where a run without plain new input starts: with its command, its answer, or the remaining tasks."""
     found, command = await checkpointer.aget_tuple(latest_of(at, with_id=True)), kwargs.command
     if command is not None:
         refuse_unknown_goto(graph, command, found, _graph_id(at))
@@ -160,7 +159,8 @@ async def _beside_a_checkpoint(
 
 
 async def _refuse_missing_checkpoint(checkpointer: BaseCheckpointSaver[Any], at: RunnableConfig) -> None:
-    """A graph that is given a checkpoint which is not there begins anew, and hides what the thread has."""
+    """Raises `CheckpointNotFoundError` for a checkpoint that does not exist: the graph would begin anew from
+    it, and hide the thread's state."""
     named = at["configurable"].get("checkpoint_id")
     if named is None:
         return
@@ -188,12 +188,13 @@ async def _start_command(
     state: StateSnapshot,
     strict: bool,
 ) -> Start:
-    """`found`, `state`: the checkpoint that the command is given to, and what the graph makes of it."""
+    """Where a run with a command starts. `found`, `state`: the checkpoint that the command is given to, and
+    the graph's state there."""
     mark = read_mark(found, run_id)
     answered: set[str] = set()
     by_id = bool(mark.given) if mark is not None else answers_by_id(command.get("resume"))
     if NUMBERED and by_id and asks_inside(state, found):
-        # By a first question's id LangGraph would give its answer to the next question, too.
+        # LangGraph would give an answer by the id of a task's first question to its next question too.
         answered = await answered_inside(checkpointer, await graph.aget_state(start.config, subgraphs=True))
     if mark is not None and (
         mark.taken or answered.intersection(mark.given) or progress(found) != mark.before
@@ -232,9 +233,9 @@ async def _after_a_command(
     state: StateSnapshot,
     answered: set[str],
 ) -> Start:
-    """Where an attempt goes on when what the command stores was stored: with the answers by ids that no task
-    has taken, else with no input. What waits for an answer now is a later interrupt: then nothing is to be
-    run, but where no node has taken the answer yet."""
+    """Where an attempt continues if the command of its run was stored already: with the answers by id that no
+    task has taken, else without input. If only questions are left now, they are later ones, and nothing is to
+    be run, unless no node has taken the answer yet."""
     now, given = progress(found), mark.given
     grown = {name for name, count in now.items() if count != mark.before.get(name)}
     waiting = {one.id for name, asked in last_questions(found).items() if name not in grown for one in asked}
@@ -244,7 +245,7 @@ async def _after_a_command(
     taken = mark.taken or (lies_there and await taken_inside(checkpointer, found, run_id, mark.inside))
     if lies_there and not taken:
         return Start("resume", None, start.config)
-    # The question of a subgraph that was cut after it took the answer stands there until another is asked.
+    # If a subgraph was interrupted after it took the answer, its question stays until it asks another.
     cut_inside = taken and list(asked_in(state)) == list(mark.inside.asked)
     cut_inside = cut_inside or not answered.isdisjoint(asked_in(state))
     if _all_interrupted(state) and not cut_inside:
@@ -256,32 +257,32 @@ async def _after_a_command(
 
 
 def _answers(command: Mapping[str, Any], ids: Collection[str]) -> Mapping[str, Any]:
-    """A command's answers by these ids, which the first attempt has given them by."""
+    """A command's answers under the ids by which the first attempt gave them."""
     resume = command["resume"]
     return {name: resume.get(name) if answers_by_id(resume) else resume for name in ids}
 
 
 async def _forget_answer(checkpointer: BaseCheckpointSaver[Any], found: CheckpointTuple) -> CheckpointTuple:
-    """The checkpoint without the answer to whoever asks of an earlier run: it lies there also when it was
-    taken, and whoever asks next would take it again."""
+    """Removes an earlier run's answer without an id from a checkpoint, and returns that. LangGraph keeps such
+    an answer even after it was taken, and the next task that asks would take it again."""
     writes = found.pending_writes or []
     kept = [write for write in writes if write[:2] != (NULL_TASK, RESUME)]
     if len(kept) == len(writes):
         return found
-    # LangGraph takes None for no answer.
+    # LangGraph treats None as no answer.
     await checkpointer.aput_writes(found.config, [(RESUME, None)], NULL_TASK)
     return found._replace(pending_writes=kept)
 
 
 def latest_of(config: RunnableConfig, *, with_id: bool = False) -> RunnableConfig:
-    """The address of a thread's latest root checkpoint (or of the one that `config` names)."""
+    """The address of a thread's latest root checkpoint, or, `with_id`, of the one that `config` names."""
     configurable = config["configurable"]
     wanted = configurable.get("checkpoint_id") if with_id else None
     return checkpoint_config(configurable["thread_id"], checkpoint_id=wanted)
 
 
 def as_command(command: Mapping[str, Any]) -> Command[Any]:
-    """LangGraph's command from its JSON form."""
+    """LangGraph's `Command` from its JSON form."""
     goto = command.get("goto")
     targets = goto if isinstance(goto, list) else [goto] if goto else []
     update = command.get("update")
@@ -304,13 +305,13 @@ def _at_checkpoint(config: RunnableConfig, kwargs: RunKwargs) -> RunnableConfig:
 
 
 def _all_interrupted(state: StateSnapshot) -> bool:
-    """Whether every task that is left has asked its question already."""
+    """Whether every remaining task has asked its question already."""
     left = [task for task in state.tasks if task.result is None]
     return bool(left) and all(task.interrupts for task in left)
 
 
 async def _waits(graph: Graph, state: StateSnapshot, kwargs: RunKwargs) -> bool:
-    """Whether the run that wrote this state had stopped there for a person, rather than being cut there."""
+    """Whether the run that wrote this state stopped there to wait for a person, and was not cut short."""
     if _all_interrupted(state):
         return True
     if len(state.next) < len(state.tasks):

@@ -1,4 +1,4 @@
-"""The config with which a graph runs, and its threads are read."""
+"""The config that a graph is run with, and that its threads are read with."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lgs_runtime.storage.contract import Assistants
 from lgs_runtime.worker.resumption import ANSWER_CACHE, REVISION
 
 SET_BY_THE_WORKER: Final = ABOUT_THE_CALLER | {ANSWER_CACHE, REVISION}
-"""Keys of a run's metadata that its client can't give to the graph."""
+"""Metadata keys that a client can't pass to the graph."""
 
 
 def build_config(run: Run, kwargs: RunKwargs, graph_id: str, revision: str = "") -> RunnableConfig:
-    """The config of every attempt of a run. What names the run can't be overridden by its request.
-    `revision`: of the replica that executes it, if it has one."""
+    """The config of every attempt of a run. The request can't override the ids of the run. `revision`: that
+    of the replica that executes the run, if it has one."""
     ids = {
         "run_id": run.run_id,
         "thread_id": run.thread_id,
@@ -29,7 +29,7 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str, revision: str = "")
     given = dict(kwargs.config)
     asked = about_the_caller(kwargs.user, kwargs.request_id)
     configurable = {**given.pop("configurable", {}), **ids, **asked, **_when(run)}
-    # The client's own word counts, as on LangGraph's server: graphs know whom it may be about by the other.
+    # A client's own `user_id` prevails, as on LangGraph's server; the authenticated one has its own key.
     configurable["user_id"] = configurable.get("user_id") or asked["langgraph_auth_user_id"]
     for address in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
         configurable.pop(address, None)
@@ -48,8 +48,8 @@ def build_config(run: Run, kwargs: RunKwargs, graph_id: str, revision: str = "")
 
 
 async def graph_id_of(run: Run, kwargs: RunKwargs, graphs: Collection[str], assistants: Assistants) -> str:
-    """The graph that a run executes: the one that its request names, if it is one of `graphs`, else its
-    assistant's."""
+    """The id of the graph that a run executes: the one that its request names, if it is among `graphs`, else
+    its assistant's."""
     named = kwargs.config.get("configurable", {}).get("graph_id")
     if named in graphs:
         return str(named)
@@ -59,7 +59,7 @@ async def graph_id_of(run: Run, kwargs: RunKwargs, graphs: Collection[str], assi
 
 
 def _when(run: Run) -> dict[str, int]:
-    """When the run was asked for, and how long it was to wait."""
+    """When the run was requested (milliseconds since 1970), and the delay before it was due (seconds)."""
     return {
         "__request_start_time_ms__": int(run.created_at.timestamp() * 1000),
         "__after_seconds__": int((run.due_at - run.created_at).total_seconds()),

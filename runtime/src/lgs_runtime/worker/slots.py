@@ -1,8 +1,9 @@
-"""The slots of a replica: which are free, and which are kept for a run that is about to start. Also what is
-known of the runs that the storage holds to be this replica's, so that one whose answer was lost is found.
+"""The slots of a replica: which are free, and which are reserved for a run that is about to start. Also
+tracks which runs are known here, so that a run that the storage gave to this replica in an answer that was
+lost is found.
 
-Who wants to start a run here gets a permit first, uses it when the run starts, or gives it back. Permits and
-runs that execute, less the slots that were lent, add up to no more than there are slots.
+To start a run here, a caller first gets a permit, and uses it when the run starts or gives it back. Reserved
+permits plus executing runs, less the lent slots, do not exceed the number of slots.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from lgs_runtime.worker.lending import Lending
 
 
 class SlotPermit:
-    """A slot that is kept for one run."""
+    """A slot that is reserved for one run."""
 
     def __init__(self, pool: SlotPool, run_id: str) -> None:
         self._pool = pool
@@ -22,13 +23,14 @@ class SlotPermit:
         self.state: Literal["kept", "used", "given_back"] = "kept"
 
     def use(self) -> None:
-        """The run starts here: from now on it counts by itself."""
+        """Notes that the run starts here; from now on the run itself occupies the slot."""
         if self.state == "kept":
             self.state = "used"
             self._pool.settle(self)
 
     def give_back(self, *, doubtful: bool = False) -> None:
-        """The run does not start here. `doubtful`: it may be stored as this replica's all the same."""
+        """Notes that the run does not start here. `doubtful`: the storage may still give it to this
+        replica."""
         if self.state == "kept":
             self.state = "given_back"
             self._pool.settle(self)
@@ -37,10 +39,11 @@ class SlotPermit:
 
 
 class SlotPool:
-    """`running` are the ids of the runs that execute here. All calls are made on the replica's event loop."""
+    """The slots of one replica. All calls are made on the replica's event loop."""
 
     def __init__(self, size: int, running: Collection[str], on_free: Callable[[], None]) -> None:
-        """`on_free` is called when a slot has become free that was kept, or lent."""
+        """`running`: a live view of the ids of the runs that execute here. `on_free` is called when a
+        reserved slot has become free, or a slot was lent."""
         self._size = size
         self._running = running
         self._kept: set[SlotPermit] = set()
@@ -48,13 +51,13 @@ class SlotPool:
         self.on_free = on_free
         self.lending = Lending(on_free)
         self.open = False
-        """Whether runs may start here: not while the replica starts or drains."""
+        """Whether runs may start here; false while the replica starts or drains."""
         self.doubtful = False
-        """Whether the storage may hold runs to be this replica's of which nothing is known here."""
+        """Whether the storage may have runs of this replica that are not known here."""
 
     @property
     def used(self) -> int:
-        """Slots in which a run executes; one that is lent is not."""
+        """Number of slots in which a run executes, without those that are lent."""
         return len(self._running) - self.lending.slots
 
     @property
@@ -63,26 +66,26 @@ class SlotPool:
         return max(0, self._size - self.used - len(self._kept)) if self.open else 0
 
     def permit(self, run_id: str) -> SlotPermit | None:
-        """Keeps a free slot for a run that is about to be stored as this replica's; None: there is none."""
+        """Reserves a slot for a run that is about to be stored as this replica's; None if none is free."""
         return self.claimed(run_id) if self.free else None
 
     def claimed(self, run_id: str) -> SlotPermit:
-        """The slot of a run that is this replica's already, whether or not there is one."""
+        """A permit for a run that belongs to this replica already, even if no slot is free."""
         permit = SlotPermit(self, run_id)
         self._kept.add(permit)
         return permit
 
     def settle(self, permit: SlotPermit) -> None:
-        """A permit was used, or given back."""
+        """Notes that a permit was used or given back."""
         self._kept.discard(permit)
         if permit.state == "used" and self._seen is not None:
             self._seen.add(permit.run_id)
 
     def begin_count(self) -> None:
-        """From now on every run that comes is remembered, until `end_count`."""
+        """Begins to remember every run that is here or arrives, until `end_count`."""
         self._seen = {*self._running, *(permit.run_id for permit in self._kept)}
 
     def end_count(self) -> Collection[str]:
-        """The ids of the runs that were here, were about to come, or came since `begin_count`."""
+        """The ids of the runs that were here or about to start at `begin_count`, or have started since."""
         seen, self._seen = self._seen or set(), None
         return seen

@@ -1,5 +1,5 @@
-"""The state that a graph makes of a checkpoint and of what is written beside it, also where LangGraph makes
-none, or leaves out who waits."""
+"""Reads the state of a graph at a checkpoint with its pending writes, also where LangGraph itself fails to,
+or leaves out questions."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from lgs_runtime.worker.missing_nodes import last_questions
 
 
 async def state_of(graph: Graph, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
-    """The state that `config` names, without what beside its checkpoint can't be taken in (two values for a
-    channel that takes one, a value that its reducer refuses): by that a run has failed, and without the state
-    before it nothing could be seen of its thread. Raises `StorageUnavailable`, and `ValueError` for a
+    """The state that `config` names. Pending writes that can't be applied (two values for a channel that
+    takes one, a value that its reducer refuses) are left out: they made a run fail, and without the state
+    before them nothing of its thread could be seen. Raises `StorageUnavailable`, and `ValueError` for a
     namespace that the graph does not have."""
     try:
         return await with_handlers(graph, await graph.aget_state(config, subgraphs=subgraphs))
     except RAISED as raised:
         if from_persistence(raised) or is_cancelled(raised):
             raise
-        # A history has each state as its checkpoint has it.
+        # In a history, each state is that of its checkpoint, without pending writes.
         async for snapshot in graph.aget_state_history(config, limit=1):
             return await with_handlers(graph, snapshot)
         raise
 
 
 async def with_handlers(graph: Graph, state: StateSnapshot) -> StateSnapshot:
-    """The state with what its nodes' error handlers ask, as questions of the nodes: their tasks are none of
-    LangGraph's snapshot, which tells of a node that failed after it was answered that it still asks."""
+    """The state with the questions of error handlers, given as questions of their nodes. LangGraph's snapshot
+    lacks the handlers' tasks, and shows a node that failed after it was answered as still asking."""
     failed = [task for task in state.tasks if task.error is not None]
     if not failed or not isinstance(graph.checkpointer, BaseCheckpointSaver):
         return state
@@ -53,7 +53,7 @@ async def with_handlers(graph: Graph, state: StateSnapshot) -> StateSnapshot:
         )
         for task in failed
     }
-    # What a node with a handler had asked before it failed was answered: it is the handler's turn.
+    # The questions that a node with a handler asked before it failed were answered; it is the handler's turn.
     over = {task.id for task in failed if of_failed[task.id] or _handler(graph, task) is not None}
     tasks = tuple(
         task._replace(interrupts=of_failed[task.id]) if task.id in over else task for task in state.tasks
@@ -66,7 +66,7 @@ async def with_handlers(graph: Graph, state: StateSnapshot) -> StateSnapshot:
 def _ids(
     graph: Graph, state: StateSnapshot, failed: PregelTask, task_id: str, found: CheckpointTuple | None
 ) -> Collection[str]:
-    """The ids that a question has if the task that asks is the error handler of a task that failed."""
+    """The ids that a question of task `task_id` has if that is the error handler of the task `failed`."""
     if found is None:
         return ()
     around = namespace_of(state.config)
@@ -75,5 +75,5 @@ def _ids(
 
 
 def _handler(graph: Graph, task: PregelTask) -> str | None:
-    """The node that handles what a task's node raises."""
+    """The error handler node of a task's node; None if it has none."""
     return getattr(graph.nodes.get(task.name), "error_handler_node", None)

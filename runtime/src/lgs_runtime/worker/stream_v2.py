@@ -1,8 +1,8 @@
-"""Runs a graph for protocol v2: LangGraph's own stream of that protocol (`astream_events`, version v3, with
-the transformers that the graph was compiled with), published in the form that clients get.
+"""Runs a graph for protocol v2: takes LangGraph's own stream for that protocol (`astream_events`, version v3,
+with the transformers that the graph was compiled with), and publishes it in the form that clients get.
 
-A chat model's tokens come as message events of content blocks here, tools as `tools` events, subgraphs as
-`lifecycle` events of their namespace, and a graph's questions as `input.requested`, each once an attempt.
+A chat model's tokens become message events of content blocks, tools `tools` events, subgraphs `lifecycle`
+events of their namespace, and a graph's questions `input.requested` events, each once in an attempt.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from lgs_runtime.worker.states import state_of
 
 ENDS_OF_SUBGRAPHS = frozenset({"started", "running", "completed", "failed", "interrupted"})
 
-# LangGraph says so at each use; the version that is used here is pinned and tested.
+# LangGraph warns at each use; the version that is used here is pinned and tested.
 warnings.filterwarnings("ignore", message="The v3 streaming protocol on Pregel is experimental")
 
 
 class ProtocolEmitter:
-    """Publishes what one attempt streams. Keeps which message each model is at, and what was asked."""
+    """Publishes the stream of one attempt. Remembers each model's current message, and questions asked."""
 
     def __init__(self, publisher: Publisher, *, whole_messages: bool = False) -> None:
-        """`whole_messages`: a message that a node returns whole is sent as if a model had made it at once."""
+        """`whole_messages`: a message that a node returns whole is sent as if a model had streamed it."""
         self._publisher = publisher
         self._whole_messages = whole_messages
         self._messages: dict[str, str] = {}
         self._asked: set[str] = set()
 
     async def emit(self, event: ProtocolEvent) -> None:
-        """One event of LangGraph's stream."""
+        """Publishes one event of LangGraph's stream."""
         for wire in self._wires(event):
             await self._publisher.send(PROTOCOL, wire)
 
     async def ask(self, interrupts: Iterable[Interrupt], timestamp: int) -> None:
-        """Publishes the questions that the thread waits with and that were not among the events: those of
-        an attempt that was cut after it had asked."""
+        """Publishes the waiting questions of the thread that were not among the events: those of an earlier
+        attempt that was interrupted after it had asked."""
         for wire in self._questions(interrupts, (), timestamp):
             await self._publisher.send(PROTOCOL, wire)
 
@@ -97,9 +97,9 @@ class ProtocolEmitter:
     def _message(
         self, namespace: list[str], at: int, payload: Any, metadata: Mapping[str, Any]
     ) -> Iterator[Wire]:
-        """A chat model's own event, named after its message, so that clients can distinguish messages that
-        are made at the same time. A message that a node returns whole is only part of the state, except
-        where it stands for the model's output in a cached answer."""
+        """A chat model's event with the id of its message, so that clients can distinguish messages that are
+        streamed at the same time. A message that a node returns whole is only part of the state and is not
+        sent, except in a cached answer, where it stands for the model's output."""
         if not isinstance(payload, Mapping):
             if self._whole_messages and isinstance(payload, AIMessage):
                 for said in message_to_events(payload, message_id=payload.id):
@@ -118,8 +118,8 @@ class ProtocolEmitter:
 
 
 class Tasks(StreamTransformer):
-    """Asks the graph for every mode of the protocol, and hands on the tasks, which LangGraph's own
-    transformers keep from the stream."""
+    """Requests every mode of the protocol from the graph, and passes on the tasks, which LangGraph's own
+    transformers remove from the stream."""
 
     required_stream_modes = ("values", "updates", "messages", "custom", "tasks", "checkpoints", "tools")
 
@@ -128,11 +128,12 @@ class Tasks(StreamTransformer):
         self._emit = emit
 
     def init(self) -> dict[str, Any]:
-        """Nothing of its own."""
+        """Adds no projection of its own."""
         return {}
 
     async def aprocess(self, event: ProtocolEvent) -> bool:
-        """Sees all events of the run at the root, and those of a subgraph again at that subgraph's scope."""
+        """Passes tasks on at the root scope, which sees all events of the run; those of a subgraph are seen
+        again at the subgraph's scope."""
         if event["method"] == "tasks" and not self.scope:
             await self._emit(event)
         return True
@@ -147,8 +148,8 @@ async def stream_protocol(
     emitter: ProtocolEmitter,
     control: Any,
 ) -> StateSnapshot:
-    """Runs the graph to its end, to an interrupt, or to the drain that `control` asks for
-    (`GraphDrained`); the state that it left."""
+    """Runs the graph to its end, to an interrupt, or until `control` requests a drain (then raises
+    `GraphDrained`); returns the state that it left."""
     if start.kind != "done":
         await _stream(graph, start, kwargs, emitter, control)
     state = await state_of(graph, config)
@@ -175,6 +176,6 @@ async def _stream(
         async for event in events:
             await emitter.emit(event)
     except BaseException:
-        # Cancelled as it published: its nodes are cancelled, and clean up, before this ends.
+        # If cancelled while publishing, the nodes are cancelled too, and clean up before this returns.
         await events.abort()
         raise

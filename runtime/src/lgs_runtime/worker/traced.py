@@ -1,4 +1,4 @@
-"""What the trace of a run gets to know of an attempt; nothing where runs are not traced."""
+"""Reports an attempt to its run's trace; does nothing if runs are not traced."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ FAILED: Final = ("error", "timeout")
 
 
 def trace_begin(attempt: Attempt) -> None:
-    """The attempt's task begins: what it does and logs belongs to the trace from now on."""
+    """Begins an attempt: what its task does and logs from now on belongs to the trace."""
     if attempt.trace is not None:
         structlog.contextvars.bind_contextvars(trace_id=attempt.trace.trace_id)
         attempt.trace.enter()
 
 
 def trace_end(attempt: Attempt, left: Outcome | HandBack) -> None:
-    """Sends the attempt's span; not where the run is another replica's by now, which tells of it."""
+    """Ends the attempt's span, unless the run belongs to another replica by now, which reports it."""
     if attempt.trace is None or left is HandBack.DROP:
         return
     if isinstance(left, Outcome):
@@ -30,6 +30,6 @@ def trace_end(attempt: Attempt, left: Outcome | HandBack) -> None:
 
 
 def trace_close(attempt: Attempt) -> None:
-    """The attempt is over, however it went."""
+    """Closes the trace of an attempt, however it ended."""
     if attempt.trace is not None:
         attempt.trace.close()

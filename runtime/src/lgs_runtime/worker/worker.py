@@ -1,7 +1,7 @@
-"""The runs that execute on this replica, from the claim or the request that starts each to its end in the
-storage; and the drain, which hands back the runs that have not ended in time.
+"""The runs that execute on this replica, from the claim or request that starts each to the moment its end is
+stored; and the drain, which hands back the runs that have not ended in time.
 
-A run that was given to this replica is finished, handed back, or left to the reaper when the lease is lost.
+Each run that this replica takes is finished, handed back, or left to the reaper if the lease is lost.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Owned by `server.py`: `start`, then `drain` once."""
+    """Executes runs. `server.py` calls `start`, then `drain` once."""
 
     def __init__(
         self,
@@ -105,16 +105,16 @@ class Worker:
 
     @property
     def replica(self) -> str:
-        """The name under which this replica holds runs (`claim_for` of an enqueue)."""
+        """The id under which this replica holds runs (`claim_for` of an enqueue)."""
         return self._settings.replica_id
 
     def running(self) -> int:
-        """Runs that execute here now."""
+        """The number of runs that execute here now."""
         return len(self._attempts)
 
     def take(self, run: Run, permit: SlotPermit | None = None, admission: RunPermit | None = None) -> None:
-        """Executes a run that this replica owns already: claimed, or inserted as claimed by `enqueue`, for
-        which `permit` kept a slot, and which the circuit of its graph has admitted (`admission`)."""
+        """Executes a run that this replica holds already: claimed, or stored as claimed by `enqueue`.
+        `permit`: the slot reserved for it; `admission`: the permit of its graph's circuit breaker."""
         (permit or self.slots.claimed(run.run_id)).use()
         if self._stopped:
             if admission is not None:
@@ -140,15 +140,15 @@ class Worker:
         self._storage.signals.send(begins)
 
     def stop_run(self, run_id: str, action: CancelAction) -> None:
-        """Stops a run at its client's request; nothing happens if it does not execute here."""
+        """Stops a run at its client's request; does nothing if it does not execute here."""
         if (attempt := self._attempts.get(run_id)) is not None:
             attempt.stop(Stop(action))
 
     def lease_lost(self) -> None:
-        """Stops everything that executes here, since the runs may be others' by now. Called when a renewal of
-        the lease was refused."""
+        """Stops everything that executes here, since the runs may belong to other replicas by now. Called
+        when the lease was not renewed in time, or its renewal was refused."""
         if not self._claims:
-            # The lease is a new one, of which the others think that it claims.
+            # The lease is a new one: until told otherwise, other replicas assume that this one claims.
             self._in_background(self._tell())
         known = self._claim_loop.lease_doubtful
         self._claim_loop.lease_lost()
@@ -167,8 +167,8 @@ class Worker:
     async def drain(self, seconds: float | None = None) -> int:
         """Stops claiming, lets running work finish, hands the rest back; returns how many were handed back.
 
-        In the first half of the time runs may finish. Then they stop at the end of the step they are in, so
-        that no step runs twice; when the time is up, those that still run are cancelled.
+        In the first half of the time, runs may finish. Then they stop at the end of their current step, so
+        that no step runs twice. When the time is up, those that still run are cancelled.
         """
         budget = self._settings.drain_seconds if seconds is None else seconds
         self.slots.open = False
@@ -193,13 +193,13 @@ class Worker:
         return self._metrics.released_total - handed_back
 
     async def _claim(self, claims: bool) -> None:
-        """Waits a moment for the others to know of it."""
+        """Sets whether this replica claims, and tells the storage; waits for that only a moment."""
         self._claims = claims
         await asyncio.wait({self._in_background(self._tell())}, timeout=TELL_SECONDS)
 
     async def _tell(self) -> None:
-        """What is a canary's, or the others', is not left to one that claims nothing: as soon as the storage
-        can be told."""
+        """Tells the storage whether this replica claims, retrying until it answers: the shares of runs
+        between a canary and the other replicas must not be left to one that claims nothing."""
         while not self._stopped:
             tell = self._storage.queue.join if self._claims else self._storage.queue.leave
             try:
@@ -210,7 +210,7 @@ class Worker:
                 await asyncio.sleep(TELL_SECONDS)
 
     async def _settle(self, seconds: float) -> None:
-        """Waits until nothing executes, at most so long."""
+        """Waits until nothing executes, at most `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while tasks := [a.task for a in self._attempts.values() if a.task is not None]:
@@ -218,8 +218,8 @@ class Worker:
                     await asyncio.sleep(0)
 
     async def _run_attempt(self, attempt: Attempt, before: Attempt | None) -> None:
-        """One attempt from its claim to its end in the storage. `before`: an attempt of the same run that
-        lost the lease and still cleans up here; it is waited for."""
+        """Executes one attempt, from its claim until its end is stored. `before`: an attempt of the same run
+        that lost the lease and still cleans up here; it is waited for."""
         run = attempt.run
         if before is not None and before.task is not None:
             await asyncio.wait({before.task})
@@ -247,8 +247,8 @@ class Worker:
         except RAISED as broken:
             if is_cancelled(broken):
                 raise
-            # A fault of ours, or an end that can't be stored. This replica keeps its lease, so that no other
-            # takes the run: it must end here, with the reason.
+            # A bug of ours, or an end that can't be stored. This replica keeps its lease, so no other takes
+            # the run: it must end here, with the reason.
             log.exception("run.broke", attempt=run.attempt)
             trace_end(attempt, Outcome("error"))
             said = named_text(broken)
@@ -276,7 +276,7 @@ class Worker:
         return await self._completer.store(attempt, undone, publisher)
 
     def _ended(self, attempt: Attempt, finished: Finished) -> None:
-        """The end of an attempt is stored."""
+        """Follows up an attempt whose end is stored."""
         if finished.waiting:
             self._wake_up()
         self._executor.ended(attempt.run)
@@ -287,8 +287,8 @@ class Worker:
         try:
             await self._storage.queue.release(self.replica, runs)
         except (StorageUnavailable, LeaseLost) as gone:
-            # The claim loop finds them among those that the storage has as this replica's; the reaper takes
-            # them if the lease ends before.
+            # The claim loop finds them among the runs that the storage has as this replica's; if the lease
+            # ends before, the reaper takes them.
             self.slots.doubtful = True
             log.warning("runs.not_released", reason=str(gone), runs=[run.run_id for run in runs])
             return

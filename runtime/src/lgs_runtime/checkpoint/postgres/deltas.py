@@ -1,4 +1,5 @@
-"""The history of delta channels, which are stored as changes: a value is what was stored last, and since."""
+"""The history of delta channels, which are stored as changes: a value is built from the last stored value and
+the writes since."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ async def delta_history(
     address: Address,
     channels: Sequence[str],
 ) -> dict[str, DeltaChannelHistory]:
-    """What each channel got since its last stored value, oldest first, and that value, seen from a
-    checkpoint (thread, namespace, id) backwards."""
+    """The last stored value of each channel and the writes to it since, oldest first, among the ancestors of
+    the checkpoint `address` (thread, namespace, id)."""
     history: dict[str, DeltaChannelHistory] = {channel: {"writes": []} for channel in channels}
     rows = await database.rows(DELTA_HISTORY, *address, list(history))
     for row in sorted(rows, key=_oldest_first):

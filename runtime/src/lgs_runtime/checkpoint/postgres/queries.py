@@ -1,4 +1,4 @@
-"""The statement behind `alist`. Pure: takes what is asked for, returns text and arguments."""
+"""Builds the statement of `alist`. Pure: takes the conditions, returns text and arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lgs_runtime.checkpoint.postgres import statements
 from lgs_runtime.database.json_columns import dump
 
 Place = tuple[str, str, str]
-"""Of a checkpoint in a listing: its id, thread and namespace."""
+"""Position of a checkpoint in a listing: its id, thread and namespace."""
 
 
 def list_query(
@@ -21,9 +21,9 @@ def list_query(
     limit: int,
     after: Place | None = None,
 ) -> tuple[str, list[Any]]:
-    """Checkpoints of a thread (and namespace and id, where `config` names them) whose metadata contains
-    `wanted`, older than `before`, newest first, from the one that comes after the place `after`. Only
-    conditions that are asked for are in the text, so that each form has a plan of its own."""
+    """The query for checkpoints of a thread (and namespace and id, if `config` names them) whose metadata
+    contains `wanted`, older than `before`, newest first, starting after the position `after`. The text has
+    only the conditions that are given, so that each form has its own plan."""
     conditions: list[str] = []
     values: list[Any] = []
 
@@ -44,7 +44,7 @@ def list_query(
     if before is not None:
         add("checkpoint_id < {}", get_checkpoint_id(before))
     if after is not None:
-        # The first condition says no more than the second; the index knows that one.
+        # The first condition follows from the second, but the index can use it.
         add("checkpoint_id <= {0} AND (checkpoint_id, thread_id, checkpoint_ns) < ({0}, {1}, {2})", *after)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return statements.LIST.format(where=where, limit=int(limit)), values

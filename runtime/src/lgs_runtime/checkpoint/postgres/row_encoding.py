@@ -1,10 +1,11 @@
-"""Checkpoints as rows and back. Pure: about the tables and LangGraph's values, without a driver or an event
-loop.
+"""Encodes checkpoints as rows and decodes them. Pure: knows the tables and LangGraph's values, but no driver
+or event loop.
 
-As in langgraph-checkpoint-postgres, plain values (None, text, numbers, booleans) stand in the checkpoint's
-JSON and all others in `checkpoint_blobs`, once for each version of their channel. A plain value that JSON in
-Postgres would make another of (text with NUL or half a character, NaN, infinities, minus zero, large floats,
-members of enumerations) is a blob too; the official saver reads it as well. In metadata such text has marks.
+As in langgraph-checkpoint-postgres, plain values (None, text, numbers, booleans) are in the checkpoint's
+JSON, and all others in `checkpoint_blobs`, once for each version of their channel. A plain value that
+Postgres's JSON would change (text with NUL or a lone surrogate, NaN, infinities, minus zero, large floats,
+members of enumerations) is a blob too; the official saver can read that. In metadata, such text is escaped
+with marks.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ from lgs_runtime.database.json_columns import load as unmarked
 
 _EXACT_FLOATS: Final = 2.0**53
 _LARGEST_FLOAT: Final = 1e16
-"""From here on floats are written without a point."""
+"""From this value on, floats are written without a decimal point."""
 
 
 @dataclass(slots=True)
 class Group:
-    """What many calls store, with each row once, as if they had been made one after the other."""
+    """The rows of many calls merged, each row once, as if the calls had been made one after the other."""
 
     blobs: dict[Row, Row] = field(default_factory=dict)
     new_writes: dict[Row, Row] = field(default_factory=dict)
@@ -50,7 +51,7 @@ class Group:
     checkpoints: dict[Row, Row] = field(default_factory=dict)
 
     def add(self, rows: Rows) -> None:
-        """Takes in the rows of the next call."""
+        """Merges in the rows of the next call."""
         for row in rows.blobs:
             self.blobs.setdefault(row[:4], row)
         for row in rows.new_writes:
@@ -60,14 +61,14 @@ class Group:
         for row in rows.replaced_writes:
             key = _write_key(row)
             before = self.new_writes.pop(key, None) or self.replaced_writes.get(key)
-            # Postgres keeps the path of the write that is replaced, and so does a group.
+            # Postgres keeps the task path of a write that is replaced, and so does a group.
             self.replaced_writes[key] = row if before is None else (*row[:4], before[4], *row[5:])
         for row in rows.checkpoints:
             before = self.checkpoints.get(row[:3])
             self.checkpoints[row[:3]] = row if before is None else (*before[:4], *row[4:])
 
     def columns(self) -> tuple[tuple[int, ...], list[Sequence[Any] | None]]:
-        """The parts of the group that have rows (numbers into `statements.GROUP`), and their columns."""
+        """(indices into `statements.GROUP` of the parts that have rows, the columns of these parts)."""
         tables = (self.blobs, self.new_writes, self.replaced_writes, self.checkpoints)
         found: list[Sequence[Any] | None] = []
         for rows in tables:
@@ -87,7 +88,7 @@ def checkpoint_rows(
     metadata: CheckpointMetadata,
     new_versions: ChannelVersions,
 ) -> Rows:
-    """A checkpoint and the values that are new in it."""
+    """The rows of a checkpoint and of the values that are new in it."""
     configurable = config["configurable"]
     thread_id, namespace = str(configurable["thread_id"]), configurable.get("checkpoint_ns", "")
     plain: dict[str, Any] = {}
@@ -116,7 +117,7 @@ def checkpoint_rows(
 
 
 def checkpoint_tuple(serde: SerializerProtocol, row: Mapping[str, Any]) -> CheckpointTuple:
-    """The checkpoint of a row of `statements.LATEST`, `EXACT` or `LIST`."""
+    """Decodes a row of `statements.LATEST`, `EXACT` or `LIST`."""
     checkpoint = cast(Checkpoint, load(row["checkpoint"]))
     values = dict(checkpoint.get("channel_values") or {})
     for channel, kind, data in zip(
@@ -143,7 +144,7 @@ def checkpoint_tuple(serde: SerializerProtocol, row: Mapping[str, Any]) -> Check
 
 
 def pending_writes(serde: SerializerProtocol, row: Mapping[str, Any]) -> list[PendingWrite]:
-    """The writes beside the checkpoint of a row, in the order in which LangGraph applies them."""
+    """The pending writes of a row's checkpoint, in the order in which LangGraph applies them."""
     if not row["task_ids"]:
         return []
     stored = zip(
@@ -164,12 +165,12 @@ def pending_writes(serde: SerializerProtocol, row: Mapping[str, Any]) -> list[Pe
 
 
 def first_version() -> str:
-    """The version of a channel that had none."""
+    """The first version of a channel."""
     return f"{1:032}.{0.0:016}"
 
 
 def load(document: str) -> Any:
-    """The value of a JSON object. Integers beyond 64 bit come back whole."""
+    """Decodes a JSON object. Integers beyond 64 bits are exact."""
     value = unmarked(document)
     plain = value.get("channel_values")
     rounded = _rounded(value.values()) or (isinstance(plain, dict) and _rounded(plain.values()))
@@ -177,7 +178,7 @@ def load(document: str) -> Any:
 
 
 def _rounded(values: Iterable[Any]) -> bool:
-    """Whether a value may be an integer that the fast parser made a float of."""
+    """Whether a value may be an integer that the fast parser turned into a float."""
     return any(type(value) is float and abs(value) > _EXACT_FLOATS for value in values)
 
 
@@ -187,7 +188,7 @@ def _fits_json(value: Any) -> bool:
         return True
     if kind is str:
         return (value.isascii() and "\x00" not in value) or escape(value) == value
-    # Of minus zero Postgres keeps no sign, and of a large float no mark that it is none of the integers.
+    # Postgres does not keep the sign of minus zero, nor that a large float is not an integer.
     return kind is float and abs(value) < _LARGEST_FLOAT and (value != 0 or math.copysign(1, value) > 0)
 
 
@@ -195,6 +196,6 @@ def _dump(document: Mapping[str, Any]) -> str:
     try:
         text = orjson.dumps(document).decode()
     except TypeError:
-        # Integers beyond 64 bit. What no JSON can hold raises here.
+        # Integers beyond 64 bits. Raises for values that no JSON can represent.
         text = json.dumps(document)
     return dump(document) if "\\u0000" in text else text

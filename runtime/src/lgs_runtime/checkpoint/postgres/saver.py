@@ -1,8 +1,9 @@
-"""The checkpointer for PostgreSQL: LangGraph's whole contract, on the official tables, for many runs at once.
+"""The checkpointer for PostgreSQL: LangGraph's whole contract, on the official tables, for many concurrent
+runs.
 
-Nothing holds a lock over the database, and no request has a connection to itself: writes and reads that
-gather while others are under way go out together. `aput` and `aput_writes` return when what they store is
-committed. A read sees every write that was submitted to its thread before it, in this process.
+Nothing locks the whole database, and no request has its own connection: writes and reads that arrive while
+others are in progress are sent together. `aput` and `aput_writes` return when their data is committed. A read
+sees every write that was submitted before it to its thread in this process.
 """
 
 from __future__ import annotations
@@ -39,22 +40,22 @@ from lgs_runtime.database.postgres_pool import Pool, pool_of
 COMMITS_AT_ONCE: Final = 3
 READS_AT_ONCE: Final = 2
 POOLED_CONNECTIONS: Final = 3
-"""Of a replica's ten to a pooler."""
+"""Most connections through a pooler, out of a replica's ten."""
 PAGE: Final = 100
-"""So many checkpoints of a listing are in memory at a time."""
+"""How many checkpoints of a listing are in memory at a time."""
 READ_PATIENCE_SECONDS: Final = 0.2
-"""Long enough to meet the connections that a restart has cut, and to open new ones."""
+"""How long a read is retried: long enough to find connections that a restart has cut, and open new ones."""
 
 
 class FastPostgresSaver(GroupedSaver):
-    """A saver on a pool of asyncpg, for the event loop in which it is made. `from_conn_string` opens one.
+    """A saver on an asyncpg pool, for the event loop in which it is made. `from_conn_string` opens one.
 
-    Values come back as the types that LangGraph allows and those in `allow`; of others only their data. With
-    a `serde` of one's own, that decides.
+    Stored values are decoded to the types that LangGraph allows and those in `allow`; of other types only the
+    data is returned. If a `serde` is given, it decides instead.
     """
 
     keeps_versions: ClassVar = True
-    """A value is stored with the first checkpoint that has it, and only then encoded."""
+    """A value is stored with the first checkpoint that has it, and encoded only then."""
 
     def __init__(
         self,
@@ -63,9 +64,9 @@ class FastPostgresSaver(GroupedSaver):
         serde: SerializerProtocol | None = None,
         allow: Allowed = (),
     ) -> None:
-        """`allow`: types (or their module and name) that may be made from stored values; True allows all,
-        for a database that only trusted programs write to. `pool`: of two connections at least, and to
-        PostgreSQL itself; `from_conn_string` also connects through a pooler."""
+        """`allow`: types (or their module and name) that stored values may be decoded to; True allows all,
+        for a database that only trusted programs write to. `pool`: has at least two connections, and connects
+        directly to PostgreSQL; `from_conn_string` also connects through a pooler."""
         refuse_address(type(self).__name__, pool)
         self._database = Database(Access(""), pool_of(pool))
         self._tables = Tables(self._database)
@@ -85,7 +86,7 @@ class FastPostgresSaver(GroupedSaver):
         serde: SerializerProtocol | None = None,
         allow: Allowed = (),
     ) -> AsyncIterator[FastPostgresSaver]:
-        """A saver on a pool of at most `connections`, and of two at least, with its tables set up, while the
+        """A saver on a pool of at most `connections` (but at least two), with its tables set up, while the
         context is open. Raises `StorageUnavailable`, `ConfigError`."""
         access = await probe(conn_string)
         most = min(connections, POOLED_CONNECTIONS) if access.pooled else connections
@@ -102,12 +103,11 @@ class FastPostgresSaver(GroupedSaver):
             await database.close()
 
     async def setup(self) -> None:
-        """Makes the tables, or brings them to the newest form. Safe to call at every start, by many at
-        once."""
+        """Creates the tables or migrates them to the newest form. Safe at every start, and concurrently."""
         await self._tables.setup()
 
     async def aclose(self) -> None:
-        """Ends what is under way, and takes nothing more. The pool is its owner's to close."""
+        """Completes the requests in progress, and accepts no more. The owner of the pool closes it."""
         await self._writes.close()
         await self._reads.close()
 
@@ -119,8 +119,8 @@ class FastPostgresSaver(GroupedSaver):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """Checkpoints of a thread (or of all), newest first. `filter` is contained in their metadata.
-        Raises `StorageUnavailable`."""
+        """Checkpoints of a thread (or of all) whose metadata contains `filter`, newest first. Raises
+        `StorageUnavailable`."""
         if config is not None:
             await self._writes.settled(str(config["configurable"]["thread_id"]))
         left = math.inf if limit is None else limit
@@ -137,7 +137,7 @@ class FastPostgresSaver(GroupedSaver):
             after = (rows[-1]["checkpoint_id"], rows[-1]["thread_id"], rows[-1]["checkpoint_ns"])
 
     async def _read(self, address: Address) -> CheckpointTuple | None:
-        # Reads don't wait for each other: each has a key of its own.
+        # Each read has its own key, so that reads don't wait for each other.
         self._read_number += 1
         row = await self._reads.submit(str(self._read_number), address)
         return None if row is None else encoding.checkpoint_tuple(self.serde, row)

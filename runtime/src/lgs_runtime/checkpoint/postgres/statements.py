@@ -1,8 +1,7 @@
-"""Every statement on checkpoints that runs often, and the tables, which are those of
-langgraph-checkpoint-postgres.
+"""The frequent statements on checkpoints, and the tables, which are those of langgraph-checkpoint-postgres.
 
-A group of writes is one statement, whatever is in it: one round trip and one commit. What it takes in are
-columns (arrays of one length), not rows. JSON travels as text, so that no codec need be set on a connection.
+A group of writes is always one statement: one round trip and one commit. Its arguments are columns (arrays of
+equal length), not rows. JSON is passed as text, so that no codec need be set on a connection.
 """
 
 from __future__ import annotations
@@ -49,14 +48,14 @@ MIGRATIONS: Final = (
     )
     """,
     "ALTER TABLE checkpoint_blobs ALTER COLUMN blob DROP NOT NULL",
-    # Number 5 does nothing in the official table either; it keeps the numbers of those after it.
+    # Does nothing in the official list either; it keeps the numbers of the later ones.
     "SELECT 1",
     "CREATE INDEX CONCURRENTLY IF NOT EXISTS checkpoints_thread_id_idx ON checkpoints(thread_id)",
     "CREATE INDEX CONCURRENTLY IF NOT EXISTS checkpoint_blobs_thread_id_idx ON checkpoint_blobs(thread_id)",
     "CREATE INDEX CONCURRENTLY IF NOT EXISTS checkpoint_writes_thread_id_idx ON checkpoint_writes(thread_id)",
     "ALTER TABLE checkpoint_writes ADD COLUMN IF NOT EXISTS task_path TEXT NOT NULL DEFAULT ''",
 )
-"""The official migrations by number. A test holds them against the installed official package."""
+"""The official migrations by number. A test compares them with the installed official package."""
 
 HAS_MIGRATIONS: Final = "SELECT to_regclass('checkpoint_migrations') IS NOT NULL"
 MIGRATED: Final = "SELECT max(v) FROM checkpoint_migrations"
@@ -92,12 +91,12 @@ GROUP: Final = (
     (REPLACED_WRITES, _WRITE_TYPES),
     (CHECKPOINTS, ("text",) * 6),
 )
-"""What a group of writes may hold, and the types of the columns of each part."""
+"""The parts that a group of writes may have: the statement of each, and the types of its columns."""
 
 
 @cache
 def group_statement(parts: tuple[int, ...]) -> str:
-    """One statement that stores the named parts of `GROUP`. Its arguments are their columns, in order."""
+    """One statement that stores the parts of `GROUP` with these indices. It takes their columns, in order."""
     number, texts = 0, []
     for part in parts:
         text, types = GROUP[part]

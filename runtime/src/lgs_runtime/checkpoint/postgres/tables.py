@@ -1,6 +1,6 @@
-"""What the saver runs on a pool of asyncpg: groups of writes, groups of reads, and the setup of the tables.
+"""The saver's operations on an asyncpg pool: groups of writes, groups of reads, and the setup of the tables.
 
-Errors of a database that can't be reached leave as `StorageUnavailable`; what lost a race is run again.
+They raise `StorageUnavailable` if the database can't be reached; a transaction that lost a race is run again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SETUP_LOCK: Final = 0x6C67735F63686B70
 
 
 class Tables:
-    """Checkpoints in a database."""
+    """The tables of checkpoints in a database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     async def write(self, works: Sequence[Rows]) -> Sequence[None]:
-        """Stores all of it, in the order given, or nothing."""
+        """Stores all rows, in the given order, or none."""
         group = Group()
         for rows in works:
             group.add(rows)
@@ -38,7 +38,7 @@ class Tables:
         return [None] * len(works)
 
     async def read(self, works: Sequence[Address]) -> Sequence[Mapping[str, Any] | None]:
-        """The rows of checkpoints, in the order asked for; None for one that is not there."""
+        """The rows of checkpoints, in the order of `works`; None for one that does not exist."""
         rows: list[Mapping[str, Any] | None] = [None] * len(works)
         latest = [place for place, work in enumerate(works) if work[2] is None]
         exact = [place for place, work in enumerate(works) if work[2] is not None]
@@ -50,12 +50,12 @@ class Tables:
         return rows
 
     async def setup(self) -> None:
-        """Makes the tables what this version needs; replicas that start together take turns. Tables that
-        are so already are only read."""
+        """Migrates the tables to what this version needs; replicas that start together take turns. Tables
+        that are up to date are only read."""
         async with self.database.connection() as connection:
             if await _version(connection) >= len(statements.MIGRATIONS) - 1:
                 return
-            # By another connection: an index that is built concurrently must be in no transaction.
+            # On another connection: an index can't be built concurrently inside a transaction.
             async with self.database.connection() as holding, setup_turn(holding, SETUP_LOCK):
                 for number in range(await _version(connection) + 1, len(statements.MIGRATIONS)):
                     await connection.execute(statements.MIGRATIONS[number], timeout=SETUP_SECONDS)
@@ -63,7 +63,7 @@ class Tables:
 
 
 async def _version(connection: asyncpg.Connection) -> int:
-    """The number of the last migration; -1 before the first."""
+    """The number of the last applied migration; -1 if there is none."""
     if not await connection.fetchval(statements.HAS_MIGRATIONS):
         return -1
     version = await connection.fetchval(statements.MIGRATED)

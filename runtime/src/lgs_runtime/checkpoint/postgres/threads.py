@@ -1,5 +1,5 @@
-"""What LangGraph's interface does to whole threads: deleting them, taking runs back, copying, and keeping
-only the latest. Each is one transaction for each thread.
+"""Operations of LangGraph's interface on whole threads: deleting, rolling runs back, copying, and keeping
+only the latest checkpoints. Each is atomic, in one transaction.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ async def delete_threads(database: Database, thread_ids: Sequence[str]) -> None:
 
 
 async def delete_runs(database: Database, thread_id: str | None, run_ids: Sequence[str]) -> None:
-    """Deletes the checkpoints whose metadata names one of the runs, in one thread or in all (None), and what
-    only they needed."""
+    """Deletes the checkpoints whose metadata names one of the runs, in one thread or in all (None), and the
+    data that only they needed."""
 
     async def work(connection: asyncpg.Connection) -> None:
         for statement in statements.DELETE_RUNS:
@@ -30,17 +30,17 @@ async def delete_runs(database: Database, thread_id: str | None, run_ids: Sequen
 
 
 async def copy_thread(database: Database, source: str, target: str) -> None:
-    """Copies all checkpoints of a thread to another; what is there already stays."""
+    """Copies all checkpoints of a thread to another; existing rows of the target stay."""
     await database.retried(lambda: database.rows(statements.COPY_THREAD, source, target))
 
 
 async def keep_latest(database: Database, thread_id: str) -> None:
-    """Deletes all checkpoints of a thread but the latest of each namespace, and of its ancestors those that
-    its delta channels are built from. Subgraph calls go with the checkpoint that they were made from. What a
-    run stores meanwhile is neither seen nor deleted.
+    """Deletes all checkpoints of a thread except the latest of each namespace and those of its ancestors that
+    its delta channels are built from. Checkpoints of subgraph calls are deleted with the checkpoint that the
+    call was made from. Data that a run stores meanwhile is neither seen nor deleted.
 
-    Raises `NotImplementedError` for a thread with the delta channels of LangGraph.js, which don't say from
-    where they are built."""
+    Raises `NotImplementedError` for a thread with delta channels of LangGraph.js, which don't say what they
+    are built from."""
 
     async def once() -> None:
         async with (
@@ -60,8 +60,8 @@ async def _prune(connection: asyncpg.Connection, thread_id: str) -> None:
     calls = [
         head["checkpoint_ns"]
         for head in heads
-        # A call's namespace ends with the id of its task. A call may be stored before the checkpoint that it
-        # was made from: then it is left alone.
+        # The namespace of a subgraph call ends with the id of its task. A call may be stored before the
+        # checkpoint that it was made from; then it is kept.
         if ":" in head["checkpoint_ns"] and head["root_saved"] and head["root"] not in kept.get("", ())
     ]
     if calls:

@@ -1,1 +1,1 @@
-"""LangGraph's checkpoints and store in SQLite, each in a file of its own, for several processes."""
+"""LangGraph's checkpointer and store in SQLite, each in its own file, which several processes may share."""

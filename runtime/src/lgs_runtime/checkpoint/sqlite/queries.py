@@ -1,4 +1,4 @@
-"""The condition behind `alist`. Pure: takes what is asked for, returns text and arguments."""
+"""Builds the WHERE condition of `alist`. Pure: takes the conditions, returns text and arguments."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NAME: Final = re.compile("[a-zA-Z0-9_]+")
 def list_condition(
     config: RunnableConfig | None, wanted: dict[str, Any] | None, before: RunnableConfig | None
 ) -> tuple[str, Sequence[Any]]:
-    """Checkpoints of a thread (and namespace and id, where `config` names them) whose metadata contains
-    `wanted`, older than `before`."""
+    """The condition for checkpoints of a thread (and namespace and id, if `config` names them) whose metadata
+    contains `wanted`, older than `before`."""
     plain = {name: value for name, value in (wanted or {}).items() if _is_plain(name, value)}
     where, values = search_where(config, plain, before)
     if len(plain) == len(wanted or {}):
         return where, values
-    # SQLite's own JSON paths have only plain names; other names are compared by their text.
+    # SQLite's JSON paths support only plain names; for others a function of ours compares the whole metadata.
     contained = "lgs_contains(CAST(metadata AS TEXT), ?)"
     return f"{where} AND {contained}" if where else f"WHERE {contained}", [*values, dump(wanted)]
 

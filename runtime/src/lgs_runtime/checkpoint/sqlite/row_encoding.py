@@ -1,5 +1,5 @@
-"""Checkpoints as rows and back, as langgraph-checkpoint-sqlite has them: a checkpoint holds all its values,
-and its metadata are JSON. Pure: about the tables and LangGraph's values, without a connection."""
+"""Encodes checkpoints as rows and decodes them, in the form of langgraph-checkpoint-sqlite: a checkpoint
+contains all its values, and its metadata is JSON. Pure: knows tables and values, but no connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lgs_runtime.database.json_columns import MARK_BYTES, dump, load
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A row of `statements.EXACT` or `LATEST`, and those of `WRITES` beside it."""
+    """A row of `statements.EXACT` or `LATEST`, and the rows of `WRITES` that belong to it."""
 
     checkpoint: Sequence[Any]
     writes: Sequence[Sequence[Any]]
@@ -35,7 +35,7 @@ class Stored:
 def checkpoint_rows(
     serde: SerializerProtocol, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
 ) -> Rows:
-    """A checkpoint with all its values."""
+    """The row of a checkpoint with all its values."""
     configurable = config["configurable"]
     kind, data = serde.dumps_typed(checkpoint)
     about = _dump(get_checkpoint_metadata(config, metadata))
@@ -52,7 +52,7 @@ def checkpoint_rows(
 
 
 def checkpoint_tuple(serde: SerializerProtocol, stored: Stored) -> CheckpointTuple:
-    """The checkpoint of a row, with its writes."""
+    """Decodes a stored checkpoint with its writes."""
     thread_id, namespace, checkpoint_id, parent_id, kind, data, about = stored.checkpoint
     return CheckpointTuple(
         checkpoint_config(thread_id, namespace, checkpoint_id),
@@ -64,7 +64,7 @@ def checkpoint_tuple(serde: SerializerProtocol, stored: Stored) -> CheckpointTup
 
 
 def pending_writes(serde: SerializerProtocol, rows: Iterable[Sequence[Any]]) -> list[PendingWrite]:
-    """Rows of `statements.WRITES`, in the order in which LangGraph applies them."""
+    """Decodes rows of `statements.WRITES`, in the order in which LangGraph applies them."""
     ordered = sorted(rows, key=lambda row: writes_sort_key(row[4], row[0], row[5]))
     return [(row[0], row[1], serde.loads_typed((row[2], row[3]))) for row in ordered]
 
@@ -73,7 +73,7 @@ def _dump(metadata: CheckpointMetadata) -> bytes:
     try:
         return json.dumps(metadata, ensure_ascii=False).encode()
     except (TypeError, ValueError):
-        # Half a character, or what is no JSON.
+        # A lone surrogate, or a value that is not JSON.
         return dump(metadata).encode()
 
 

@@ -1,8 +1,8 @@
-"""The checkpointer for SQLite: LangGraph's whole contract, on the official tables, for many runs at once.
+"""The checkpointer for SQLite: LangGraph's whole contract, on the official tables, for many concurrent runs.
 
-Calls that come while a transaction is under way go together in the next one: one crossing to the thread that
-writes, one commit, which is on the disk before any of them returns. Reads have a thread and a connection of
-their own. Several processes may share the file.
+Calls that arrive during a transaction are stored together in the next one: one hand-over to the writing
+thread and one commit, which is on the disk before any of them returns. Reads have their own thread and
+connection. Several processes may share the file.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from lgs_runtime.errors import ConfigError
 
 MEMORY: Final = ":memory:"
 PAGE: Final = 32
-"""So many checkpoints of a list are in memory at a time."""
+"""How many checkpoints of a listing are in memory at a time."""
 
 
 class FastSqliteSaver(GroupedSaver):
     """A saver in a SQLite file, for the event loop in which it is made. `from_conn_string` opens one.
 
-    Values come back as the types that LangGraph allows and those in `allow`; of others only their data. With
-    a `serde` of one's own, that decides.
+    Stored values are decoded to the types that LangGraph allows and those in `allow`; of other types only the
+    data is returned. If a `serde` is given, it decides instead.
     """
 
     def __init__(
         self, database: Database, *, serde: SerializerProtocol | None = None, allow: Allowed = ()
     ) -> None:
-        """`database` has the tables, and is its owner's to close. `allow`: types (or their module and name)
-        that may be made from stored values; True allows all, for a file that only trusted programs write
-        to."""
+        """`database`: has the tables already, and is closed by its owner. `allow`: types (or their module and
+        name) that stored values may be decoded to; True allows all, for a file that only trusted programs
+        write to."""
         refuse_address(type(self).__name__, database)
         # A file has one writer: a second group would wait for the first.
         super().__init__(self._write, at_once=1, serde=serde, allow=allow)
@@ -61,8 +61,8 @@ class FastSqliteSaver(GroupedSaver):
     async def from_conn_string(
         cls, conn_string: str | Path, *, serde: SerializerProtocol | None = None, allow: Allowed = ()
     ) -> AsyncIterator[FastSqliteSaver]:
-        """A saver in the file of that path, or of `sqlite:///path`, which is made if there is none, while the
-        context is open. Raises `ConfigError`, `StorageUnavailable`."""
+        """A saver on the file of a path, or of `sqlite:///path`, while the context is open. The file is
+        created if it does not exist. Raises `ConfigError`, `StorageUnavailable`."""
         database = await Database.open(_file_of(conn_string), tables.set_up)
         try:
             saver = cls(database, serde=serde, allow=allow)
@@ -74,7 +74,7 @@ class FastSqliteSaver(GroupedSaver):
             await database.close()
 
     async def aclose(self) -> None:
-        """Ends what is under way, and takes nothing more."""
+        """Completes the writes in progress, and accepts no more."""
         await self._writes.close()
 
     async def alist(
@@ -85,8 +85,8 @@ class FastSqliteSaver(GroupedSaver):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """Checkpoints of a thread (or of all), newest first. `filter` is contained in their metadata.
-        Raises `StorageUnavailable`."""
+        """Checkpoints of a thread (or of all) whose metadata contains `filter`, newest first. Raises
+        `StorageUnavailable`."""
         if config is not None:
             await self._writes.settled(str(config["configurable"]["thread_id"]))
         where, values = list_condition(config, filter, before)
@@ -135,12 +135,13 @@ class FastSqliteSaver(GroupedSaver):
         await self._change(statements.COPY_THREAD, source=source, target=target)
 
     async def _keep_latest(self, thread_id: str) -> None:
-        """That a graph with a `DeltaChannel` needs the others is for the caller to know."""
+        """Does not check whether a graph with a `DeltaChannel` needs the others: the caller must know."""
         await self._change(statements.KEEP_LATEST, thread=thread_id)
 
 
 def _file_of(conn_string: str | Path) -> Path:
-    """Raises `ConfigError`, also for a URI of another database: as a path it would make folders."""
+    """The path of the file. Raises `ConfigError`, also for a URI of another database, which would create
+    folders if it were taken for a path."""
     text = str(conn_string)
     if text in ("", MEMORY):
         raise ConfigError(f"conn_string: {text!r}: must name a file, whose readers are others")

@@ -35,7 +35,7 @@ CREATE: Final = (
 )
 
 HAS_TASK_PATH: Final = "SELECT 1 FROM pragma_table_info('writes') WHERE name = 'task_path'"
-"""Files that were made by old versions of the official package lack it."""
+"""Whether the table has the column `task_path`, which old versions of the official package did not create."""
 ADD_TASK_PATH: Final = "ALTER TABLE writes ADD COLUMN task_path TEXT NOT NULL DEFAULT ''"
 
 _CHECKPOINT_COLUMNS: Final = (
@@ -52,7 +52,7 @@ REPLACE_WRITES: Final = f"INSERT OR REPLACE INTO writes ({_WRITE_COLUMNS}) VALUE
 
 @cache
 def of_rows(insert: str, rows: int, columns: int) -> str:
-    """One of the inserts above, of so many rows."""
+    """One of the inserts above, for `rows` rows of `columns` columns."""
     return insert + ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
@@ -101,8 +101,8 @@ _OLD: Final = """
         WHERE r.thread_id = c.thread_id AND r.checkpoint_ns = '' AND later.checkpoint_id > r.checkpoint_id
           AND r.checkpoint_id = json_extract(CAST(c.metadata AS TEXT), '$.parents.""'))))
 """
-"""A namespace with the id of a task is that of a subgraph's call, which goes with the checkpoint of the root
-that it was made from."""
+"""Checkpoints that are not the latest. A namespace with the id of a task belongs to a subgraph call, which is
+deleted with the root checkpoint that it was made from."""
 KEEP_LATEST: Final = (
     f"DELETE FROM writes WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OLD})",
     f"DELETE FROM checkpoints WHERE (thread_id, checkpoint_ns, checkpoint_id) IN ({_OLD})",

@@ -1,5 +1,5 @@
-"""What the saver does to the official tables: each function is one piece of work on a connection, and those
-that change something run inside of their caller's transaction."""
+"""The saver's operations on the official tables. Each function is one piece of work on a connection; those
+that change something run inside their caller's transaction."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lgs_runtime.checkpoint.sqlite import statements
 from lgs_runtime.checkpoint.sqlite.row_encoding import Stored, pending_writes
 
 MOST_ROWS: Final = 64
-"""In one statement: each releases the interpreter's lock, and may wait for it."""
+"""Most rows in one statement. Each statement releases the interpreter lock, and may wait to get it back."""
 
 Key = tuple[str, str, str]
 
 
 def set_up(connection: sqlite3.Connection) -> None:
-    """Makes the tables what the official package of this version makes them."""
+    """Creates the tables as the official package of this version does, or migrates them."""
     for statement in statements.CREATE:
         connection.execute(statement)
     if not connection.execute(statements.HAS_TASK_PATH).fetchall():
@@ -30,7 +30,7 @@ def set_up(connection: sqlite3.Connection) -> None:
 
 
 def write(connection: sqlite3.Connection, works: Sequence[Rows]) -> None:
-    """Stores what calls made. In any order of new and replaced writes, the replaced ones stay."""
+    """Stores the rows of several calls. Replaced writes prevail over new ones, whatever their order."""
     _insert(connection, statements.PUT_CHECKPOINTS, [row for rows in works for row in rows.checkpoints])
     _insert(connection, statements.ADD_WRITES, [row for rows in works for row in rows.new_writes])
     _insert(connection, statements.REPLACE_WRITES, [row for rows in works for row in rows.replaced_writes])
@@ -43,7 +43,7 @@ def change(connection: sqlite3.Connection, changes: Sequence[str], values: dict[
 
 
 def read(connection: sqlite3.Connection, address: Address) -> Stored | None:
-    """The checkpoint that stands there, with its writes."""
+    """The checkpoint at an address, with its writes; None if there is none."""
     thread_id, namespace, checkpoint_id = address
     if checkpoint_id is None:
         found = connection.execute(statements.LATEST, (thread_id, namespace)).fetchall()
@@ -55,12 +55,12 @@ def read(connection: sqlite3.Connection, address: Address) -> Stored | None:
 
 
 def read_all(connection: sqlite3.Connection, addresses: Sequence[Key]) -> list[Stored]:
-    """The checkpoints that stand there; those that don't are left out."""
+    """The checkpoints at several addresses; those that don't exist are left out."""
     return [stored for address in addresses if (stored := read(connection, address)) is not None]
 
 
 def keys(connection: sqlite3.Connection, where: str, values: Sequence[Any], limit: int | None) -> list[Key]:
-    """Which checkpoints fulfil a condition, newest first."""
+    """The addresses of the checkpoints that fulfil a condition, newest first."""
     statement = statements.LIST.format(where=where)
     return [tuple(row) for row in connection.execute(statement, (*values, -1 if limit is None else limit))]
 
@@ -68,8 +68,8 @@ def keys(connection: sqlite3.Connection, where: str, values: Sequence[Any], limi
 def delta_history(
     connection: sqlite3.Connection, serde: SerializerProtocol, address: Address, channels: Sequence[str]
 ) -> dict[str, DeltaChannelHistory]:
-    """What each channel got since its last stored value, oldest first, and that value, seen from a checkpoint
-    backwards: only its ancestors count."""
+    """The last stored value of each channel and the writes to it since, oldest first, among the ancestors of
+    a checkpoint."""
     seeds: dict[str, Any] = {}
     writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
     wanted = set(channels)
@@ -92,8 +92,8 @@ def delta_history(
 
 
 def _ancestors(connection: sqlite3.Connection, address: Address) -> Iterator[Sequence[Any]]:
-    """The checkpoints that one stands on, nearest first. A checkpoint that was stored again under one of its
-    own descendants ends the walk."""
+    """The ancestors of a checkpoint, nearest first. Ends at a checkpoint that was stored again under one of
+    its own descendants (a cycle)."""
     thread_id, namespace, checkpoint_id = address
     met = {checkpoint_id}
     found = connection.execute(statements.EXACT, address).fetchall()
@@ -105,7 +105,7 @@ def _ancestors(connection: sqlite3.Connection, address: Address) -> Iterator[Seq
 
 
 def _insert(connection: sqlite3.Connection, insert: str, rows: Sequence[Row]) -> None:
-    """In statements of 64, 32, 16, … rows, so that there are few different ones to prepare."""
+    """Inserts rows in statements of 64, 32, 16, … rows, so that few different ones have to be prepared."""
     done, size = 0, MOST_ROWS
     while done < len(rows):
         if len(rows) - done < size:

@@ -1,1 +1,1 @@
-"""Savers around a saver: what an attempt, a lease, or an application of its own adds to it."""
+"""Wrappers around a saver: for an attempt, for a lease, and for an application's own checkpointer."""

@@ -1,5 +1,5 @@
-"""The saver of one attempt of a run. It keeps what the attempt has stored, so that nothing is read back
-that was just written, and with durability `async` the graph goes on while its checkpoints are on their way.
+"""The saver of one attempt of a run. It remembers what the attempt has stored, so that data that was just
+written is not read back; with durability `async`, the graph goes on while its checkpoints are being stored.
 
 Nobody else writes to a thread while a run holds it, so its latest checkpoint is the one that the attempt put
 last. `settle` must be awaited before the end of the attempt is stored.
@@ -36,13 +36,13 @@ from lgs_runtime.checkpoint.wrappers.write_behind import WriteBehindSaver
 from lgs_runtime.errors import LeaseLost
 
 CHECKPOINTER: Final = "__pregel_checkpointer"
-"""The key of `configurable` by which LangGraph hands a saver to a graph for one call."""
+"""The key of `configurable` through which LangGraph passes a saver to a graph for one call."""
 MOST_BEHIND: Final = 64
-"""So many stores may be on their way before the graph waits for one."""
+"""How many stores may be in progress before the graph waits for one."""
 
 
 class AttemptSaver(DelegatingSaver):
-    """A saver for one attempt on one thread. Other threads and namespaces (subgraphs) pass through."""
+    """A saver for one attempt on one thread. Calls for others and for subgraphs (namespaces) pass through."""
 
     def __init__(
         self,
@@ -53,48 +53,48 @@ class AttemptSaver(DelegatingSaver):
         empty: bool = False,
         memory: _Memory | None = None,
     ) -> None:
-        """`write_behind`: what is stored need not have reached the disk before the graph goes on. `empty`:
-        nobody can have stored anything for the thread yet."""
+        """`write_behind`: the graph may go on before its data is committed. `empty`: nothing can have been
+        stored for the thread yet."""
         super().__init__(saver)
         self._thread_id = thread_id
         self._write_behind = saver if write_behind and isinstance(saver, WriteBehindSaver) else None
         self._memory = memory or _Memory(empty=empty)
 
     def before(self, saver: BaseCheckpointSaver[Any]) -> Self:
-        """The same attempt's, on another saver."""
+        """The saver of the same attempt, in front of another saver."""
         write_behind = self._write_behind is not None
         return type(self)(saver, self._thread_id, write_behind=write_behind, memory=self._memory)
 
     async def settle(self) -> None:
-        """Waits until all is stored. Raises what storing it raised."""
+        """Waits until everything is stored. Raises what storing it raised."""
         await self._memory.settle()
 
     def abandon(self) -> None:
-        """Gives up what has not gone out yet: for an attempt whose thread goes with it, and whose result is
-        stored with the run."""
+        """Gives up stores that have not been sent yet: for an attempt whose thread is deleted with it, and
+        whose result is stored with the run."""
         self._memory.abandon()
 
     async def arrived(self) -> None:
-        """As `settle`, and raises nothing: for an attempt that failed already."""
+        """Like `settle`, but raises nothing: for an attempt that has failed already."""
         await self._memory.arrived()
 
     @property
     def on_its_way(self) -> asyncio.Future[Any] | None:
-        """The checkpoint that was put last, where the graph goes on before it is stored."""
+        """The store of the last checkpoint; None unless the graph goes on before it is stored."""
         return self._memory.last_put
 
     def cut(self) -> None:
-        """The graph is cancelled from now on. What a cancelled task has taken, an answer to its question, is
-        not kept: LangGraph keeps it of the tasks that a node calls, and not of nodes, so that the answer of a
-        run that was replaced would come before that of the run which replaced it."""
+        """Notes that the graph is cancelled from now on. An answer that a cancelled task has taken is not kept:
+        LangGraph keeps it for the tasks that a node calls, but not for nodes, so the answer of a run that was
+        replaced would come before that of the run that replaced it."""
         self._memory.is_cut = True
 
     def shut(self) -> None:
-        """Nothing more is stored, of subgraphs neither: the attempt ended without its graph."""
+        """Refuses all further stores, also of subgraphs: the attempt has ended without its graph."""
         self._memory.shut = True
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """See LangGraph's interface, as for all that follow."""
+        """See LangGraph's interface, also for the methods that follow."""
         if self._is_root(config):
             known = self._memory.latest(checkpoint_id := get_checkpoint_id(config))
             if known is not None or (self._memory.empty and not checkpoint_id):
@@ -143,7 +143,7 @@ class AttemptSaver(DelegatingSaver):
             )
         self._memory.write(config, writes, task_id, task_path)
 
-    # LangGraph asks each run anew which parameters its saver takes: with this it need not inspect the code.
+    # LangGraph asks for its saver's parameters in each run: with this it need not inspect the code.
     aput_writes.__signature__ = signature(aput_writes)  # type: ignore[attr-defined]
 
     def put(
@@ -172,11 +172,11 @@ class AttemptSaver(DelegatingSaver):
 
 
 class _Memory:
-    """The latest checkpoint that an attempt has put, and what is on its way."""
+    """The latest checkpoint that an attempt has put, and the stores in progress."""
 
     def __init__(self, *, empty: bool = False) -> None:
         self.empty = empty
-        """Whether there is nothing: no checkpoint was put, neither by the attempt nor before it."""
+        """Whether the thread has no checkpoint, neither from this attempt nor from before it."""
         self.is_cut = self.shut = False
         self.of_call = CallMetadata()
         self.last_put: asyncio.Future[Any] | None = None
@@ -184,18 +184,18 @@ class _Memory:
         self._failed: BaseException | None = None
         self._known: tuple[RunnableConfig, Checkpoint, CheckpointMetadata] | None = None
         self._writes: dict[str, dict[tuple[str, str, int], PendingWrite]] = {}
-        """By checkpoint: a task's writes may come before the checkpoint that it ran from."""
+        """Pending writes by checkpoint: a task's writes may come before the checkpoint that it ran from."""
 
     def put(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
-        """A checkpoint became the latest."""
+        """Remembers a checkpoint as the latest."""
         self._known, self.empty = (config, checkpoint, metadata), False
         self._writes = {id: writes for id, writes in self._writes.items() if id >= checkpoint["id"]}
 
     def write(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> None:
-        """A task wrote beside a checkpoint: the savers' rule is that a new write leaves one that is there as
-        it is, and that a special one takes its place."""
+        """Remembers a task's writes. By the savers' rule, an existing write is kept, except that a special
+        write replaces it."""
         known = self._writes.setdefault(config["configurable"]["checkpoint_id"], {})
         for place, (channel, value) in enumerate(writes):
             key = (task_path, task_id, WRITES_IDX_MAP.get(channel, place))
@@ -203,7 +203,7 @@ class _Memory:
                 known[key] = (task_id, channel, value)
 
     def latest(self, checkpoint_id: str | None) -> CheckpointTuple | None:
-        """The latest checkpoint, if it is known, and the one that is asked for."""
+        """The latest checkpoint, if it is known and is the one asked for; else None."""
         if self._known is None:
             return None
         config, checkpoint, metadata = self._known
@@ -224,16 +224,16 @@ class _Memory:
         )
 
     def check(self) -> None:
-        """Raises `LeaseLost` where nothing more is stored."""
+        """Raises `LeaseLost` if the saver is shut."""
         if self.shut:
             raise LeaseLost("the attempt has ended without its graph: nothing that it stores now is kept")
 
     def forget(self) -> None:
-        """Somebody stored past this memory: what is latest must be read."""
+        """Forgets the latest checkpoint, as something was stored past this memory: it must be read again."""
         self._known, self.empty = None, False
 
     async def keep_up(self, stored: asyncio.Future[Any]) -> None:
-        """Notes what is on its way, and waits when too much is. Raises what an earlier one failed with."""
+        """Notes a store in progress, and waits if there are too many. Raises what an earlier one raised."""
         self._under_way.add(stored)
         stored.add_done_callback(self._arrived)
         while len(self._under_way) > MOST_BEHIND:
@@ -241,23 +241,23 @@ class _Memory:
         self._raise()
 
     async def settle(self) -> None:
-        """Waits for all that is on its way. Raises what one failed with."""
+        """Waits for all stores in progress. Raises what the first that failed raised."""
         await self.arrived()
         self._raise()
 
     def abandon(self) -> None:
-        """Gives up what is on its way, as far as it has not gone out."""
+        """Cancels the stores in progress that have not been sent yet."""
         for stored in list(self._under_way):
             stored.cancel()
 
     async def arrived(self) -> None:
-        """Waits for all that is on its way, well or not."""
+        """Waits for all stores in progress, whether they succeed or not."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 
     def _arrived(self, stored: asyncio.Future[Any]) -> None:
         self._under_way.discard(stored)
-        # Each is asked, though the first failure is told: asyncio complains of one that nobody asked for.
+        # Only the first failure is kept, but each is retrieved: asyncio complains of those that are not.
         if not stored.cancelled() and (failed := stored.exception()) is not None and self._failed is None:
             self._failed = failed
 
@@ -272,6 +272,6 @@ def _is_of_a_cancelled_task(writes: Sequence[tuple[str, Any]]) -> bool:
 
 
 def may_write_behind(channels: Mapping[str, object], durability: str) -> bool:
-    """Whether a graph with such channels may go on before its checkpoints are stored. A `DeltaChannel` is
-    made of the writes of all steps, which must be there before a checkpoint that stands on them."""
+    """Whether a graph with these channels may go on before its checkpoints are stored. A `DeltaChannel` is
+    built from the writes of all steps, which must be stored before a checkpoint that depends on them."""
     return durability == "async" and not any(isinstance(each, DeltaChannel) for each in channels.values())

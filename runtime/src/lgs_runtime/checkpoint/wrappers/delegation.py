@@ -1,4 +1,4 @@
-"""A saver in front of another one. Every call goes through; who stands in front changes those it is for."""
+"""A saver in front of another one. It passes every call on; subclasses change the calls that concern them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from langgraph.checkpoint.base import (
 
 
 class DelegatingSaver(BaseCheckpointSaver[Any]):
-    """See LangGraph's interface for all methods."""
+    """Passes all methods on; see LangGraph's interface for them."""
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
-        # Kept as it is: the interface's `__init__` would wrap the serialiser again, for each run.
+        # Does not call the interface's `__init__`, which would wrap the serialiser again for each run.
         self.serde = saver.serde
         self._saver = saver
 
     def before(self, saver: BaseCheckpointSaver[Any]) -> Self:
-        """The same in front of another saver."""
+        """The same wrapper in front of another saver."""
         raise NotImplementedError
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> BaseCheckpointSaver[Any]:
@@ -36,7 +36,7 @@ class DelegatingSaver(BaseCheckpointSaver[Any]):
 
     @property
     def get_next_version(self) -> Callable[[Any, None], Any]:
-        """The innermost saver's own: LangGraph takes it once a run, and calls it for each channel."""
+        """The innermost saver's method: LangGraph gets it once for a run, and calls it for each channel."""
         return self._saver.get_next_version
 
     def put(

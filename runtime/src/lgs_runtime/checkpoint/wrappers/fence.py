@@ -1,9 +1,9 @@
-"""No checkpoint is written by a replica whose lease has run out.
+"""Prevents a replica whose lease has run out from writing checkpoints.
 
 A process that stood still (a paused machine, a long swap) continues in the middle of a step that another
-replica has long carried on, and would write its own checkpoint after the other's: the thread would fall
-back. So each write first checks the time, by a clock that goes on meanwhile, and waits until the lease is
-renewed or lost. Reads are let through and noted: what is written next sorts after what was read.
+replica has long taken over, and would write its own checkpoint after the other's: the thread would fall back.
+So each write first checks the time, on a clock that goes on meanwhile, and waits until the lease is renewed
+or lost. Reads pass through and are noted, so that the ids of later writes sort after them.
 """
 
 from __future__ import annotations
@@ -31,23 +31,22 @@ POLL_SECONDS = 0.02
 
 
 class Fence:
-    """Until when this replica's lease is known to be held, in seconds of `time.monotonic`. Open until the
-    first lease is taken."""
+    """Knows until when this replica's lease is held, in seconds of `time.monotonic`. Open until the first
+    lease is taken."""
 
     def __init__(self, patience_seconds: float = 0.0) -> None:
-        """`patience_seconds`: for so long a write waits for the renewal or the loss of a lease that has run
-        out."""
+        """`patience_seconds`: how long a write waits for a lease that has run out to be renewed or lost."""
         self._patience_seconds = patience_seconds
         self._until = float("inf")
         self._lost = False
         self._losses = 0
 
     def held_until(self, moment: float) -> None:
-        """The lease was taken or renewed. May be called from any thread."""
+        """Notes that the lease was taken or renewed. May be called from any thread."""
         self._until, self._lost = moment, False
 
     def lost(self) -> None:
-        """The lease is gone, and what was executed under it must write no more."""
+        """Notes that the lease is lost: attempts that executed under it must write no more."""
         self._lost, self._losses = True, self._losses + 1
 
     def is_held(self) -> bool:
@@ -60,8 +59,8 @@ class Fence:
             raise StorageUnavailable("the lease of this replica has run out: it writes no checkpoints")
 
     async def passed(self) -> None:
-        """Returns when the lease is held. One that ran out may be renewed in a moment, where the replica
-        stood still and has just continued. Raises `StorageUnavailable` when it is lost."""
+        """Returns when the lease is held. A lease that ran out may be renewed in a moment, if the replica
+        stood still and has just continued. Raises `StorageUnavailable` if it is lost."""
         if self.is_held():
             return
         losses, give_up_at = self._losses, time.monotonic() + self._patience_seconds
@@ -70,7 +69,7 @@ class Fence:
         self._judge(losses)
 
     def wait(self) -> None:
-        """As `passed`, for threads other than the event loop's."""
+        """Like `passed`, for threads other than the event loop's."""
         losses, give_up_at = self._losses, time.monotonic() + self._patience_seconds
         while self._is_undecided(losses) and time.monotonic() < give_up_at:
             time.sleep(POLL_SECONDS)
@@ -86,14 +85,14 @@ class Fence:
 
 
 class FencedSaver(DelegatingSaver):
-    """Another saver, behind a fence."""
+    """A saver behind a fence."""
 
     def __init__(self, saver: BaseCheckpointSaver[Any], fence: Fence) -> None:
         super().__init__(saver)
         self._fence = fence
 
     def before(self, saver: BaseCheckpointSaver[Any]) -> FencedSaver:
-        """Another saver, behind the same fence."""
+        """Another saver behind the same fence."""
         return fenced(saver, self._fence)
 
     def put(
@@ -103,7 +102,7 @@ class FencedSaver(DelegatingSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """See LangGraph's interface, as for all that follow."""
+        """See LangGraph's interface, also for the methods that follow."""
         self._fence.wait()
         return super().put(config, checkpoint, metadata, new_versions)
 
@@ -137,7 +136,7 @@ class FencedSaver(DelegatingSaver):
 
 
 class FencedWriteBehindSaver(FencedSaver, WriteBehindSaver):
-    """A saver that writes behind, behind a fence."""
+    """A write-behind saver behind a fence."""
 
     _saver: Any
 
@@ -170,7 +169,7 @@ class FencedWriteBehindSaver(FencedSaver, WriteBehindSaver):
 
 
 def fenced(saver: BaseCheckpointSaver[Any], fence: Fence) -> FencedSaver:
-    """A saver behind a fence; one that writes behind still does."""
+    """Puts a saver behind a fence; a write-behind saver stays one."""
     return (
         FencedWriteBehindSaver(saver, fence)
         if isinstance(saver, WriteBehindSaver)

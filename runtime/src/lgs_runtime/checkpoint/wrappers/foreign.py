@@ -1,8 +1,9 @@
-"""A checkpointer of the application's own (`checkpointer.path`), with what the runtime needs besides.
+"""Adapts an application's own checkpointer (`checkpointer.path`) to the needs of the runtime.
 
-LangGraph's interface says what a saver must do for a graph. Taking a run back and pruning are optional there:
-what the saver has is used; where it has none, a run is taken back by putting the state before it last, and
-pruning is refused. The runtime uses its checkpoints only through the interface.
+LangGraph's interface says what a saver must do for a graph. Rolling a run back and pruning are optional
+there. If the saver has these methods, they are used; otherwise a run is rolled back by storing the state
+before it once more as the latest, and pruning is refused. The runtime accesses the checkpoints only through
+the interface.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ _Result = TypeVar("_Result")
 
 
 def has(saver: BaseCheckpointSaver[Any], method: str) -> bool:
-    """Whether the saver has a method of its own, rather than the interface's, which refuses."""
+    """Whether the saver implements a method, rather than inheriting the interface's, which refuses."""
     return getattr(type(saver), method, None) is not getattr(BaseCheckpointSaver, method, None)
 
 
 def check_saver(found: Any, where: str) -> BaseCheckpointSaver[Any]:
-    """The saver. Raises `ConfigError` for anything else, and for one that lacks what is always needed."""
+    """The saver, checked. Raises `ConfigError` for anything else, or if required methods are missing."""
     if not isinstance(found, BaseCheckpointSaver):
         raise ConfigError(
             f"{where}: it gives {kind_of(found)}: must be a BaseCheckpointSaver, or a function or "
@@ -58,17 +59,18 @@ def check_saver(found: Any, where: str) -> BaseCheckpointSaver[Any]:
 
 
 class ForeignSaver(DelegatingSaver):
-    """The application's saver. It keeps the state of the runs, so connections that it loses are a
-    `StorageUnavailable`, as with our own: the run waits for its database. So is whatever a deletion raises,
-    which is tried again later. Anything else that it raises ends the run, as a graph's own error does."""
+    """The application's saver. It keeps the state of the runs, so a connection that it loses becomes a
+    `StorageUnavailable`, as with our own savers: the run waits for the database. Whatever a deletion raises
+    becomes one too, as it is tried again later. Any other exception ends the run, like a graph's own
+    error."""
 
     @property
     def inner(self) -> BaseCheckpointSaver[Any]:
-        """What the application gave."""
+        """The application's saver itself."""
         return self._saver
 
     def before(self, saver: BaseCheckpointSaver[Any]) -> ForeignSaver:
-        """The same in front of another saver."""
+        """The same wrapper in front of another saver."""
         return ForeignSaver(saver)
 
     async def aput(
@@ -78,7 +80,7 @@ class ForeignSaver(DelegatingSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """See LangGraph's interface, as for all that follow."""
+        """See LangGraph's interface, also for the methods that follow."""
         with _reached():
             return await super().aput(config, checkpoint, metadata, new_versions)
 
@@ -142,8 +144,8 @@ class ForeignSaver(DelegatingSaver):
         await _surely(self._saver.adelete_for_runs(run_ids))
 
     async def adelete_run(self, thread_id: str, run_ids: Sequence[str]) -> None:
-        """Takes runs of a thread back: deletes their checkpoints, if the saver can; else puts what was
-        before them last."""
+        """Rolls runs of a thread back: deletes their checkpoints if the saver can; otherwise stores the state
+        before them once more as the latest."""
         if has(self._saver, "adelete_for_runs"):
             await self.adelete_for_runs(run_ids)
         else:
@@ -191,7 +193,7 @@ class ForeignUpkeep:
         self._saver = saver
 
     async def use(self, thread_id: str) -> StorageUse:
-        """The bytes are those that the saver's serialiser makes of the values."""
+        """The storage that a thread uses; sizes are those that the saver's serialiser gives the values."""
         checkpoints, sizes, writes, waiting = 0, 0, 0, 0
         async for entry in self._saver.alist({"configurable": {"thread_id": thread_id}}):
             checkpoints, sizes = checkpoints + 1, sizes + self._size(entry.checkpoint)
@@ -200,7 +202,8 @@ class ForeignUpkeep:
         return StorageUse(Amount(checkpoints, sizes), Amount(writes, waiting))
 
     async def prune(self, thread_id: str, floor: str) -> int:
-        """None: LangGraph's interface deletes all of a thread, a run, or everything but the latest."""
+        """Deletes nothing (0): LangGraph's interface can delete only a whole thread, a run, or everything
+        except the latest checkpoint."""
         return 0
 
     async def namespaces(self, thread_id: str) -> Sequence[str]:
@@ -208,7 +211,7 @@ class ForeignUpkeep:
         return sorted({namespace_of(entry.config) async for entry in everywhere})
 
     async def adopt(self, source: str, thread_id: str) -> None:
-        """In three steps: one that is cut is made again by the next import."""
+        """In three steps, which are not atomic: if interrupted, the next import repeats them."""
         await self._saver.adelete_thread(thread_id)
         await self._saver.acopy_thread(source, thread_id)
         await self._saver.adelete_thread(source)
@@ -228,7 +231,8 @@ def _reached() -> Iterator[None]:
 
 
 async def _surely(work: Awaitable[_Result]) -> _Result:
-    """What the saver's own code may raise is not known; it must not end what tidies up in the background."""
+    """Awaits `work` and turns any exception into `StorageUnavailable` (except `NotImplementedError`): the
+    saver may raise anything, which must not end the background cleanup."""
     try:
         return await work
     except (NotImplementedError, StorageUnavailable):
@@ -244,8 +248,8 @@ def _unavailable(raised: Exception) -> StorageUnavailable:
 
 
 async def copy_checkpoints(saver: BaseCheckpointSaver[Any], source: str, target: str) -> None:
-    """Copies every checkpoint of a thread, in all namespaces, with the writes that wait on it,
-    through LangGraph's interface."""
+    """Copies every checkpoint of a thread, in all namespaces, with its pending writes, through LangGraph's
+    interface."""
     history = [entry async for entry in saver.alist({"configurable": {"thread_id": source}})]
     for entry in reversed(history):
         onto = checkpoint_config(target, namespace_of(entry.config), parent_id_of(entry.parent_config))

@@ -1,4 +1,4 @@
-"""Savers whose caller may go on before what it stores is on the disk."""
+"""Savers whose caller may go on before its data is committed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 
 
 class WriteBehindSaver(ABC):
-    """A saver whose caller may go on while what it stores is on its way to the disk. What is stored to one
-    thread keeps its order."""
+    """A saver whose caller may go on while its data is being stored. Stores to one thread keep their
+    order."""
 
     async def admitted(self) -> None:
-        """To be awaited before something is stored. Raises `StorageUnavailable` where nothing may be."""
+        """Must be awaited before each store. Raises `StorageUnavailable` if nothing may be stored."""
         return
 
     @abstractmethod
@@ -28,12 +28,12 @@ class WriteBehindSaver(ABC):
         new_versions: ChannelVersions,
         after: asyncio.Future[Any] | None,
     ) -> asyncio.Future[Any]:
-        """Begins to store a checkpoint. The future ends when it is committed; it fails, and nothing is
-        stored, where `after` (the checkpoint before) fails: a checkpoint names values that those before it
-        have stored."""
+        """Begins to store a checkpoint. The future is done when it is committed. If `after` (the store of the
+        checkpoint before) fails, it fails too and nothing is stored: a checkpoint refers to values that
+        earlier ones have stored."""
 
     @abstractmethod
     def submit_put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> asyncio.Future[Any]:
-        """Begins to store what a task wrote. The future ends when it is committed."""
+        """Begins to store the writes of a task. The future is done when they are committed."""
