@@ -1,5 +1,5 @@
-"""Evaluates the alerts of each service on what its replicas answered, and tells of those that change: by an
-Event, and their receivers. What is decided is decided in `alerting/`."""
+"""Evaluates the alerts of each service on the answers of its replicas. Reports each alert that changes by an
+Event and to the alert's receiver. The decisions are made in `alerting/`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lgs_operator.webhook_calls import NotTaken
 
 @dataclass
 class _Watched:
-    """One service. `view` is what is said of it."""
+    """One service. `view` is what its status says about its alerts."""
 
     uid: str
     evaluation: Evaluation
@@ -34,7 +34,7 @@ class _Watched:
 
 
 class AlertWatch:
-    """One for all services."""
+    """Watches the alerts of all services; there is one instance."""
 
     def __init__(self, context: Context, webhooks: AlertWebhooks) -> None:
         self._recorder = context.recorder
@@ -42,7 +42,7 @@ class AlertWatch:
         self._watched: dict[ServiceKey, _Watched] = {}
 
     def keep(self, services: Iterable[ServiceKey]) -> None:
-        """Forgets all others, and tells nobody of them."""
+        """Forgets all other services; their receivers are told nothing more."""
         for gone in self._watched.keys() - set(services):
             del self._watched[gone]
             self._webhooks.forget(*gone)
@@ -55,19 +55,20 @@ class AlertWatch:
         before: Mapping[str, Any],
         now: float,
     ) -> AlertsView:
-        """What is to be said of its alerts after this observation, or where nobody could be asked (None).
-        `before` is the status of the service, which the first time says how they were."""
+        """The view of the service's alerts after this observation; `observation` is None where no replica
+        could be asked. `before` is the status of the service: the first call takes the states of its alerts
+        from it."""
         uid = service.metadata.uid or ""
         watched = self._watched.get(key)
         if watched is not None and watched.uid != uid:
-            # another service of its name: what was to be told of the one before is told no more, nor is
-            # what the status still says of that
+            # another service of the same name: drop the pending notifications of the old one, and what the
+            # status still says about it
             self._webhooks.forget(*key)
             watched = self._watched[key] = _Watched(uid, Evaluation(), AlertsView())
         if watched is None:
             kept = Evaluation(states=states_before(before, now), history=history_before(before))
             watched = self._watched[key] = _Watched(uid, kept, AlertsView())
-        # a manifest that says something new is followed at once
+        # evaluate a changed manifest at once
         wanted = definitions(service.spec)
         is_as_before = _names(wanted) == _names(watched.evaluation.definitions)
         if is_as_before and not watched.evaluation.is_due(now):
@@ -101,8 +102,8 @@ def _names(wanted: Iterable[Any]) -> list[tuple[str, str]]:
 
 
 def _noted(evaluation: Evaluation, results: Mapping[str, Result]) -> tuple[Evaluation, dict[str, str]]:
-    """The evaluation with what became of the calls; and of those whose receiver did not take them, for the
-    first time or for good, why."""
+    """The evaluation with the results of the webhook calls; and, by alert, the reason of each call that
+    failed for the first time or for good."""
     states, failed = dict(evaluation.states), {}
     for name, result in results.items():
         if name not in states or states[name].unsent != result.told.told:
@@ -114,7 +115,7 @@ def _noted(evaluation: Evaluation, results: Mapping[str, Result]) -> tuple[Evalu
 
 
 def secret_of(cluster: KubeClient) -> Any:
-    """Reads the Secret that signs a call, of the namespace of its service."""
+    """Returns a function that reads the Secret that signs a call, from the namespace of the service."""
 
     async def read(told: Notification) -> str:
         name, key = told.secret.name, told.secret.key

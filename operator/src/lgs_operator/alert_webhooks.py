@@ -1,8 +1,9 @@
-"""Tells the receivers of alerts: each by itself, again and again with growing pauses until it was taken.
+"""Calls the receivers of alerts: each call by itself, repeated with growing pauses until the receiver takes
+it.
 
-Of one alert only the last word is told, no more than two in a minute. A service has few calls under way, a
-namespace few of all, so that receivers that hang delay their own calls alone; nothing else of the operator
-waits for any.
+Only the latest notification of an alert is sent, and at most two new ones in a minute. A service may have few
+calls under way, and a namespace few in total, so receivers that hang delay only the calls of their own
+namespace; nothing else in the operator waits for a call.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ log = structlog.get_logger(__name__)
 OF_A_SERVICE: Final = 2
 OF_A_NAMESPACE: Final = 8
 MOST_ATTEMPTS: Final = 12
-"""Over about an hour."""
+"""Attempts before a call is given up, over about an hour."""
 BACKOFF: Final = Backoff(first_seconds=5.0, longest_seconds=600.0)
 WORDS: Final = 2
 WORDS_SECONDS: Final = 60.0
-"""No more words than that about one alert in that time: one that flaps is not told each time. That it fires
-after a while, and that it is over, is told at once."""
+"""At most `WORDS` notifications about one alert in this many seconds, so a flapping alert is not sent each
+time. An alert that fires after a while, and its end, are sent at once."""
 Secret = Callable[[Notification], Awaitable[str]]
-"""The text of the Secret that signs a call. Raises `NotTaken`."""
+"""Reads the text of the Secret that signs a call. Raises `NotTaken`."""
 Alert = tuple[str, str, str]
-"""Namespace, service and name."""
+"""Namespace, service and name of an alert."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a call. `final`: there is no other attempt."""
+    """The result of a call. `final`: no attempt follows."""
 
     told: Notification
     error: str | None
@@ -50,18 +51,18 @@ class Result:
 
 @dataclass
 class _Line:
-    """The last word of one alert, and who tells it."""
+    """The latest notification of one alert, and the task that sends it."""
 
     told: Notification
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     is_over: bool = False
-    """There is no such service or receiver any more, or it is left alone: nobody is told."""
+    """The service or the receiver is gone, or the alert is dropped: nothing more is sent."""
 
 
 class AlertWebhooks:
-    """`counter` counts calls by `result`; `pauses` are those between two attempts; in `words_seconds` no more
-    than `WORDS` are told about one alert."""
+    """Sends notifications. `counter` counts calls by `result`; `pauses` lie between two attempts; in
+    `words_seconds` at most `WORDS` notifications are sent about one alert."""
 
     def __init__(
         self,
@@ -80,42 +81,42 @@ class AlertWebhooks:
         self._of_namespace = FairSlots(MOST_CALLS, OF_A_NAMESPACE)
         self._words_seconds = words_seconds
         self._begun: dict[Alert, deque[float]] = {}
-        """When the last words about each alert were told first, on the monotonic clock."""
+        """When the latest notifications about each alert were first sent, on the monotonic clock."""
         self._lines: dict[Alert, _Line] = {}
         self._results: dict[Alert, Result] = {}
 
     def tell(self, told: Notification) -> None:
-        """Has it told, in place of what that alert's receiver was to be told before."""
+        """Sends the notification, in place of an earlier one about the same alert."""
         alert = (told.namespace, told.service, told.alert)
         line = self._lines.get(alert)
         if line is None:
             line = self._lines[alert] = _Line(told)
             line.task = asyncio.create_task(self._run(alert, line), name="alert webhook")
         elif line.is_over or line.told != told:
-            # the same word to another receiver, or by another Secret, is another call
+            # the same notification for another receiver, or signed by another Secret, is another call
             line.told, line.is_over = told, False
             line.changed.set()
 
     def drop(self, alert: Alert) -> None:
-        """Nobody is told of this alert any more."""
+        """Sends nothing more about this alert."""
         if line := self._lines.get(alert):
             line.is_over = True
             line.changed.set()
 
     def forget(self, namespace: str, service: str) -> None:
-        """Nobody is told of the service any more."""
+        """Sends nothing more about the service."""
         for alert in self._lines:
             if alert[:2] == (namespace, service):
                 self.drop(alert)
         self.results(namespace, service)
 
     def results(self, namespace: str, service: str) -> dict[str, Result]:
-        """What became of the calls of a service since this was asked last, by alert."""
+        """The results of the service's calls since the last time this was asked, by alert."""
         of_it = [each for each in self._results if each[:2] == (namespace, service)]
         return {alert[2]: self._results.pop(alert) for alert in of_it}
 
     async def close(self) -> None:
-        """Ends what is under way: who comes after tells what was not taken."""
+        """Cancels the calls under way; the next operator sends what was not taken."""
         tasks = [line.task for line in self._lines.values() if line.task is not None]
         for task in tasks:
             task.cancel()
@@ -149,7 +150,7 @@ class AlertWebhooks:
                     failures = 0
 
     async def _turn(self, alert: Alert, line: _Line) -> None:
-        """Waits until there may be another word about the alert, or nobody is told any more."""
+        """Waits until another notification about the alert is allowed, or the alert is dropped."""
         while not line.is_over and (wait := self._wait(alert)) > 0:
             line.changed.clear()
             with suppress(TimeoutError):
@@ -169,7 +170,7 @@ class AlertWebhooks:
         self._begun.setdefault(alert, deque(maxlen=WORDS)).append(now)
 
     async def _attempt(self, told: Notification) -> tuple[str | None, bool]:
-        """Why it was not taken, or None; and whether that is final."""
+        """The reason why the call was not taken, or None; and whether that is final."""
         where = f"{told.namespace}/{told.service}"
         try:
             async with self._of_service.slot(where), self._of_namespace.slot(told.namespace):

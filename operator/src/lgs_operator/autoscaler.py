@@ -1,10 +1,11 @@
-"""Every second or two: asks the replicas how they are, lets the scaling law decide, and sets their number; of
-services without work less often, where there are very many (`pace.py`).
+"""Asks the replicas of each service how they are every second or two, lets the scaling law decide, and sets
+the number of replicas. With very many services, those without work are asked less often (`pace.py`).
 
-Each service is asked by itself: replicas that answer slowly delay the next decision of theirs alone.
-A replica that does not answer does not count as one without load. The law's memory goes into the status, so
-that another operator continues where this one stopped. A service of which no replica is ready is left as it
-is, unless it has fewer or more than its manifest asks for at least and at most, or the law itself left none.
+Each service is asked separately: replicas that answer slowly delay only the next decision about their own
+service. A replica that does not answer does not count as idle. The law's memory is kept in the status, so
+that another operator continues where this one stopped. A service without a ready replica is left as it is,
+unless its replicas are fewer than the manifest's minimum or more than its maximum, or the law itself scaled
+it to zero.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ _WRITE_MEMORY_SECONDS = 60.0
 
 @dataclass
 class _Track:
-    """What the autoscaler keeps of a service between two rounds."""
+    """What the autoscaler remembers about a service between two rounds."""
 
     uid: str
     memory: Memory
@@ -70,15 +71,16 @@ class _Track:
     written: tuple[object, ...] = ()
     mode: str = ""
     measured: Measured | None = None
-    """What is known of the revision that is measured."""
+    """What is known about the revision under measurement."""
     refused: str | None = None
-    """Why the API server did not take the last decision."""
+    """Why the API server refused the last decision."""
     refusals: dict[ConditionType, Names] = field(default_factory=dict)
-    """By kind, what no new runs were taken of when a replica said so last."""
+    """By condition type, the names (of circuits or budgets) whose new runs were refused when a replica last
+    said so."""
 
 
 class Autoscaler:
-    """`now` is the clock, in seconds since the epoch."""
+    """Scales all services. `now` is the clock, in seconds since the epoch."""
 
     def __init__(
         self,
@@ -108,7 +110,7 @@ class Autoscaler:
         self._busy: set[ServiceKey] = set()
 
     async def run(self) -> None:
-        """Decides for every service again and again until cancelled; for none twice at a time."""
+        """Decides about every service again and again until cancelled; about each at most once at a time."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 services = self._states.manifests()
@@ -131,7 +133,7 @@ class Autoscaler:
         except KubeError as error:
             log.warning("scaling.failed", service=f"{key.namespace}/{key.name}", error=str(error))
         except Exception as error:
-            # One service's trouble must not end the operator of all.
+            # An error at one service must not end the operator of all.
             log.exception("scaling.crashed", service=f"{key.namespace}/{key.name}")
             self._metrics.internal_errors.labels("scale").inc()
             await self._report_crash(key, error)
@@ -147,7 +149,7 @@ class Autoscaler:
             log.exception("report.failed", service=f"{key.namespace}/{key.name}")
 
     def _before(self, key: ServiceKey) -> ScalingView:
-        """What was said of the service last, by this operator or the one before it."""
+        """What was last reported about the service, by this operator or the one before it."""
         written = self._state.services.get(key, {}).get("status") or {}
         return self._states.seen(key).scaling or scaling_before(written)
 
@@ -166,7 +168,7 @@ class Autoscaler:
         if not any(map(is_ready, (*pods, *api_pods))) and not _must_begin(
             policy, live, track.memory, is_auto=service.spec.scaling.mode == "Auto"
         ):
-            # nobody can be asked: hold, and keep the law's memory as it is
+            # no replica can be asked: hold, and keep the law's memory
             alerts = await self._watch_alerts(key, service, None)
             self._note(key, service, Observation(self._now(), (), 0, len(pods)), None, alerts)
             unknown = tuple(each.condition(service, None) for each in (CIRCUITS, BUDGETS))
@@ -178,7 +180,7 @@ class Autoscaler:
         observation = await self._observer.observe(key, pods, api_pods, live, usage=usage)
         beside = await self._observer.samples(key, canary_pods, usage=usage)
         if may_work(beside, canary_pods):
-            # beside none there is no canary
+            # without another replica there is no canary
             policy = replace(policy, min_replicas=max(1, policy.min_replicas))
         decision = decide(policy, observation, track.memory, self._now())
         track.memory = decision.memory
@@ -203,7 +205,7 @@ class Autoscaler:
     async def _is_still_calm(
         self, key: ServiceKey, live: int, pods: list[Manifest], api_pods: list[Manifest]
     ) -> bool:
-        """A service that was calm is for as long as one replica, another one each time, says so."""
+        """Whether a service that was calm still is: asks one replica at random, another one each time."""
         now = self._now()
         if (
             not self._pace.is_glance(key, now)
@@ -234,20 +236,21 @@ class Autoscaler:
         decision: Decision | None,
         alerts: AlertsView,
     ) -> None:
-        """Into the history."""
+        """Adds this round to the history."""
         history = self._history(key, service)
         if history is None:
             return
         mode = service.spec.scaling.mode
         if decision is not None and mode != "Auto":
-            # the number is another's to set, and the law's own view is none that was followed
+            # somebody else sets the number, so the law's own decision was not followed
             live = observation.ready + observation.starting
             words = f"set by scaling.mode {mode}"
             decision = replace(decision, replicas=live, code="Steady", reason=words)
         history.observe(self._now(), observation, decision, firing_of(alerts))
 
     async def _must_wait(self, key: ServiceKey, service: LangGraphService) -> bool:
-        """The first replicas would end without their database; its condition says so."""
+        """Whether the first replicas must wait: without their database they would end. The condition of the
+        database says so."""
         awaited = await self._cloud_native_pg.awaited(key, service)
         seen = self._states.seen(key).observed
         if awaited is not None and seen is not None and seen.cluster is None:
@@ -255,7 +258,7 @@ class Autoscaler:
         return awaited is not None
 
     def _policy(self, key: ServiceKey, service: LangGraphService) -> Policy:
-        """What the manifest asks for; the last replica stays until requests come to others."""
+        """The scaling policy of the manifest; the last replica stays until requests go to other replicas."""
         policy = Policy.of(service.spec)
         if leads_to_api(key, self._state.owned(key)):
             return policy
@@ -269,8 +272,7 @@ class Autoscaler:
         refusals: Refusals,
         observation: Observation,
     ) -> Condition | None:
-        """The condition of what is refused, after an Event for each that has changed since it was known
-        last."""
+        """The condition about what is refused, after an Event for each change since it was last known."""
         stated = next((each for each in self._before(key).conditions if each.type == refusals.type), None)
         seen = refusals.seen(service, observation, track.refusals.get(refusals.type), stated)
         if seen.names is not None:
@@ -282,8 +284,9 @@ class Autoscaler:
     def _measure(
         self, key: ServiceKey, track: _Track, current: int | None, samples: Sequence[ReplicaSample]
     ) -> None:
-        """How the runs of a canary, else of the current revision, have ended, and how long they took, while
-        it is not known how it does: a canary that worked as the whole once may not any more."""
+        """Measures how runs of the canary, or else of the current revision, end and how long they take, as
+        long as the verdict on that revision is open. For a canary it stays open: one that worked before may
+        fail later."""
         before = self._reporter.before(key)
         canary, known = before.get("canary") or {}, before.get("revisions", ())
         current = canary.get("revision", current)
@@ -312,12 +315,12 @@ class Autoscaler:
         beside: tuple[Condition | None, ...],
         alerts: AlertsView,
     ) -> None:
-        """Into the status, with the conditions of circuits and budgets `beside`: at once when the number of
-        replicas changed or a release fails, else every ten seconds or less."""
+        """Reports into the status, with the conditions of circuits and budgets in `beside`: at once when the
+        number of replicas changed or a release fails, else every ten seconds or less often."""
         track = self._track(key, service)
         now, known = self._now(), self._before(key)
         if not track.written_at and known.status is not None:
-            # What the operator before this one wrote is written, and need not be read again.
+            # The previous operator's report is already written, and need not be read again.
             self._states.of(key).scaling, track.written = known, reported_of(known)
         view = scaling_view(
             service,
@@ -360,17 +363,17 @@ class Autoscaler:
 
 
 def _usage(service: LangGraphService, history: ServiceHistory | None, now: float) -> Usage:
-    """Whether replicas are asked for cache and tokens, too: because an alert is about them, or else, where
-    their page is not too long for it, for the history."""
+    """Whether to ask replicas about cache and tokens, too: "needed" when an alert is about them; else
+    "wanted" now and then for the history, where the page is not too long for it."""
     if needs_usage(service.spec):
         return "needed"
     return "wanted" if history is not None and history.is_due(now) else "no"
 
 
 def _must_begin(policy: Policy, live: int, memory: Memory, *, is_auto: bool) -> bool:
-    """Whether there is something to decide though nobody can be asked: less is there than at least must be,
-    as after `spec.replicas: 0` or a hand that scaled, and nobody would ever come to be asked; more than at
-    most may be, as where `maxReplicas` was lowered since a quota has no room; or it was the law that left
-    none, which must not last."""
+    """Whether there is something to decide although no replica can be asked. There are fewer replicas than
+    the minimum, as after `spec.replicas: 0` or manual scaling, and no replica would ever become ready; or
+    more than the maximum, as when `maxReplicas` was lowered because a quota has no room; or the law itself
+    scaled to zero, which must not last."""
     is_outside = is_auto and not policy.min_replicas <= live <= policy.max_replicas
     return is_outside or (live == 0 and memory.replicas == 0)

@@ -1,6 +1,5 @@
-"""Asks for the Cluster of CloudNativePG that a service names: before pods are made that need it, and where no
-replica takes work. None is watched.
-"""
+"""Reads the CloudNativePG Cluster that a service names: before pods that need it are made, and when no
+replica takes work. Clusters are not watched."""
 
 from __future__ import annotations
 
@@ -24,16 +23,16 @@ log: Final = structlog.get_logger(__name__)
 
 
 class CloudNativePG:
-    """Reads a Cluster where something depends on it."""
+    """Reads a Cluster when something depends on it."""
 
     def __init__(self, context: Context) -> None:
         self._cluster = context.cluster
         self._state = context.state
 
     async def awaited(self, key: ServiceKey, service: LangGraphService) -> Diagnosis | None:
-        """Why pods that begin now would end without their database; None where they would not. A replica that
-        works on that very Cluster says more than its status, which nobody writes while CloudNativePG is
-        away."""
+        """Why pods that start now would end without their database; None if they would not. A ready replica
+        that uses this Cluster counts more than the Cluster's status, which nobody updates while CloudNativePG
+        is away."""
         name = _named(service)
         if name is None or self._serves_one(key, application_secret(name)):
             return None
@@ -43,14 +42,16 @@ class CloudNativePG:
             )
         except KubeError as error:
             if error.status == FORBIDDEN:
-                # An older chart's role may not read Clusters: the pods wait by themselves, as they did.
+                # The role of an older chart may not read Clusters: then the pods wait by themselves, as
+                # before.
                 return None
             return Diagnosis("ClusterNotReady", f"Cluster {name} of CloudNativePG can't be read: {error}")
 
     async def problem(
         self, key: ServiceKey, service: LangGraphService, missing: Iterable[MissingReference]
     ) -> Diagnosis | None:
-        """What of its Cluster keeps a service whose replicas take no work, or can't be made."""
+        """What is wrong with the Cluster of a service whose replicas take no work, or can't be made; None
+        if nothing."""
         name = _named(service)
         if name is None:
             return None
@@ -58,7 +59,7 @@ class CloudNativePG:
         try:
             cluster = await self._cluster.get(CNPG_CLUSTER, key.namespace, name)
         except KubeError as error:
-            # An explanation is worth no failure.
+            # Failing to explain is no reason to fail.
             log.info("cluster.unread", namespace=key.namespace, cluster=name, error=str(error))
             return None
         return cluster_problem(name, key.namespace, cluster, lacks_secret=lacks_secret)

@@ -1,7 +1,6 @@
-"""Objects of a service that somebody else changes, or deletes, each time they were repaired: another
-controller, or a webhook that says something else each time. Such a fight is as fast as both, and each round
-of it may be new pods, so repairs come ever more seldom. Pure but for the clock.
-"""
+"""Finds objects of a service that somebody else changes or deletes after each repair: another controller, or
+a webhook that writes something else each time. Such a fight is as fast as both sides, and each round may make
+new pods, so repairs become less and less frequent. Pure but for the clock."""
 
 from __future__ import annotations
 
@@ -16,20 +15,21 @@ from lgs_operator.naming import FIELD_MANAGER
 from lgs_operator.reconcile_plan import SCALER
 
 AT_ONCE: Final = 3
-"""Repairs in a row: people who try something are answered at once."""
+"""Repairs in a row without a pause: people who try something see the answer at once."""
 PAUSES: Final = Backoff(first_seconds=5.0, longest_seconds=60.0)
 GUARDS: Final = frozenset({NETWORK_POLICY})
-"""Kinds without which pods are open to others. To write them makes no pod anew, so they wait for little."""
+"""Kinds without which pods are open to others. Writing them makes no new pods, so their repairs wait only
+briefly."""
 PAUSES_OF_GUARDS: Final = Backoff(first_seconds=5.0, longest_seconds=5.0)
 QUIET_SECONDS: Final = 300.0
-"""An object that stayed as it is wanted for so long is contested no more."""
+"""An object that stayed as wanted for this many seconds is no longer contested."""
 _NOBODY: Final = frozenset({FIELD_MANAGER, SCALER, "kube-controller-manager"})
-"""Managers of fields that are none of those that contest them."""
+"""Field managers that never count as contestants."""
 
 
 @dataclass
 class _Written:
-    """`times` in a row the same was written, last `at`; not again before `until`."""
+    """The same content was written again `times` times in a row, last `at`; not again before `until`."""
 
     signature: str | None
     times: int = 0
@@ -38,15 +38,15 @@ class _Written:
 
 
 class Contests:
-    """What was written again and again with nothing else in it, how often and when: somebody else changed or
-    deleted it. `now` is the clock, in seconds."""
+    """Remembers which objects were written repeatedly with the same content, how often and when: somebody
+    else changed or deleted them. `now` is the clock, in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._written: dict[Key, _Written] = {}
 
     def written(self, key: Key, signature: str | None) -> None:
-        """It was written; `signature` is of all that it was to be."""
+        """Notes that the object was written; `signature` is the hash of everything wanted in it."""
         now, known = self._now(), self._written.get(key)
         if known is None or known.signature != signature or now - known.at > QUIET_SECONDS:
             self._written[key] = _Written(signature, at=now)
@@ -57,12 +57,12 @@ class Contests:
             known.until = now + pauses.pause(known.times - AT_ONCE + 1)
 
     def deleted(self, key: Key) -> None:
-        """By the operator itself: to make it again repairs nothing."""
+        """Notes that the operator itself deleted the object: making it again is no repair."""
         self._written.pop(key, None)
 
     def waits(self, key: Key, signature: str | None) -> bool:
-        """The same is not to be written again now. A Job goes by itself, and of what has no signature nobody
-        knows whether it is the same."""
+        """Whether the same content must not be written again yet. False for a Job, which goes by itself, and
+        without a signature, when nobody knows whether the content is the same."""
         known = self._written.get(key)
         if known is None or signature is None or known.signature != signature or key.kind == JOB:
             return False
@@ -70,7 +70,7 @@ class Contests:
 
 
 def contested(objects: Iterable[Manifest]) -> str:
-    """What is said of objects that are left for a while as others made them."""
+    """The message about objects that are left for a while as others made them."""
     named = ", ".join(f"{each['kind']} {each['metadata']['name']}{_by(each)}" for each in objects)
     return (
         f"changed or deleted by others each time that it was repaired: {named}; it is repaired ever more "
@@ -79,7 +79,7 @@ def contested(objects: Iterable[Manifest]) -> str:
 
 
 def _by(there: Manifest) -> str:
-    """Who wrote to it last, as far as the API server notes that."""
+    """Who last wrote to the object, as far as the API server notes it."""
     entries = there["metadata"].get("managedFields") or []
     others = [each for each in entries if each.get("manager") not in _NOBODY and not each.get("subresource")]
     newest: Manifest = max(others, key=lambda each: str(each.get("time", "")), default={})

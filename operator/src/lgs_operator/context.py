@@ -1,4 +1,4 @@
-"""What the operator's moving parts share while it acts: made once in `main.py`, passed on, never global."""
+"""What the operator's parts share while it acts: made once in `main.py`, passed on, never global."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lgs_operator.settings import Settings
 
 @dataclass(frozen=True)
 class Context:
-    """`http` is for the pods, `cluster` for the API server."""
+    """Shared clients and state. `http` is for pods, `cluster` for the API server."""
 
     cluster: KubeClient
     state: ClusterState

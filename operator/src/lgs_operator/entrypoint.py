@@ -1,8 +1,9 @@
-"""Where the command `lgs-operator` begins: `lgs` is also installed without what talks to a cluster, and then
-this command says what it lacks.
+"""Entry point of the command `lgs-operator`. `lgs` may be installed without the packages that talk to a
+cluster; then this command says what is missing.
 
-A signal to stop ends it from its first instruction on: as process 1 of a container it would be sent none
-that it does not handle, and its imports take a second. It has no Lease yet, so nothing is to be given back.
+A signal to stop ends the process from its first instruction on: as process 1 of a container it would not
+receive signals that it does not handle, and its imports take a second. It holds no Lease yet, so it has
+nothing to give back.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ _WORDS = b'{"event": "operator.stopped", "level": "info", "reason": "asked to st
 
 
 def main() -> int:
-    """Runs the operator; exit code 2 where the extra `cluster` is not installed."""
+    """Runs the operator; returns exit code 2 if the extra `cluster` is not installed."""
     for number in _SIGNALS:
         signal.signal(number, _end)
-    # The image blocks them before Python starts, so that none is lost.
+    # The image blocks the signals before Python starts, so that none is lost.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     try:
         from lgs_operator.main import main as operate  # noqa: PLC0415

@@ -1,4 +1,5 @@
-"""Makes what leads clients outside of the cluster to a service, and takes it away again."""
+"""Makes the objects that lead clients outside of the cluster to a service (Ingress, HTTPRoute), and deletes
+them again."""
 
 from __future__ import annotations
 
@@ -17,14 +18,15 @@ FIELDS: Final[Mapping[Kind, str]] = {INGRESS: "spec.network.ingress", HTTP_ROUTE
 
 
 class ExposurePack:
-    """Acts for one service at a time."""
+    """Makes them for one service at a time."""
 
     def __init__(self, context: Context, objects: OptionalObjects) -> None:
         self._state = context.state
         self._objects = objects
 
     async def bring(self, key: ServiceKey, inputs: Inputs) -> ExposureView | None:
-        """Makes, mends and deletes. None while it is not known what there is."""
+        """Makes, repairs and deletes the routes. None as long as it is unknown which kinds the cluster
+        has."""
         standing = {kind: self._state.optional.standing(kind, key.namespace) for kind in ROUTES}
         if "unknown" in standing.values():
             return None

@@ -1,10 +1,11 @@
-"""What kopf watches: the services. Each event only updates the state; the work is elsewhere.
+"""What kopf watches: the services. An event only updates the state; the work is done elsewhere.
 
-kopf ends by an error in the stream of a watch (a server's 500), and when it lists anew it does not report
-what was deleted meanwhile. The first is started again, the second searched for. Where the API server does not
-serve the definition of the services when kopf looks for it, as for a moment after a restart of etcd
-(https://github.com/kubernetes/kubernetes/issues/71218) or of the CRD, kopf reports nothing ever after, and
-says so in its log alone: it begins when the definition is served, and anew when what is listed does not come.
+kopf ends when the stream of a watch fails (a 500 of the server): it is started again. When kopf lists anew,
+it does not report what was deleted meanwhile: `relist` searches for that. If the API server does not serve
+the definition of the services when kopf looks for it, kopf reports nothing from then on, and says so only in
+its log. That happens for a moment after a restart of etcd
+(https://github.com/kubernetes/kubernetes/issues/71218) or a new installation of the CRD. So kopf is started
+only once the definition is served, and anew when it does not report services that are listed.
 """
 
 from __future__ import annotations
@@ -30,36 +31,37 @@ log = structlog.get_logger(__name__)
 BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
 FORBIDDEN: Final = 403
 CHUNK: Final = 2
-"""Services that kopf lists at a time: a megabyte of JSON may be forty in memory."""
+"""Services that kopf lists at a time: a megabyte of JSON may take forty in memory."""
 RELIST_SECONDS: Final = 10.0
 UNDEFINED_SECONDS: Final = 1.0
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STEADY_SECONDS: Final = 60.0
-"""Who watched for so long begins anew as soon as at first."""
+"""A watch that ran for this many seconds is restarted with the first, shortest pause."""
 
 
 class NoDiffs(kopf.DiffBaseStorage):
-    """kopf compares nothing: no handler here asks what has changed. Its own storage copies the whole object
-    at each event, a second for a megabyte of JSON, and fails by an annotation that anybody may write."""
+    """Has kopf compare nothing: no handler here asks what has changed. kopf's own storage copies the whole
+    object at each event, which takes a second for a megabyte of JSON, and fails on an annotation that anybody
+    may write."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
-        """Nothing of it is compared."""
+        """An empty essence: nothing is compared."""
         return kopf.BodyEssence({})
 
     def fetch(self, **_: Any) -> kopf.BodyEssence | None:
-        """Nothing was kept."""
+        """None: nothing was kept."""
         return None
 
     def store(self, **_: Any) -> None:
-        """Keeps nothing."""
+        """Stores nothing."""
 
 
 def tune(settings: kopf.OperatorSettings) -> None:
-    """kopf as this operator uses it: it lists and watches the services, and tells of them."""
+    """Configures kopf for this operator: it only lists and watches the services, and reports them."""
     settings.posting.enabled = False
     settings.scanning.disabled = True
-    # nothing is in flight in kopf when it ends: the Lease must be given back quickly
-    # so long kopf keeps a service that it has told of
+    # `idle_timeout` is how long kopf keeps a service after reporting it. `exit_timeout` is short because kopf
+    # has nothing in flight when it ends, and the Lease must be given back quickly.
     settings.batching.idle_timeout = 0.1
     settings.batching.exit_timeout = 0.2
     settings.watching.server_timeout = 290
@@ -72,13 +74,14 @@ def tune(settings: kopf.OperatorSettings) -> None:
 def registry(
     seen: Callable[[Mapping[str, Any], bool], None], asked: Callable[[], None]
 ) -> kopf.OperatorRegistry:
-    """The handlers. `seen` is called with each service that came or changed, and with each that is gone;
+    """kopf's handlers. `seen` is called with each service that came or changed (False) or is gone (True);
     `asked` when a signal asks to stop."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=handlers)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        # kopf's own are void once it ends for another reason, as for another choice of namespaces
+        # kopf's own signal handlers have no effect once it ends for another reason, as for another choice of
+        # namespaces
         for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, asked)
         tune(settings)
@@ -95,8 +98,8 @@ def registry(
 
 
 class ServiceWatch:
-    """Has the state told of the services while both `run` and `relist` run. `relist_seconds`: from one list
-    of them to the next."""
+    """Keeps the state informed about the services while both `run` and `relist` run. `relist_seconds` is the
+    time between two lists."""
 
     def __init__(
         self,
@@ -113,12 +116,12 @@ class ServiceWatch:
         self._renew = asyncio.Event()
         self._asked = asyncio.Event()
         self._reached: dict[str | None, int] = {}
-        """The version of each namespace's list, to be later than that of the one before."""
+        """The last version of each namespace's list; a lower one means that versions went back."""
         self._refused: frozenset[str] = frozenset()
-        """Namespaces in which we may not list the services, which kopf leaves out: it would end by them."""
+        """Namespaces in which we may not list services. kopf is not given them, since they would end it."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set or a signal came, of which kopf is told while it runs."""
+        """Runs until `stop` is set or a signal came; while kopf runs, it receives the signals."""
         failures = 0
         while True:
             await self._defined(stop)
@@ -140,8 +143,8 @@ class ServiceWatch:
                 return
 
     async def relist(self) -> None:
-        """Removes services that no longer exist from the state, and has kopf begin anew where it tells of
-        none that came or changed, again and again until cancelled."""
+        """Removes services that no longer exist from the state, and restarts kopf when it does not report
+        services that came or changed. Repeats until cancelled."""
         late: Mapping[str, int] = {}
         while True:
             await asyncio.sleep(self._relist_seconds)
@@ -163,7 +166,7 @@ class ServiceWatch:
             late = {uid: number for uid, number in there.items() if known.get(uid, 0) < number}
 
     def seen(self, body: Mapping[str, Any], gone: bool) -> None:
-        """What kopf tells of a service."""
+        """Takes kopf's report of a service."""
         key = ServiceKey(body["metadata"]["namespace"], body["metadata"]["name"])
         known = self._state.seen_of(key)
         if known is not None and not gone and (restored := went_back([known], [body])):
@@ -172,8 +175,9 @@ class ServiceWatch:
             self._state.service_seen(body, gone=gone)
 
     def _forget(self, restored: Collection[Mapping[str, Any]]) -> None:
-        """What is known and was said of them is of a time that never was. kopf, which may go on from there
-        and is deaf then, begins anew and tells of them again."""
+        """Forgets services that an etcd restore set back: what is known and was reported about them never
+        happened. kopf may continue from the old versions and then hears nothing, so it is restarted and
+        reports them again."""
         if restored:
             log.warning("watch.went_back", kind=KIND, services=len(restored))
             for body in restored:
@@ -182,7 +186,7 @@ class ServiceWatch:
 
     async def _defined(self, stop: asyncio.Event) -> None:
         """Waits for the CustomResourceDefinition, which may be installed after the operator, or anew. One
-        namespace that can be listed is enough: another one may be gone."""
+        namespace that can be listed is enough: another may be gone."""
         while not stop.is_set():
             _, listed, self._refused = await self._list()
             if listed:
@@ -192,8 +196,8 @@ class ServiceWatch:
                 await asyncio.wait_for(stop.wait(), UNDEFINED_SECONDS)
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        """Runs kopf until it is to stop, or to begin anew. Services of a namespace that it leaves out are not
-        known any more: what was known of them may be of others when it is watched again."""
+        """Runs kopf until it must stop or restart. Forgets the services of namespaces that kopf is not given:
+        what is known about them may be wrong when they are watched again."""
         for body in self._state.seen():
             if body["metadata"]["namespace"] in self._refused:
                 self._state.service_seen(body, gone=True)
@@ -212,7 +216,7 @@ class ServiceWatch:
                 each.cancel()
 
     async def _list(self) -> tuple[list[Manifest], set[str | None], frozenset[str]]:
-        """The services, the namespaces that were listed, and those in which that is refused."""
+        """The services, the namespaces that were listed, and those where listing is refused."""
         found, listed, refused = list[Manifest](), set[str | None](), set[str]()
         for namespace in self._namespaces or (None,):
             try:
@@ -230,36 +234,37 @@ class ServiceWatch:
         )
         before, self._reached[namespace] = self._reached.get(namespace, 0), number_of(version)
         if 0 < self._reached[namespace] < before:
-            # No service need be as it was before; kopf would be deaf even so, also to annotations.
+            # No known service need have gone back; kopf would still miss changes, annotations included.
             log.warning("watch.went_back", kind=KIND, services=0)
             self._renew.set()
         return found
 
 
 def _identified(service: Manifest) -> Manifest:
-    """What is compared of one that is listed."""
+    """The fields of a listed service that are compared."""
     wanted = ("namespace", "name", "uid", "generation", "resourceVersion")
     return {"metadata": {field: service["metadata"][field] for field in wanted}}
 
 
 def _versions(services: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Of each by its uid. A generation stays where an annotation asks for something: it stands in only where
-    versions are no numbers."""
+    """The version of each service by its uid. Falls back to the generation only where versions are no
+    numbers: an annotation that asks for something does not change the generation."""
     return {each["metadata"]["uid"]: version_of(each) or each["metadata"]["generation"] for each in services}
 
 
 def went_back(
     known: Iterable[Mapping[str, Any]], listed: Iterable[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Those of the known services that were listed since with a lower version: etcd was restored from a
-    backup, and versions begin again there (https://github.com/kubernetes/kubernetes/issues/107457)."""
+    """The known services that were listed since with a lower version: etcd was restored from a backup, where
+    versions start again from an older number (https://github.com/kubernetes/kubernetes/issues/107457)."""
     there = {each["metadata"]["uid"]: version_of(each) for each in listed}
     return [each for each in known if 0 < there.get(each["metadata"]["uid"], 0) < version_of(each)]
 
 
 def is_deaf(late: Mapping[str, int], there: Mapping[str, int], known: Mapping[str, int]) -> bool:
-    """Nothing of what was not known when the services were listed last is known by now, though it is there:
-    versions by uid. One that is told while others are not yet is only slow."""
+    """Whether kopf misses changes: of all services whose listed version was unknown at the last list, none
+    has been reported since, though they exist. All arguments map uids to versions. If only some are reported,
+    kopf is merely slow."""
     awaited = {uid: number for uid, number in late.items() if uid in there}
     return bool(awaited) and all(known.get(uid, 0) < number for uid, number in awaited.items())
 

@@ -1,10 +1,11 @@
-"""What is left as it is while a service goes from one topology to the other, so that a request always meets
-a replica that answers it, or from its managed Redis to another, and while replicas can't start. Pure.
+"""What stays as it is while a service changes its topology, so that a request always meets a replica that
+answers it; while it moves from its managed Redis to another; and while replicas can't start. Pure.
 
-To Split: the Service and the replicas that do both stay until another that answers is ready. To Combined: the
-Service and those that answer stay until all of the others do both; and who may connect to them until they
-have ended. A managed Redis that is not wanted any more stays until the last replica that uses it is gone:
-they go on with it as long as the manifest names a Secret that is not there, and as long as they drain.
+To Split: the Service and the replicas that do both jobs stay until a replica that only answers is ready. To
+Combined: the Service and the replicas that answer stay until all others do both jobs; the policy of who may
+connect to them stays until they have ended. A managed Redis that is no longer wanted stays until the last
+replica that uses it is gone: replicas use it as long as the manifest names a Secret that does not exist, and
+as long as they drain.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ def held(
     restore: RestoreView,
     alone: bool = False,
 ) -> frozenset[Key]:
-    """All that is neither written nor deleted now. `lacking`: something that the manifest names is not there,
-    or (`alone`) that the revision beside a canary has; `paused`: the database may not have taken over a new
-    password yet."""
-    # pods that can't start are not rolled out: those that run go on with what they have
+    """All objects that are neither written nor deleted now. `lacking`: something that the manifest names does
+    not exist; with `alone`, it is missing only for the stable revision beside a canary. `paused`: the
+    database may not have taken over a new password yet."""
+    # pods that can't start are not rolled out: running pods continue with what they have
     waits = paused or restore.waits
     replicas = replicas_of(key) if lacking or waits else frozenset()
     if waits or (lacking and not alone):
@@ -65,7 +66,7 @@ def held(
 
 
 def replicas_of(key: ServiceKey) -> frozenset[Key]:
-    """The Deployments of both kinds of replicas, whichever of them there are."""
+    """The Deployments of both kinds of replicas, whether they exist or not."""
     return frozenset(Key(DEPLOYMENT, key.namespace, object_name(key.name, each)) for each in REPLICAS)
 
 
@@ -73,7 +74,7 @@ def kept_canary(
     key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest], pods: Iterable[Manifest] = ()
 ) -> frozenset[Key]:
     """The Deployment of a canary that becomes the whole, until all replicas run its revision: its threads
-    stay with it. It makes room for them where there is no more; `pods` are theirs."""
+    stay with it. It goes earlier if the others have no room to start; `pods` are those of the whole."""
     canary, whole = canary_of(key, live), live.get(Key(DEPLOYMENT, *key))
     if inputs.revision is None or whole is None:
         return canary
@@ -86,7 +87,7 @@ def kept_canary(
 
 
 def canary_of(key: ServiceKey, live: Mapping[Key, Manifest]) -> frozenset[Key]:
-    """The Deployment of a canary, if there is one."""
+    """The Deployment of the canary, if there is one."""
     canary = Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary"))
     return frozenset({canary}) & live.keys()
 
@@ -100,8 +101,8 @@ def kept(
     split: bool,
     some_wanted: bool,
 ) -> frozenset[Key]:
-    """The objects that are neither written nor deleted now. `some_wanted`: the manifest does not ask for a
-    service without a replica, for which nothing would ever be ready."""
+    """The objects that are neither written nor deleted now because of a change of topology. `some_wanted`:
+    the manifest asks for at least one replica; without one, nothing would ever become ready."""
     service, runtime = Key(SERVICE, *key), Key(DEPLOYMENT, *key)
     if service not in live or runtime not in live:
         return frozenset()
@@ -119,8 +120,8 @@ def kept(
 def kept_redis(
     key: ServiceKey, live: Mapping[Key, Manifest], pods: Iterable[Manifest], *, held: bool
 ) -> frozenset[Key]:
-    """The objects of the managed Redis, while replicas that run have it. `held`: replicas are not made anew
-    now, and those that are made in their place have it, too."""
+    """The objects of the managed Redis, as long as running replicas use it. `held`: replicas are not rolled
+    out now, so replacements of their pods use it, too."""
     name = object_name(key.name, "redis")
     running = (pod for pod in pods if pod.get("status", {}).get("phase") == "Running")
     deployments = (live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, each))) for each in REPLICAS)
@@ -131,18 +132,18 @@ def kept_redis(
 
 
 def leads_to_api(key: ServiceKey, live: Mapping[Key, Manifest]) -> bool:
-    """The Service leads to replicas that answer requests and do nothing else."""
+    """Whether the Service leads to replicas that only answer requests."""
     chosen = live.get(Key(SERVICE, *key), {}).get("spec", {}).get("selector") or {}
     return bool(chosen.get(COMPONENT_LABEL) == "api")
 
 
 def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:
-    """The Jobs of a restore that is over: they stay for their logs, and go by themselves."""
+    """The Jobs of a finished restore: they stay for their logs, and go by themselves."""
     return frozenset(key for key in live if key.kind == JOB and restore.result is not None)
 
 
 def _all_answer(pods: Iterable[Manifest]) -> bool:
-    """Some take work, and none of those that stay would refuse a request."""
+    """Whether some replicas take work, and none of those that stay would refuse a request."""
     staying = [pod for pod in pods if not is_going(pod) and not is_ended(pod)]
     return any(map(is_ready, staying)) and not any(map(_only_executes, staying))
 

@@ -1,6 +1,5 @@
-"""Takes a service as it is in the cluster now: its objects, its pods, and what pods that take no work say is
-wrong with them.
-"""
+"""Observes a service as it is in the cluster now: its objects, its pods, and the reasons that pods that take
+no work report."""
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ MOST_CHECKS: Final = 20
 
 
 class Inspector:
-    """Reads the watched copies, and asks pods."""
+    """Reads the watched copies of objects, and asks pods."""
 
     def __init__(self, context: Context) -> None:
         self._cluster = context.cluster
@@ -81,8 +80,8 @@ class Inspector:
         *,
         awaited: Diagnosis | None = None,
     ) -> ObservedService:
-        """The service as it is now. `missing`, `refused`, `restore` and `awaited`, what pods that are to be
-        made wait for, are what the reconciler met."""
+        """The service as it is now. `missing`, `refused`, `restore` and `awaited` (what new pods wait for)
+        are what the reconciler found."""
         live = self._state.owned(key)
         replicas, api_pods = (self._state.pods(key, each) for each in REPLICAS)
         pods = tuple(each for each in replicas if not is_canary(each))
@@ -120,7 +119,7 @@ class Inspector:
             backup=backup and replace(backup, told=told),
             restore=restore,
             awaited=awaited,
-            # what pods wait for was read of the Cluster just now
+            # `awaited` was read from the Cluster just now
             cluster=awaited or await self._cloud_native_pg.problem(key, service, missing)
             if missing or not any(map(is_ready, (*api_pods, *pods)))
             else None,
@@ -129,7 +128,7 @@ class Inspector:
     async def restore(
         self, key: ServiceKey, service: LangGraphService, before: Mapping[str, Any]
     ) -> RestoreView:
-        """Where the restore of a new service stands. `before` is its status as it was."""
+        """The state of the restore of a new service. `before` is its previous status."""
         live = self._state.owned(key)
         managed, pods = _managed(service), self._state.pods(key, "restore")
         return restore_of(
@@ -157,19 +156,19 @@ class Inspector:
     def noted_backup(
         self, key: ServiceKey, service: LangGraphService, before: Mapping[str, Any]
     ) -> str | None:
-        """What is to be noted of the last backup at the claim of the volume. `before` is the status."""
+        """What to note about the last backup on the volume's claim. `before` is the status."""
         view = self._backup(key, service)
         return None if view is None else noted_of(last_backup(view, before, datetime.now(UTC)))
 
     async def database_id(self, key: ServiceKey) -> str | None:
-        """The id of its database that a replica that takes work answers, if one does."""
+        """The id of the service's database, as answered by a replica that takes work; None if none does."""
         pods = (pod for each in REPLICAS for pod in self._state.pods(key, each))
         serving = next((pod for pod in pods if is_ready(pod)), None)
         answer = None if serving is None else await self._ready(serving)
         return database_id_of(answer)
 
     async def _as_refused_now(self, deployment: Manifest | None) -> Manifest | None:
-        """The Deployment; where pods are refused, with the words of the newest refusal."""
+        """The Deployment; if its pods are refused, with the message of the newest refusal."""
         if deployment is None or not says_refused(deployment):
             return deployment
         metadata = deployment["metadata"]
@@ -179,15 +178,15 @@ class Inspector:
                 REPLICA_SET, metadata["namespace"], labels=labels, metadata_only=True
             )
         except KubeError as error:
-            # An explanation is worth no failure: an older chart's role may not list them.
+            # Failing to explain is no reason to fail: the role of an older chart may not list ReplicaSets.
             log.info("replica_sets.unread", namespace=metadata["namespace"], error=str(error))
             return deployment
         said = await self._refused(newest_replica_set(deployment, found))
         return refused_now(deployment, said) if said else deployment
 
     async def _refused(self, owner: Manifest | None) -> str | None:
-        """Why it has no pod, as its newest Event says: a StatefulSet has no condition for that, and that of a
-        Deployment is of the first refusal."""
+        """Why the object has no pod, according to its newest Event: a StatefulSet has no condition for that,
+        and a Deployment's condition tells the first refusal."""
         if owner is None:
             return None
         metadata = owner["metadata"]
@@ -197,7 +196,8 @@ class Inspector:
         return None if newest is None else str(newest.get("message", ""))
 
     async def _told(self, *groups: tuple[Manifest, ...]) -> dict[str, Diagnosis]:
-        """What keeps nodes from the containers of pods: of each group of its newest that waits for that."""
+        """What keeps nodes from starting the containers of pods, by pod: in each group, of the newest pod
+        that waits for its containers."""
         told = dict[str, Diagnosis]()
         for pod in (held_up(pods, datetime.now(UTC)) for pods in groups):
             if pod is None:
@@ -214,12 +214,12 @@ class Inspector:
             await self._cluster.list(EVENT, namespace, fields=fields, kept=newest.keep)
             return newest.found
         except KubeError as error:
-            # An explanation is worth no failure: an older chart's role may not read Events.
+            # Failing to explain is no reason to fail: the role of an older chart may not read Events.
             log.info("events.unread", namespace=namespace, error=str(error))
             return []
 
     async def _reports(self, pods: tuple[Manifest, ...]) -> Reports:
-        """What running pods that take no work say is wrong, if they answer."""
+        """What running pods that take no work report as wrong, if they answer."""
         silent = [pod for pod in pods if _takes_no_work(pod)][:PODS_ASKED]
         answers = await asyncio.gather(*(self._report(pod) for pod in silent))
         return {
@@ -232,7 +232,7 @@ class Inspector:
         return checks_of(await self._ready(pod))
 
     async def _ready(self, pod: Manifest) -> Any:
-        """What a pod answers to `/ready`; None for nothing."""
+        """A pod's answer to `/ready`; None if there is none."""
         url = url_of(pod, "/ready")
         try:
             return url and await read_json(
@@ -247,13 +247,13 @@ class Inspector:
 
 
 def database_id_of(answer: Any) -> str | None:
-    """The `database_id` of an answer to `/ready`; None for what is none."""
+    """The `database_id` in an answer to `/ready`; None if it is not a valid one."""
     found = answer.get("database_id") if isinstance(answer, dict) else None
     return found if isinstance(found, str) and DATABASE_ID.fullmatch(found) else None
 
 
 def checks_of(answer: Any) -> dict[str, str] | None:
-    """The `checks` of an answer to `/ready` as texts; None where there are none."""
+    """The `checks` in an answer to `/ready` as texts; None if there are none."""
     checks = answer.get("checks") if isinstance(answer, dict) else None
     if not isinstance(checks, dict):
         return None
@@ -261,8 +261,8 @@ def checks_of(answer: Any) -> dict[str, str] | None:
 
 
 def _as_line(said: Any) -> str:
-    """One line of text, whatever it was: half a surrogate pair is no text, and what is nested need not be one
-    that Python can show."""
+    """One line of text from any value: half a surrogate pair is no text, and Python may be unable to show a
+    nested value."""
     text = f"a {type(said).__name__}" if isinstance(said, dict | list) else str(said)
     return "".join(each if each.isprintable() else "\ufffd" for each in text[:LONGEST_CHECK])
 
@@ -273,7 +273,7 @@ def _managed(service: LangGraphService) -> ManagedPostgres | None:
 
 
 def _jobs(live: Mapping[Key, Manifest], component: Component) -> tuple[Manifest, ...]:
-    """Those of a component, whatever made them: those of backups are made by the CronJob, or by hand."""
+    """The Jobs of a component, whoever made them: Jobs of backups are made by the CronJob, or by hand."""
     jobs = (each for key, each in live.items() if key.kind == JOB)
     return tuple(job for job in jobs if job["metadata"]["labels"].get(COMPONENT_LABEL) == component)
 

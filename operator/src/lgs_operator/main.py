@@ -1,7 +1,7 @@
 """`lgs-operator`: connect, lead, act, give back.
 
-The process acts only while it holds the Lease; when it loses it, it ends and its Deployment starts it anew.
-Exit code 0 after SIGTERM, 2 for settings that can't work, 1 for anything else.
+The process acts only while it holds the Lease; when it loses it, it ends, and its Deployment starts it again.
+Exit code 0 after SIGTERM, 2 for invalid settings, 1 for anything else.
 """
 
 from __future__ import annotations
@@ -47,26 +47,26 @@ from lgs_operator.webhook_calls import webhook_caller
 
 log = structlog.get_logger(__name__)
 FRAMES: Final = 30_000
-"""The API server takes objects of 10,000 levels, and whoever follows a kind must be able to read each of
-them: one of a tenant's services would end the watch of all."""
+"""Python's recursion limit. The API server takes objects nested 10,000 levels deep, and a watch must be able
+to read each object of its kind: otherwise one tenant's service would end the watch of all."""
 
 
 class _Leases(NamedTuple):
-    """What must be held to act: the lead of this installation, and the installation's class."""
+    """What must be held to act: the lead of this installation, and its claim on the operator class."""
 
     leader: LeaderElector
     claim: ClassClaim
 
 
 class _Known(NamedTuple):
-    """What is told of services to who asks the operator itself."""
+    """What is offered to clients that ask the operator itself."""
 
     metrics: Metrics
     histories: Histories
 
 
 class _Means(NamedTuple):
-    """What there is to work with."""
+    """What the parts of the operator work with."""
 
     cluster: KubeClient
     settings: Settings
@@ -78,20 +78,21 @@ class _Means(NamedTuple):
 
 
 class _ClassStatus:
-    """What the operator reports of itself: its metrics, and why it stays inactive, or None."""
+    """What the operator reports about itself: its metrics, and why it stays inactive, or None."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.stays_out: str | None = None
 
     def changed(self, why: str | None) -> None:
-        """Notes whether another installation has the class."""
+        """Notes why the operator stays inactive, since another installation has the class; None if it is
+        active."""
         self.stays_out = why
         self.metrics.stays_out.set(why is not None)
 
 
 class _Stopped(Exception):
-    """Ends the task group when it is time to stop."""
+    """Ends the task group when the operator must stop."""
 
 
 def main() -> int:
@@ -113,7 +114,7 @@ def main() -> int:
 
 
 def log_as_json() -> None:
-    """A record a line, those of exceptions with their tracebacks."""
+    """Logs one JSON record a line, exceptions with their tracebacks."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -127,7 +128,7 @@ def log_as_json() -> None:
 
 
 async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None:
-    """Runs until `stop` is set (SIGTERM or SIGINT set it). Raises `LostLease`."""
+    """Runs until `stop` is set (SIGTERM and SIGINT set it). Raises `LostLease`."""
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -173,7 +174,7 @@ async def _act(
 
 
 async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
-    """Has the services of `settings.namespaces` reconciled and scaled by `tasks`."""
+    """Starts the tasks that reconcile and scale the services of `settings.namespaces`."""
     cluster, settings, metrics, histories, http, claim, webhooks = means
 
     async def reconcile(key: ServiceKey) -> float | None:
@@ -210,7 +211,7 @@ async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) ->
 
 
 async def _watch(watch: ServiceWatch, stop: asyncio.Event) -> None:
-    # kopf takes the signals over from us while it runs: its end is the end of all
+    # kopf takes over the signals while it runs: when it ends, the operator ends
     await watch.run(stop)
     raise _Stopped
 
@@ -239,8 +240,8 @@ async def _serve(stack: AsyncExitStack, settings: Settings, class_status: _Class
 
 
 async def _serve_history(stack: AsyncExitStack, histories: Histories, port: int) -> None:
-    """Where another program has the port, as on a node's own network, nobody sees the history, and the
-    operator does its work all the same."""
+    """Serves the history on loopback. If another program has the port, as on a node's own network, the
+    history is not served, and the operator works all the same."""
     try:
         await serve_loopback(stack, history_app(Kept(histories)), port)
     except OSError as error:
@@ -248,7 +249,7 @@ async def _serve_history(stack: AsyncExitStack, histories: Histories, port: int)
 
 
 async def _first(work: object, stop: asyncio.Event) -> bool:
-    """True when `work` ended before `stop` was set."""
+    """True if `work` ended before `stop` was set."""
     acting = asyncio.ensure_future(work)  # type: ignore[call-overload]
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({acting, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
-"""The managed database of a service, beside the objects that are planned: what there is of it is read, and
-what can't be said in an object is done. Decisions are in `desired/`.
+"""The managed database of a service, beside the objects that are planned: reads what exists of it, and does
+what can't be expressed in an object. Decisions are made in `desired/`.
 
-The volume may outlive the service, and may have been made by an earlier one, or by hand; the password may
+The volume may outlive the service, and may have been made by an earlier service or by hand; the password may
 be older than the watched copy.
 """
 
@@ -55,15 +55,16 @@ _GOING: Final = (
 _MOVE: Final = "restore a backup into a service whose storage class allows expansion"
 EventWords = tuple[EventType, Reason, str]
 TAKE_OVER_SECONDS: Final = 10.0
-"""After this time the kubelet has shown a new password to the database and that has taken it over; replicas
-that begin earlier with it would be refused. Where it took longer they are, and start again."""
+"""Seconds after which the kubelet has shown a new password to the database and the database has taken it
+over; replicas that start with it earlier would be refused. If it takes longer, they are refused and start
+again."""
 UNPATCHED_TAKE_OVER_SECONDS: Final = 100.0
-"""Where the operator may not patch pods: a kubelet reads Secrets once a minute by itself."""
+"""The same where the operator may not patch pods: then a kubelet reads Secrets only once a minute."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What exists of the managed database, as the API server has it."""
+    """What exists of the managed database, according to the API server."""
 
     claim: Manifest | None
     stateful_set: Manifest | None
@@ -73,14 +74,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Read:
-    """What there is of a managed database, and what was decided by it."""
+    """What exists of a managed database, and what was decided from it."""
 
     found: Found
     inputs: PostgresInputs
 
 
 class ManagedDatabase:
-    """Reads and acts for one service at a time."""
+    """Reads the managed database and acts on it, for one service at a time."""
 
     def __init__(self, context: Context) -> None:
         self._cluster = context.cluster
@@ -94,7 +95,7 @@ class ManagedDatabase:
     async def read(
         self, key: ServiceKey, service: LangGraphService, live: Mapping[Key, Manifest]
     ) -> Read | None:
-        """What there is, and what is decided by it; None without a managed database. Raises `NotText`."""
+        """What exists, and what is decided from it; None without a managed database. Raises `NotText`."""
         managed = _managed(service)
         if managed is None:
             return None
@@ -112,8 +113,9 @@ class ManagedDatabase:
         return Read(found, PostgresInputs(managed, image, credentials, found.claim, made))
 
     async def keep(self, key: ServiceKey, service: LangGraphService) -> str | None:
-        """Has what `deletionPolicy` keeps outlive the service, before anything else and whatever holds that
-        up: it may be deleted at any moment. What is deleted with it all the same, with why, or None."""
+        """Makes the objects that `deletionPolicy` keeps outlive the service. This comes before anything else
+        and whatever holds that up, since the service may be deleted at any moment. Returns which object is
+        still deleted with the service, and why; else None."""
         managed, uid = _managed(service), service.metadata.uid or ""
         if managed is None or managed.deletion_policy != "Retain":
             return None
@@ -136,34 +138,34 @@ class ManagedDatabase:
     async def _find(self, key: ServiceKey, live: Mapping[Key, Manifest], asked: str | None) -> Found:
         name = object_name(key.name, "postgres")
         claim_key = Key(CLAIM, key.namespace, claim_name(key.name))
-        # One that was made by hand, or by an older operator's StatefulSet, has no label to be watched by.
+        # A claim that was made by hand, or by an older operator's StatefulSet, has no label to be watched by.
         claim = live.get(claim_key) or await self._cluster.get(CLAIM, key.namespace, claim_key.name)
         secret = live.get(Key(SECRET, key.namespace, name))
         known = read_credentials(secret)
         if known is None or is_rotation_due(known, asked):
-            # A password is not made by a copy that may be old.
+            # The decision to make a password must not rest on a copy that may be old.
             secret = await self._cluster.get(SECRET, key.namespace, name)
             known = read_credentials(secret)
         return Found(claim, live.get(Key(STATEFUL_SET, key.namespace, name)), secret, known)
 
     def _followed(self, key: ServiceKey, live: Mapping[Key, Manifest], known: Credentials) -> bool:
-        """No replica has another password than the current one, those that drain included."""
+        """Whether no replica, draining ones included, has another password than the current one."""
         pods = [pod for each in REPLICAS for pod in self._state.pods(key, each)]
         templates = [each["spec"]["template"] for each in _deployments(key, live)] or [{}]
         carriers = [*templates, *(pod for pod in pods if not is_ended(pod))]
         return all(_credentials_of(each) == known.digest for each in carriers)
 
     def pause(self, key: ServiceKey, live: Mapping[Key, Manifest], postgres: PostgresInputs) -> float | None:
-        """Seconds for which replicas are not to be made anew for a password that the database may not have
-        taken over yet."""
+        """Seconds for which replicas must not be rolled out with a password that the database may not have
+        taken over yet; None if they may."""
         carried = {_credentials_of(each["spec"]["template"]) for each in _deployments(key, live)}
         return seconds_to_take_over(
             postgres.credentials, carried, now=datetime.now(UTC), at_most=self._take_over_seconds
         )
 
     async def follow(self, key: ServiceKey, service: LangGraphService, read: Read) -> Diagnosis | None:
-        """What is to be done when the objects are written: what is new becomes an Event, the server's pod is
-        shown its new password, and the volume grows. What the volume does not allow, or None."""
+        """Acts after the objects are written: emits Events about what is new, shows the server's pod its new
+        password, and grows the volume. Returns what the volume does not allow, or None."""
         uid = service.metadata.uid or ""
         for kind, reason, words in _events(uid, read.found, read.inputs.credentials):
             await self._recorder.emit(key, uid, kind, reason, words)
@@ -172,7 +174,7 @@ class ManagedDatabase:
         return await self._grow(key, read.inputs)
 
     def status(self, key: ServiceKey, uid: str, postgres: PostgresInputs) -> DatabaseStatus:
-        """What the status of the service with this uid says of it."""
+        """The database's part of the status; `uid` is the service's."""
         claim = self._state.owned(key).get(Key(CLAIM, key.namespace, claim_name(key.name)))
         image = postgres.image
         return DatabaseStatus(
@@ -186,7 +188,7 @@ class ManagedDatabase:
         )
 
     async def _emit_upgrade(self, key: ServiceKey, uid: str, image: ServerImage) -> None:
-        """Once, which is when the status does not have it yet."""
+        """Emits the Event once: while the status does not have the upgrade yet."""
         if image.name == self.offered.name:
             return
         before = (self._state.services.get(key) or {}).get("status") or {}
@@ -214,7 +216,8 @@ class ManagedDatabase:
         return None
 
     async def _show(self, key: ServiceKey, credentials: Credentials) -> None:
-        """A kubelet reads its pods' Secrets once a minute, and at once when the pod changes."""
+        """Changes the server's pod, so that its kubelet reads its Secrets at once instead of once a
+        minute."""
         if not self._patch_pods:
             return
         carried = credentials.digest if credentials.previous is None else f"{credentials.digest}-and-previous"
@@ -253,7 +256,7 @@ def _managed(service: LangGraphService) -> ManagedPostgres | None:
 
 
 def _deployments(key: ServiceKey, live: Mapping[Key, Manifest]) -> list[Manifest]:
-    """Those whose replicas use the database."""
+    """The Deployments whose replicas use the database."""
     names = (object_name(key.name, each) for each in REPLICAS)
     return [live[found] for name in names if (found := Key(DEPLOYMENT, key.namespace, name)) in live]
 

@@ -8,7 +8,7 @@ from lgs_operator.service_metrics import ServiceMetrics
 
 
 class Metrics:
-    """One set per process, on a registry of its own."""
+    """One set of metrics per process, on its own registry."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()

@@ -1,4 +1,5 @@
-"""Makes what watches a service from outside, where the cluster has the kinds, and takes it away again."""
+"""Makes the objects by which a service is watched from outside (PodMonitor, PrometheusRule, dashboard), if
+the cluster has their kinds, and deletes them again."""
 
 from __future__ import annotations
 
@@ -20,14 +21,15 @@ FIELDS: Final[Mapping[str, str]] = {"PodMonitor": "podMonitor", "PrometheusRule"
 
 
 class MonitoringPack:
-    """Acts for one service at a time."""
+    """Makes them for one service at a time."""
 
     def __init__(self, context: Context, objects: OptionalObjects) -> None:
         self._state = context.state
         self._objects = objects
 
     async def bring(self, key: ServiceKey, inputs: Inputs) -> MonitoringView | None:
-        """Makes, mends and deletes. None while it is not known what there is."""
+        """Makes, repairs and deletes the objects. None as long as it is unknown which kinds the cluster
+        has."""
         asked = inputs.service.spec.observability.monitoring
         monitoring = asked or Monitoring()
         standing = {kind: self._state.optional.standing(kind, key.namespace) for kind in MONITORS}
@@ -35,7 +37,7 @@ class MonitoringPack:
             return None
         kinds = kinds_of(monitoring)
         if asked is None and set(standing.values()) == {"absent"}:
-            # Nobody asked, and nobody here is to be told.
+            # Nobody asked for them, and nothing in this cluster would read them.
             kinds = ()
         usable = tuple(kind for kind in kinds if standing.get(kind, "there") == "there")
         wanted, live = watching(inputs, monitoring, usable), self._state.monitoring(key)
@@ -56,8 +58,9 @@ class MonitoringPack:
 
 
 def _with_data(there: Manifest, wanted: list[Manifest]) -> Manifest:
-    """A ConfigMap with its data, of which no copy is held: those that were written, while they are ours. Who
-    changes one takes its key over (https://kubernetes.io/docs/reference/using-api/server-side-apply/)."""
+    """A ConfigMap with its data, of which no copy is held: the data that was written, as long as its keys are
+    ours. Somebody else who changes a key takes over its ownership
+    (https://kubernetes.io/docs/reference/using-api/server-side-apply/)."""
     if there["kind"] != CONFIG_MAP.name:
         return there
     new = next((each for each in wanted if key_of(each) == key_of(there)), None)
@@ -67,7 +70,7 @@ def _with_data(there: Manifest, wanted: list[Manifest]) -> Manifest:
 
 
 def _ours(there: Manifest) -> Mapping[str, object]:
-    """The keys of its data that are as this operator wrote them."""
+    """The keys of the data that are still as this operator wrote them."""
     for entry in there["metadata"].get("managedFields", []):
         if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
             data: Mapping[str, object] = entry.get("fieldsV1", {}).get("f:data", {})

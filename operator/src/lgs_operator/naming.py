@@ -1,6 +1,6 @@
 """Names, labels and ports of everything that belongs to a service. Pure.
 
-`lgs.dev/service` and `app.kubernetes.io/managed-by` mark what is ours; selectors never change once used.
+`lgs.dev/service` and `app.kubernetes.io/managed-by` mark our objects; selectors never change once used.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ Component = Literal[
 REPLICAS: Final[tuple[Component, ...]] = ("runtime", "api")
 """The components whose pods are replicas of the service."""
 WITH_SECRET: Final[tuple[Component, ...]] = ("postgres", "redis", "database-id")
-"""The components that have a Secret of their own."""
+"""The components that have their own Secret."""
 SERVICE_LABEL = "lgs.dev/service"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "lgs-operator"
 FIELD_MANAGER = "lgs-operator"
-"""Whose the fields are that we apply."""
+"""The field manager of the fields that we apply."""
 OURS = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 ROTATE_ANNOTATION = "lgs.dev/rotate-password"
-"""Of a service, put there by people: each new value asks for a new password of the managed database."""
+"""Annotation that people put on a service: each new value asks for a new password of the managed database."""
 FORGET_ANNOTATION = "lgs.dev/forget-database"
-"""Of a service, put there by people: the id of a database that it is to know no longer."""
+"""Annotation that people put on a service: the id of a database that the service must no longer know."""
 CONTENTS_ANNOTATION = "lgs.dev/contents"
 REVISION_LABEL = "lgs.dev/revision"
-"""Of a pod: the number of the revision that it runs."""
+"""Label of a pod: the number of the revision that it runs."""
 DIGEST_ANNOTATION = "lgs.dev/revision-digest"
-"""Of a canary's Deployment: by what its revision has its number, should that be kept no longer."""
+"""Annotation of a canary's Deployment: the digest by which its revision got its number, in case the revision
+itself is no longer kept."""
 TRACK_LABEL = "lgs.dev/track"
-"""Of a pod: `canary`, where it is one."""
+"""Label of a pod: `canary` if it is one."""
 CLASS_LABEL = "lgs.dev/operator-class"
 
 RUNTIME_PORT = 8000
@@ -53,12 +54,13 @@ DATA_VOLUME = "data"
 
 
 def claim_name(service: str) -> str:
-    """The claim of the managed database's volume: the name that its StatefulSet gives it."""
+    """The claim of the managed database's volume, named as its StatefulSet names it."""
     return f"{DATA_VOLUME}-{object_name(service, 'postgres')}-0"
 
 
 def object_name(service: str, component: Component) -> str:
-    """The runtime's objects have the service's own name; those of others add theirs."""
+    """The name of a component's objects: the service's own name for the runtime, else with the component
+    added."""
     return service if component == "runtime" else f"{service}-{component}"
 
 

@@ -1,4 +1,5 @@
-"""Asks the replicas of a service for their metrics, and makes of it what the scaling law observes."""
+"""Asks the replicas of a service for their metrics, and turns the answers into the observation for the
+scaling law."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ _SCRAPE_TIMEOUT = 1.0
 
 
 class Observer:
-    """`now` is the clock, in seconds since the epoch."""
+    """Observes services. `now` is the clock, in seconds since the epoch."""
 
     def __init__(self, context: Context, now: Callable[[], float]) -> None:
         self._metrics = context.metrics
@@ -54,10 +55,10 @@ class Observer:
         now = self._now()
         return Observation(
             at=now,
-            # More replicas that execute runs would not help those that answer requests.
+            # More replicas that execute runs would not help replicas that only answer requests.
             samples=(*samples, *(replace(each, loop_lag=0.0) for each in fronts)),
             ready=len(ready),
-            # pods that are asked for and not there yet are on their way, too
+            # requested pods that do not exist yet are on their way, too
             starting=max(len(pods) - len(ready) - len(going), live - len(ready), 0),
             draining=len(going),
             failed=len(ready) - len(samples),
@@ -71,7 +72,7 @@ class Observer:
     async def samples(
         self, key: ServiceKey, pods: list[Manifest], *, usage: Usage = "no"
     ) -> tuple[ReplicaSample, ...]:
-        """What these replicas answer, of those that can be asked."""
+        """The answers of these replicas, as far as they can be asked."""
         return _given(await asyncio.gather(*(self._ask(key.namespace, pod, usage) for pod in _asked(pods))))
 
     async def _ask(self, namespace: str, pod: Manifest, usage: Usage) -> ReplicaSample | None:
@@ -90,7 +91,7 @@ class Observer:
 def with_canary(
     observation: Observation, samples: tuple[ReplicaSample, ...], pods: list[Manifest]
 ) -> Observation:
-    """The service with what these pods of a canary answered, for which the scaling law does not care."""
+    """The observation with the answers of a canary's `pods` added, which the scaling law ignores."""
     silent = len(_asked(pods)) - len(samples)
     return replace(
         observation, samples=(*observation.samples, *samples), failed=observation.failed + max(silent, 0)
@@ -98,12 +99,13 @@ def with_canary(
 
 
 def may_work(samples: tuple[ReplicaSample, ...], pods: list[Manifest]) -> bool:
-    """Whether these pods execute something, by what they answered; one that did not answer may."""
+    """Whether these pods may be executing something, according to their answers; a pod that did not answer
+    may."""
     return len(samples) < len(_asked(pods)) or any(each.in_use for each in samples)
 
 
 def _asked(pods: list[Manifest]) -> list[Manifest]:
-    """Those that can be asked for their metrics."""
+    """The pods that can be asked for their metrics."""
     return [pod for pod in pods if is_ready(pod) and url_of(pod, METRICS_PATH) is not None]
 
 
@@ -112,6 +114,6 @@ def _given(answers: Sequence[ReplicaSample | None]) -> tuple[ReplicaSample, ...]
 
 
 def _startups(ready: list[Manifest]) -> list[float]:
-    """What replicas took to start, the newest first."""
+    """Seconds that replicas took to start, the newest replica first."""
     newest = sorted(ready, key=created_at, reverse=True)
     return [took for pod in newest if (took := startup_seconds(pod)) is not None]

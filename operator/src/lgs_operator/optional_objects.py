@@ -1,5 +1,5 @@
-"""Writes what a service is to have of kinds that it works without: what can't be made is told, and holds up
-nothing else."""
+"""Writes a service's objects of optional kinds, which the service works without. What can't be written is
+reported, and holds up nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class OptionalObjects:
-    """Acts for one service at a time."""
+    """Writes them for one service at a time."""
 
     def __init__(self, context: Context, writer: PlanWriter) -> None:
         self._kinds = context.state.optional
@@ -28,20 +28,20 @@ class OptionalObjects:
     async def bring(
         self, key: ServiceKey, inputs: Inputs, wanted: list[Manifest], live: Mapping[Key, Manifest]
     ) -> Diagnosis | None:
-        """Makes, mends and deletes. Why something is not as it is wanted, or None."""
+        """Makes, repairs and deletes the objects. Returns why something is not as wanted, or None."""
         uid = inputs.service.metadata.uid or ""
         todo = plan(wanted, live, uid=uid, first_replicas=0, admitted=self._writer.admitted(key))
         contested = self._writer.contested(key, todo, live)
         try:
             refused = await self._writer.write(key, uid, todo) if todo else None
         except KubeError as error:
-            # The service itself is as it should be: this is tried again with it.
+            # The service itself is as it should be: the next reconciliation tries this again.
             log.info("optional.unwritten", service=f"{key.namespace}/{key.name}", error=str(error))
             refused = f"the API server does not answer: {error}"
         return contested if refused is None else Diagnosis("Refused", refused)
 
     def forbidden(self, key: ServiceKey, kind: Kind) -> str | None:
-        """What the API server said where the operator may not list a kind of the cluster, else None."""
+        """What the API server said if the operator may not list a kind that the cluster has, else None."""
         if self._kinds.standing(kind, key.namespace) != "forbidden":
             return None
         said = self._kinds.why_forbidden(kind, key.namespace)

@@ -1,4 +1,4 @@
-"""The result of a reconciliation, from which its status is made. Pure."""
+"""The result of a reconciliation, from which the status is made. Pure."""
 
 from __future__ import annotations
 
@@ -18,48 +18,50 @@ AT_ONCE: Final = 0.0
 UNSETTLED_SECONDS: Final = 3.0
 RETRY_REFUSED_SECONDS: Final = 15.0
 LATER_SECONDS: Final = 60.0
-"""Until what nothing tells of is looked at again: a backup that is due, a copy that is mounted no more."""
+"""Seconds until a look at what changes without an event: a backup that is due, a copy that is no longer
+mounted."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a reconciliation: what was refused, and what could not be read while the service goes
-    on."""
+    """The result of a reconciliation: among other things, what was refused, and what could not be read
+    while the service goes on."""
 
     missing: tuple[MissingReference, ...]
     refused: str | None = None
     unmet: Diagnosis | None = None
     database: DatabaseStatus | None = None
     again: float | None = None
-    """Seconds for which replicas wait for the database, after which it is to be done again."""
+    """Seconds for which replicas wait for the database; then the service is reconciled again."""
     restore: RestoreView = field(default_factory=RestoreView)
     awaited: Diagnosis | None = None
-    """What of a Cluster of CloudNativePG pods wait for that are to be made."""
+    """What new pods wait for at a CloudNativePG Cluster."""
     taken_back: int | None = None
-    """The revision that was released, which failed and is not run."""
+    """The released revision that failed and is not run."""
     canary: int | None = None
-    """The revision that was released, which runs beside the one before it."""
+    """The released revision that runs as a canary beside the previous one."""
     released: int | None = None
-    """The one that replicas are to run otherwise."""
+    """The revision that the replicas, other than a canary, are to run."""
     monitoring: MonitoringView | None = None
-    """What watches it; None: that was not looked at."""
+    """What watches the service; None: not looked at."""
     exposure: ExposureView | None = None
-    """What leads clients outside of the cluster to it; None: that was not looked at."""
+    """What leads clients outside of the cluster to the service; None: not looked at."""
     stock_waits: str | None = None
-    """Why it does not go over to another stock image yet."""
+    """Why the service does not go over to another stock image yet."""
     later: bool = False
-    """Something is to be cleaned up that is still in use."""
+    """Something still in use must be cleaned up later."""
 
 
 def stopped(
     missing: tuple[MissingReference, ...], refused: str, before: Mapping[str, Any], restore: RestoreView
 ) -> Outcome:
-    """The result of a reconciliation that ended early: what was known of the database is kept."""
+    """The result of a reconciliation that ended early: keeps what was known about the database."""
     return Outcome(missing, refused, database=status_before(before).database, restore=restore)
 
 
 def seconds_until_again(outcome: Outcome, observed: ObservedService) -> float | None:
-    """After which the service is to be reconciled though nothing of it changes; None: only when it does."""
+    """Seconds until the service is reconciled again although nothing of it changes; None: only on a
+    change."""
     is_refused = outcome.refused is not None or any(each.is_refused for each in outcome.missing)
     beside = (each.lacking for each in (outcome.monitoring, outcome.exposure) if each is not None)
     is_refused = is_refused or any(each.is_refused for each in beside if each is not None)

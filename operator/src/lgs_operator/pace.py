@@ -1,9 +1,9 @@
 """How often each service is asked how it is. Pure: clock, processor time and chance are arguments.
 
-All are asked at every interval as long as that takes little of the processor. Where it takes more, those
-that are calm (nothing runs or waits, and nothing is about to change) are asked less often, and of one replica
-only: what waits is the whole service's, so each of them tells it. A sign of work has all of it asked at once.
-Only where that is not enough are those with work asked less often, too.
+As long as that takes little of the processor, all services are asked at every interval. When it takes more,
+calm services (nothing runs or waits, and nothing is about to change) are asked less often, and only one
+replica of each: what waits belongs to the whole service, so each replica can tell. At a sign of work, all
+replicas are asked at once. Only if that is not enough are services with work asked less often, too.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.scaling import Decision, Observation, Policy, ReplicaSample
 
 SHARE: Final = 0.25
-"""Of one core, for all that the operator does."""
+"""Share of one core that everything the operator does may use."""
 WINDOW_SECONDS: Final = 5.0
 CALM_STRETCH: Final = 10.0
-"""How many times as long a calm service is left alone before those with work are asked less often."""
+"""How many intervals a calm service is left alone before services with work are asked less often, too."""
 MOST_STRETCH: Final = 20 * CALM_STRETCH
 LONGEST_WHOLE_SECONDS: Final = 60.0
-"""From one time that all replicas of a calm service are asked to the next."""
+"""Seconds between two times that all replicas of a calm service are asked."""
 SOON_SECONDS: Final = 2 * LONGEST_WHOLE_SECONDS
 
 
 @dataclass
 class _Asked:
-    """Of one service: when it was asked, by which generation of its manifest, what came, and by how much it
-    is asked earlier or later than others."""
+    """When one service was asked, for which generation of its manifest, what its replicas answered, and by
+    how much it is asked earlier or later than others."""
 
     at: float
     whole_at: float
@@ -41,7 +41,8 @@ class _Asked:
 
 
 class Pace:
-    """`interval` in seconds is the shortest; `chance` gives numbers from 0 to 1."""
+    """Decides when services are asked. `interval` is the shortest, in seconds; `chance` returns numbers from
+    0 to 1; `share` is that of a core that may be used."""
 
     def __init__(self, interval: float, chance: Callable[[], float], share: float = SHARE) -> None:
         self._interval = interval
@@ -50,15 +51,16 @@ class Pace:
         self._asked: dict[ServiceKey, _Asked] = {}
         self._used: tuple[float, float] | None = None
         self.stretch = 1.0
-        """How many times the interval a calm service is left alone, as long as that is enough."""
+        """How many intervals a calm service is left alone, up to `CALM_STRETCH`."""
 
     def keep(self, services: Collection[ServiceKey]) -> None:
-        """Forgets all others."""
+        """Forgets all other services."""
         for gone in self._asked.keys() - services:
             del self._asked[gone]
 
     def measure(self, processor_seconds: float, now: float) -> None:
-        """What the process has used so far. The stretch follows it slowly, and faster upwards."""
+        """Takes the processor seconds that the process has used so far. The stretch follows slowly, faster
+        upwards than downwards."""
         if self._used is None or now < self._used[1]:
             # the first time, or the clock was set back
             self._used = processor_seconds, now
@@ -73,7 +75,8 @@ class Pace:
             self.stretch = max(1.0, self.stretch * max(ratio, 0.8))
 
     def is_due(self, key: ServiceKey, now: float, generation: int = 0) -> bool:
-        """Whether it is to be asked now. Another `generation` of its manifest may want more."""
+        """Whether the service is to be asked now. At once if `generation` of its manifest is a new one, which
+        may want more."""
         asked = self._asked.get(key)
         if asked is not None and asked.generation != generation:
             del self._asked[key]
@@ -81,7 +84,7 @@ class Pace:
         return asked is None or not 0 <= now - asked.at < self._seconds(asked)
 
     def is_glance(self, key: ServiceKey, now: float) -> bool:
-        """Whether one replica is enough this time."""
+        """Whether it is enough to ask one replica this time."""
         asked = self._asked.get(key)
         if asked is None or not asked.is_calm or self.stretch <= 1:
             return False
@@ -89,7 +92,7 @@ class Pace:
         return 0 <= now - asked.whole_at < longest
 
     def glanced(self, key: ServiceKey, now: float) -> None:
-        """One replica was asked, and had no work; meanwhile the service may have gone."""
+        """Notes that one replica was asked and had no work; the service may be gone by now."""
         if (asked := self._asked.get(key)) is not None:
             asked.at = now
 
@@ -102,7 +105,8 @@ class Pace:
         calm: bool,
         generation: int = 0,
     ) -> None:
-        """All of it was asked. `calm`: as it was seen, but for what arrived since the time before."""
+        """Notes that all replicas were asked. `calm`: the service looked calm; it counts as calm only if no
+        run arrived since the last time."""
         arrived = sum(each.arrived for each in samples)
         before = self._asked.get(key)
         spread = 0.75 + self._chance() / 2 if before is None else before.spread
@@ -117,7 +121,8 @@ class Pace:
 
 
 def has_no_work(sample: ReplicaSample) -> bool:
-    """Nothing runs in the replica, nothing waits in the service or is to come soon, and nothing is wrong."""
+    """Whether nothing runs in the replica, nothing waits in the service or is due soon, and nothing is
+    wrong."""
     due = sample.next_due_seconds
     return (
         sample.waiting == 0
@@ -132,7 +137,8 @@ def has_no_work(sample: ReplicaSample) -> bool:
 def is_calm(
     policy: Policy, observation: Observation, decision: Decision, live: int, *, is_auto: bool
 ) -> bool:
-    """All replicas are there and without work, and the law wants no other number of them, now or soon."""
+    """Whether all replicas are there and without work, and the law wants no other number of them, now or
+    soon."""
     is_least = not is_auto or live == decision.replicas == policy.min_replicas
     return (
         is_least

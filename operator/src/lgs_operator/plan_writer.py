@@ -1,4 +1,5 @@
-"""Writes what was planned for a service: applies, deletions and the Events of what was changed by hand."""
+"""Writes what was planned for a service: applies, deletions, and the Events about what was changed by
+hand."""
 
 from __future__ import annotations
 
@@ -53,16 +54,17 @@ GIVEN_TO: Final = {
     CONTROLLER_REVISION: frozenset({DEPLOYMENT}),
     NETWORK_POLICY: WITH_PODS,
 }
-"""Which kinds have pods that would get a refused object of a kind, or would be there without its guard."""
+"""For each kind, the kinds whose pods would use an object of it. They are not written when that object was
+refused: the pods would get somebody else's object, or run without its guard."""
 
 
 class Refused(Exception):
-    """An object of the service can't be written as it is; says which and why."""
+    """An object of the service can't be written as it is; the message says which and why."""
 
 
 class PlanWriter:
-    """Writes the objects of a service as they were planned. The number of its replicas is the autoscaler's,
-    and what grows a volume or passes a password on the `ManagedDatabase`'s."""
+    """Writes the planned objects of a service. The number of replicas is left to the autoscaler; growing a
+    volume and passing on a password are left to the `ManagedDatabase`."""
 
     def __init__(self, context: Context) -> None:
         self._cluster = context.cluster
@@ -73,16 +75,17 @@ class PlanWriter:
         self._contests: dict[ServiceKey, Contests] = {}
 
     def admitted(self, key: ServiceKey) -> Mapping[Key, Admitted]:
-        """What became of a service's objects at admission, where that is not what was applied."""
+        """What admission made of a service's objects, where that differs from what was applied."""
         return self._admitted.get(key, {})
 
     def forget(self, key: ServiceKey) -> None:
-        """The service is gone."""
+        """Forgets a service that is gone."""
         self._admitted.pop(key, None)
         self._contests.pop(key, None)
 
     def contested(self, key: ServiceKey, todo: Plan, live: Mapping[Key, Manifest]) -> Diagnosis | None:
-        """What of the plan is not to be written now, as others change it each time; None where nothing is."""
+        """Which objects of the plan are not written now because others change them each time; None if there
+        are none."""
         left = self._left(key, todo)
         objects = [live.get(key_of(each), each) for each in todo.applies if key_of(each) in left]
         return Diagnosis("Contested", contested(objects)) if objects else None
@@ -93,9 +96,9 @@ class PlanWriter:
         return frozenset(target for target, signature in named if known.waits(target, signature))
 
     async def write(self, key: ServiceKey, uid: str, todo: Plan) -> str | None:
-        """Why something was refused, or None. What comes after a refused object is still written, but for
-        pods that would get it: a name must not lead them to a Secret, an account, a volume or a server of
-        others."""
+        """Writes the plan. Returns why something was refused, or None. What comes after a refused object is
+        still written, except pods that would use it: its name must not lead them to somebody else's Secret,
+        account, volume or server."""
         refusals, written = list[str](), set[Key]()
         withheld: frozenset[Kind] = frozenset()
         live, left = self._state.owned(key), self._left(key, todo)
@@ -103,7 +106,7 @@ class PlanWriter:
             if key_of(manifest).kind in withheld:
                 continue
             if key_of(manifest) in left:
-                # Where others deleted it, who has its name meanwhile is not known.
+                # If others deleted the object, it is unknown who has its name by now.
                 withheld |= frozenset() if key_of(manifest) in live else _given_to(manifest)
                 continue
             try:
@@ -122,14 +125,14 @@ class PlanWriter:
                 refusals.append(str(refusal))
         for target in todo.drifted:
             if target not in written or target in self.admitted(key):
-                continue  # it is not as the manifest says
+                continue  # not as the manifest says: refused, or changed at admission
             self._metrics.drift.labels(target.kind.name).inc()
             words = f"{target.kind.name} {target.name} was changed by hand and is as the manifest says again"
             await self._recorder.emit(key, uid, "Warning", "DriftRepaired", words)
         return "; ".join(dict.fromkeys(refusals)) or None
 
     async def taken(self, key: Key, service: LangGraphService) -> str | None:
-        """Whose the object of this name is, in words; None where the service may have it."""
+        """Who the object of this name belongs to, in words; None if the service may have it."""
         try:
             await self._must_be_free(key, service.metadata.uid or "", service.metadata.name)
         except Refused as refusal:
@@ -165,7 +168,7 @@ class PlanWriter:
         is_adopted = key.kind == DEPLOYMENT and adopt is not None and "replicas" not in manifest["spec"]
         try:
             if is_adopted:
-                # Both managers say the number once; when ours lets go of it the autoscaler's stays.
+                # Both managers set the number once; when ours lets go of it, the autoscaler's stays.
                 first = manifest | {"spec": manifest["spec"] | {"replicas": adopt}}
                 await self._cluster.apply(first)
                 await self._cluster.apply(replicas_only(key, adopt or 0), manager=SCALER)
@@ -180,7 +183,7 @@ class PlanWriter:
 
     async def _must_be_free(self, key: Key, uid: str, service: str) -> None:
         if key.kind == CLAIM and key.name == claim_name(service):
-            # It belongs to nobody by itself: whose StatefulSet has it says whose it is.
+            # The claim itself names no owner: the StatefulSet that uses it decides whose it is.
             holder = Key(STATEFUL_SET, key.namespace, object_name(service, "postgres"))
             await self._must_be_free(holder, uid, service)
         there = await self._cluster.get(key.kind, key.namespace, key.name)
@@ -190,15 +193,16 @@ class PlanWriter:
 
 
 def _given_to(manifest: Manifest) -> frozenset[Kind]:
-    """The kinds of which none is written once this object was refused."""
+    """The kinds that are not written once this object was refused."""
     kind, component = key_of(manifest).kind, manifest["metadata"]["labels"].get(COMPONENT_LABEL)
     if kind == SERVICE and component in WITH_SECRET:
-        # Who has a managed server's name would be sent its password, and what is kept in it.
+        # Whoever has a managed server's name would be sent its password, and the data.
         return WITH_PODS
     return GIVEN_TO.get(kind, frozenset())
 
 
 def _refused(key: Key, there: Manifest | None, wanted: Manifest, said: str) -> str:
-    """Why the API server did not take it: what it can't say of a claim in its own words is said in ours."""
+    """Why the API server did not take the object; for a claim, in our words where the server's own don't
+    explain it."""
     fixed = not_let_go(wanted, said) or unchangeable(there, wanted, said) if key.kind == CLAIM else None
     return f"{key.kind.name} {key.name} {fixed or f'was refused: {in_the_manifest(said, wanted)}'}"

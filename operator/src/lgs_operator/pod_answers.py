@@ -1,5 +1,5 @@
-"""What a replica answers to a GET, read within bounds: a pod runs the code of its graph's author, and the
-operator also serves others. Redirects are not followed, and nothing is unpacked."""
+"""Reads a replica's answer to a GET within bounds: a pod runs the code of its graph's author, and the
+operator also serves others. Redirects are not followed, and nothing is decompressed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ IDENTITY = {"Accept-Encoding": "identity"}
 
 
 class NoAnswer(Exception):
-    """Nothing came in time, or nothing that can be taken; says why."""
+    """No answer came in time, or none that can be used; the message says why."""
 
 
 class TooLong(NoAnswer):
-    """Something came, of which less could be taken."""
+    """An answer came, but longer than may be read."""
 
 
 async def read_text(
@@ -30,7 +30,8 @@ async def read_text(
     most_bytes: int,
     statuses: Collection[int] = (200,),
 ) -> str:
-    """The text at `url`, which must be whole within `seconds` and `most_bytes`. Raises `NoAnswer`."""
+    """The text at `url`. It must be complete within `seconds` and `most_bytes`, with one of `statuses`.
+    Raises `NoAnswer`."""
     try:
         async with (
             asyncio.timeout(seconds),
@@ -49,12 +50,12 @@ async def read_text(
     except TimeoutError as late:
         raise NoAnswer(f"no whole answer within {seconds:g} s") from late
     except (aiohttp.ClientError, OSError, ValueError) as failed:
-        # it quotes what came, which is the pod's choice
+        # the error quotes what came, which the pod chose
         raise NoAnswer(str(failed)[:LONGEST_REASON] or type(failed).__name__) from failed
 
 
 async def read_json(session: aiohttp.ClientSession, url: str, **bounds: Any) -> Any:
-    """As `read_text`, for a JSON value. Raises `NoAnswer`, also for one that is nested too deeply."""
+    """Like `read_text`, for a JSON value. Raises `NoAnswer`, also for a value that is nested too deeply."""
     text = await read_text(session, url, **bounds)
     try:
         return json.loads(text)

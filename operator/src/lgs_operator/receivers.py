@@ -1,7 +1,7 @@
-"""Which addresses the operator may call for a tenant: what a manifest names as receiver of its alerts. Pure.
+"""Which addresses the operator may call for a tenant: the receivers of alerts that a manifest names. Pure.
 
-The operator stands where its tenants do not, so it calls nothing that only it may reach: of itself only what
-all the world can reach, by https; more networks its administrator names.
+The operator can reach more than its tenants, so it must not call what only it can reach. By default it calls
+only addresses that everybody can reach, by https; its administrator may name more networks.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ PUBLIC: Final = "public"
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 _UNICAST: Final = ip_network("2000::/3")
-"""What IANA gives out of IPv6 to be reached from everywhere. All else is for something else, was once
-(fec0::/10), or stands for an address of IPv4 (::/96, ::ffff:0:0:0/96, 64:ff9b::/96)."""
+"""The part of IPv6 that IANA allocates for global unicast. All else is for other uses, is historic
+(fec0::/10), or stands for an IPv4 address (::/96, ::ffff:0:0:0/96, 64:ff9b::/96)."""
 _NOT_OF_ALL: Final = (
     ip_network("2002::/16"),  # stands for an address of IPv4
-    ip_network("3fff::/20"),  # of documentation
-    ip_network("192.0.0.0/24"),  # of protocols, and Oracle Cloud's metadata
-    ip_network("192.88.99.0/24"),  # the next relay for 2002::/16
-    ip_network("168.63.129.16/32"),  # of each virtual machine of Azure its host
+    ip_network("3fff::/20"),  # for documentation
+    ip_network("192.0.0.0/24"),  # for protocols, and Oracle Cloud's metadata
+    ip_network("192.88.99.0/24"),  # the nearest relay for 2002::/16
+    ip_network("168.63.129.16/32"),  # the host of each virtual machine of Azure
 )
-"""Networks that are not reachable from everywhere, whatever they look like."""
+"""Networks that are not reachable from everywhere, although they may look so."""
 
 
 @dataclass(frozen=True)
 class Receivers:
-    """`public`: what is reachable from everywhere, by https. `networks`: by http, too. `anybody`: no bounds,
-    for one's own machine."""
+    """The allowed receivers. `public`: addresses reachable from everywhere, by https. `networks`: more
+    networks, by http, too. `anybody`: no bounds, for one's own machine."""
 
     public: bool = True
     networks: tuple[Network, ...] = ()
@@ -38,12 +38,12 @@ class Receivers:
 
     @staticmethod
     def of(words: Iterable[str]) -> Receivers:
-        """From `public` and networks such as 10.20.0.0/16. Raises `ValueError` for anything else."""
+        """Made of `public` and networks such as 10.20.0.0/16. Raises `ValueError` for anything else."""
         named = [each for each in words if each != PUBLIC]
         return Receivers(PUBLIC in words, tuple(ip_network(each) for each in named))
 
     def refusal(self, address: Address, scheme: str) -> str | None:
-        """The rule by which it is not called, or None."""
+        """The rule that forbids calling the address, or None."""
         if self.anybody:
             return None
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
@@ -61,7 +61,7 @@ class Receivers:
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is one of all the world, by the registries of IANA."""
+    """Whether the address is reachable from everywhere, by the registries of IANA."""
     if address.is_multicast or any(address in network for network in _NOT_OF_ALL):
         return False
     return address.is_global and (isinstance(address, IPv4Address) or address in _UNICAST)

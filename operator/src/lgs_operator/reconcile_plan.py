@@ -1,6 +1,6 @@
-"""From what is wanted and what is there to what must be written. Pure; `reconciler.py` carries it out.
+"""Computes what must be written from what is wanted and what exists. Pure; `reconciler.py` carries it out.
 
-A plan is empty for a service that is as it should be, so to reconcile an unchanged service costs no call.
+The plan for a service that is as it should be is empty, so reconciling an unchanged service costs no call.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SCALER = "lgs-autoscaler"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to write. `drifted` are those of `applies` that somebody else changed, for an Event."""
+    """What to write. `drifted` names the objects in `applies` that somebody else changed, for an Event."""
 
     applies: tuple[Manifest, ...] = ()
     deletes: tuple[Manifest, ...] = ()
     drifted: tuple[Key, ...] = ()
     adopt_replicas: int | None = None
-    """Make the number of replicas the autoscaler's, at this value, before the rest is written."""
+    """Give the number of replicas to the autoscaler, at this value, before the rest is written."""
 
     def __bool__(self) -> bool:
         return bool(self.applies or self.deletes or self.adopt_replicas is not None)
@@ -37,8 +37,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Admitted:
-    """What became of an object at admission: its fields that were wanted, with the values that they got.
-    `signature` is that of what was applied."""
+    """What admission made of an object: the wanted fields, with the values that they got. `signature` is that
+    of what was applied."""
 
     signature: str | None
     manifest: Manifest
@@ -53,11 +53,11 @@ def plan(
     hold: frozenset[Key] = frozenset(),
     admitted: Mapping[Key, Admitted] = MappingProxyType({}),
 ) -> Plan:
-    """`live` are the objects of this service as last seen; `uid` is the service's.
+    """Plans the writes for one service. `live` are its objects as last seen; `uid` is the service's.
 
-    `hold` are left as they are: neither written nor deleted. `first_replicas` is where a Deployment whose
-    replicas belong to the autoscaler starts. `admitted` is what became of objects when they were applied,
-    where that is not what was wanted: to apply the same once more changes nothing.
+    `hold` are left as they are: neither written nor deleted. `first_replicas` is the first number of replicas
+    of a Deployment that the autoscaler scales. `admitted` is what admission made of objects, where that
+    differs from what was applied: applying the same again would change nothing.
     """
     signed = {key_of(each): _signed(each) for each in wanted}
     applies, drifted = [], []
@@ -78,7 +78,7 @@ def plan(
 
 
 def changed_at_admission(answer: Manifest, wanted: Manifest) -> Admitted | None:
-    """What became of `wanted` when it was applied; None for what is as it was wanted."""
+    """What admission made of `wanted`; None if the object is as wanted."""
     if covers(answer, wanted):
         return None
     return Admitted(signature_of(wanted), as_admitted(answer, wanted))
@@ -92,7 +92,7 @@ def _is_as_wanted(there: Manifest, wanted: Manifest, admitted: Admitted | None) 
 
 
 def begins_pods(todo: Plan, live: Mapping[Key, Manifest]) -> frozenset[Key]:
-    """The Deployments that may have new pods by this plan: all that it writes and makes no smaller."""
+    """The Deployments that may get new pods by this plan: all that it writes without making them smaller."""
     begun = []
     for manifest in todo.applies:
         if manifest["kind"] != DEPLOYMENT.name:
@@ -114,14 +114,14 @@ def owner_uid(manifest: Mapping[str, object]) -> str | None:
 
 
 def taken_by(there: Manifest, uid: str, service: str) -> str | None:
-    """What an object of the name that is wanted belongs to, and the way out, in words; None where the service
-    may have it. What a service left behind that was deleted (its data, or with `--cascade=orphan` all of it)
-    belongs to nobody: the next one of its name has it."""
+    """Whom the object that has the wanted name belongs to, and the way out, in words; None if the service may
+    have it. What a deleted service left behind (its data, or with `--cascade=orphan` everything) belongs to
+    nobody: the next service of the same name gets it."""
     metadata = there["metadata"]
     owners = metadata.get("ownerReferences", [])
     is_data = there["kind"] == CLAIM.name and metadata["name"] == claim_name(service)
     if is_data:
-        # An older operator let the StatefulSet own it. Whose that is was asked before.
+        # An older operator let the StatefulSet own the claim. Whose the StatefulSet is was checked before.
         server = (STATEFUL_SET.name, object_name(service, "postgres"))
         owners = [each for each in owners if (each.get("kind"), each.get("name")) != server]
     if any(each.get("kind") == KIND and each.get("uid") == uid for each in owners):
@@ -130,7 +130,8 @@ def taken_by(there: Manifest, uid: str, service: str) -> str | None:
     if other is not None:
         return _belongs_to(other, service)
     if is_data:
-        # The StatefulSet would take it by its name, however it was made: from a snapshot, for instance.
+        # The StatefulSet would take the claim by its name, however it was made: from a snapshot, for
+        # instance.
         return None
     given = metadata.get("labels", {})
     if given.get(SERVICE_LABEL) == service and given.get(MANAGED_BY_LABEL) == MANAGED_BY:
@@ -150,7 +151,7 @@ def _belongs_to(owner: Mapping[str, Any], service: str) -> str:
 
 
 def scaler_owns_replicas(deployment: Manifest) -> bool:
-    """Server-side apply has noted the number of replicas as the autoscaler's."""
+    """Whether server-side apply has noted the number of replicas as the autoscaler's."""
     return any(
         entry.get("manager") == SCALER and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
         for entry in deployment["metadata"].get("managedFields", [])
@@ -158,7 +159,7 @@ def scaler_owns_replicas(deployment: Manifest) -> bool:
 
 
 def replicas_only(key: Key, replicas: int) -> Manifest:
-    """What the autoscaler applies: the number of replicas and nothing else."""
+    """What the autoscaler applies: only the number of replicas."""
     return {
         "apiVersion": key.kind.api_version,
         "kind": key.kind.name,
@@ -182,7 +183,7 @@ def _to_adopt(
 
 
 def _signed(manifest: Manifest) -> Manifest:
-    """With a hash of itself: a field that is no longer wanted shows as a change, too."""
+    """The object with a hash of itself: so a field that is no longer wanted shows as a change, too."""
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
     metadata = manifest["metadata"]
     annotations = metadata.get("annotations", {}) | {DESIRED_ANNOTATION: digest}
@@ -190,7 +191,7 @@ def _signed(manifest: Manifest) -> Manifest:
 
 
 def signature_of(manifest: Manifest) -> str | None:
-    """The hash of all that was wanted when it was applied; None where nobody noted it."""
+    """The hash of everything that was wanted when the object was applied; None if it has none."""
     signature: str | None = manifest["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
     return signature
 

@@ -1,7 +1,7 @@
-"""Brings one service at a time to what its manifest says: reads, plans, writes, and has reported what it saw.
+"""Brings one service at a time to what its manifest says: reads, plans, writes, and has the result reported.
 
 Level-triggered: `reconcile` takes the whole service as it is now, whatever made it due, and changes nothing
-if nothing is to be changed.
+if nothing needs to change.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ log = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """Owns the way from a manifest to the cluster."""
+    """Brings services from their manifests to the cluster."""
 
     def __init__(self, context: Context, states: ServiceStates, reporter: StatusReporter) -> None:
         self._cluster = context.cluster
@@ -92,7 +92,8 @@ class Reconciler:
             self._metrics.stock_rollouts.labels(state).set_function(partial(self._stock.count, state))
 
     async def reconcile(self, key: ServiceKey) -> float | None:
-        """Brings the service to what its manifest says. Seconds until it is to be done again, if it is."""
+        """Brings the service to what its manifest says. Returns the seconds until it must be reconciled
+        again, or None."""
         with self._metrics.reconcile_seconds.time():
             try:
                 again = await self._reconcile(key)
@@ -136,7 +137,8 @@ class Reconciler:
         pin: Pinned | MissingReference | None,
         watched: tuple[Reference, ...] = (),
     ) -> float | None:
-        """`watched`: what else than its own references is read, since a change of it matters."""
+        """Brings the service to its spec, at the revision of `pin` if there is one. `watched` are references
+        beyond its own whose changes matter to it."""
         self._states.work_on(key, service)
         await self._state.read_secrets(key)
         contents, missing = await self._state.referenced.read(key, references(service.spec), watched)
@@ -198,7 +200,7 @@ class Reconciler:
         return await self._observe(key, service, outcome)
 
     async def _with_what_stands_beside(self, key: ServiceKey, inputs: Inputs, outcome: Outcome) -> Outcome:
-        """Brings what the service works without."""
+        """Brings the optional objects, which the service works without: monitoring and routes."""
         monitoring = await self._monitoring.bring(key, inputs)
         return replace(outcome, monitoring=monitoring, exposure=await self._exposure.bring(key, inputs))
 
@@ -209,7 +211,7 @@ class Reconciler:
         pin: Pinned | MissingReference | None,
         live: Mapping[Key, Manifest],
     ) -> tuple[str, str | None]:
-        """The stock image that replicas are to run, and why it is not that of the operator yet."""
+        """The stock image that replicas are to run, and why it is not the operator's yet, or None."""
         wanted = stock_image(service.spec, self._settings.images.runtime)
         if isinstance(pin, Pinned):
             return pin.stock_image or wanted, None
@@ -223,8 +225,8 @@ class Reconciler:
         return (wanted, None) if waits is None or now is None else (now, waits)
 
     async def _following(self) -> list[tuple[ServiceKey, Mapping[str, Any]]]:
-        """All services that run the stock image of the operator, with what was told of each last, as the API
-        server has them: the watch may not have told of all yet. Raises `KubeError`."""
+        """All services that run the operator's stock image, each with its last status, read from the API
+        server: the watch may not have reported all yet. Raises `KubeError`."""
         found = list[Manifest]()
         for namespace in self._settings.namespaces or (None,):
             try:
@@ -244,7 +246,7 @@ class Reconciler:
         hold: frozenset[Key],
         canary: Canary | None,
     ) -> tuple[Plan, Diagnosis | None]:
-        """What to write, and what new pods wait for; until that is there they are not made."""
+        """What to write, and what new pods wait for; they are not made until that is there."""
         service, wanted = inputs.service, everything(inputs)
         first, uid = first_replicas(service), service.metadata.uid or ""
         if canary is not None:
@@ -262,8 +264,8 @@ class Reconciler:
     async def _instead(
         self, key: ServiceKey, release: Release, live: Mapping[Key, Manifest], before: Mapping[str, Any]
     ) -> Pinned | None:
-        """What to run in place of a release that has failed, or beside one that is a canary; None where that
-        is to run whole."""
+        """What to run in place of a release that failed, or beside a release that is a canary; None if the
+        release is to run whole."""
         inputs, whole = release.inputs, live.get(Key(DEPLOYMENT, *key))
         if release.missing:
             return None
@@ -273,7 +275,7 @@ class Reconciler:
         try:
             back = taken_back(inputs, known)
         except ManifestError as error:
-            # It was made for another manifest than there is now, which can't be gone back from.
+            # The revision was made for another manifest than the current one: going back is impossible.
             log.warning("rollback.impossible", service=f"{key.namespace}/{key.name}", error=str(error))
             back = None
         stable = back or beside(inputs, known, release.kept, datetime.now(UTC))
@@ -286,7 +288,7 @@ class Reconciler:
     def _inputs(
         self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
     ) -> Inputs:
-        """What the builders know. Raises `Refused` for a password that can't be one."""
+        """The inputs of the builders. Raises `Refused` for a password that is no text."""
         secret = Key(SECRET, key.namespace, object_name(key.name, "redis"))
         return Inputs(
             service=service,
@@ -322,8 +324,8 @@ class Reconciler:
         return seconds_until_again(outcome, observed)
 
     async def _let_go(self, key: ServiceKey, body: Mapping[str, Any]) -> None:
-        """What belongs to the service goes by its owner references, as soon as nobody's finalizer holds it;
-        what its policy keeps outlives it even if that came with the deletion."""
+        """Handles a deleted service. Its objects go by their owner references, as soon as no finalizer holds
+        it; what its policy keeps outlives it even if the policy came together with the deletion."""
         unkept = None
         with suppress(ManifestError):
             unkept = await self._databases.keep(key, parse(_without_status(body), on_cluster=True))
@@ -344,7 +346,7 @@ class Reconciler:
 
 
 def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
-    """The one that was made before, else a new one. Raises `Refused` for one that is no text."""
+    """The password that was made before, else a new one. Raises `Refused` for one that is no text."""
     kept = (live.get(secret, {}).get("data") or {}).get("password")
     if not kept:
         return secrets.token_urlsafe(24)

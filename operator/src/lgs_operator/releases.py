@@ -1,6 +1,5 @@
-"""What a service's pods are to run, made ready before they are: the copy of the source and the number of the
-revision. Says which old copies and revisions stay.
-"""
+"""Prepares what a service's pods are to run, before they are made: the copy of the source and the number of
+the revision. Says which old copies and revisions stay."""
 
 from __future__ import annotations
 
@@ -31,8 +30,8 @@ from lgs_operator.status.health import counts_of, fails
 
 @dataclass(frozen=True)
 class Release:
-    """`missing` is what keeps the pods from being made; `kept` are the copies and the revisions that stay as
-    they are, `mounted`: some copies only because pods still mount them."""
+    """What is released. `missing` keeps the pods from being made; `kept` are the copies and revisions that
+    stay as they are. `mounted`: some copies stay only because pods still mount them."""
 
     inputs: Inputs
     missing: tuple[MissingReference, ...]
@@ -41,16 +40,17 @@ class Release:
 
 
 def retreats(rollout: Rollout, failed: int, before: Status, pods: Iterable[Manifest]) -> bool:
-    """There are replicas of the revision `failed`, which was taken back since too many of its runs fail. By
-    `before`, the status as it was reported last."""
+    """Whether replicas of the revision `failed` still exist, which was taken back because too many of its
+    runs failed. `before` is the status as last reported."""
     told = next((each for each in before.revisions if each.revision == failed), None)
     staying = (pod for pod in pods if not is_going(pod) and not is_ended(pod))
     return fails(counts_of(told), rollout) and any(revision_of(pod) == failed for pod in staying)
 
 
 def run_by(service: ServiceKey, live: Mapping[Key, Manifest]) -> dict[str, int]:
-    """The numbers of the revisions that the service's Deployments run, by digest; by the Deployment's name
-    where it does not say that. Anybody may make others that look like one of its."""
+    """The numbers of the revisions that the service's own Deployments run, by digest, or by the Deployment's
+    name if it has no digest. Other Deployments are ignored: anybody may make one that looks like one of
+    these."""
     found, own = dict[str, int](), replicas_of(service) | canary_of(service, live)
     for key, each in live.items():
         number = revision_of(each["spec"]["template"]) if key in own else None
@@ -60,7 +60,7 @@ def run_by(service: ServiceKey, live: Mapping[Key, Manifest]) -> dict[str, int]:
 
 
 class Releases:
-    """Acts for one service at a time."""
+    """Prepares releases, for one service at a time."""
 
     def __init__(self, context: Context, writer: PlanWriter) -> None:
         self._state = context.state
@@ -74,8 +74,8 @@ class Releases:
         missing: tuple[MissingReference, ...],
         before: Status,
     ) -> Release:
-        """Where something is missing nothing is released, and all that there is stays. `before` is the status
-        as it was reported last."""
+        """Prepares the release. If something is missing, nothing is released, and everything that exists
+        stays. `before` is the status as last reported."""
         copied, history = await self._copies.bring(key, inputs, live), history_of(live)
         missing += copied.missing
         if missing:
@@ -90,7 +90,8 @@ class Releases:
         return Release(inputs, missing, kept | copies.copies, mounted=copies.mounted)
 
     def _kept(self, key: ServiceKey, inputs: Inputs, history: list[Manifest]) -> frozenset[Key]:
-        """All but the current one, which is written, and those that nobody needs any more."""
+        """The revisions that are kept: all but the current one, which is written, and those that nobody needs
+        any more."""
         assert inputs.revision is not None, "it has its number"
         pods = [pod for each in REPLICAS for pod in self._state.pods(key, each)]
         limit = inputs.service.spec.revision_history_limit

@@ -1,4 +1,4 @@
-"""Writes what the scaling law decided: the number of replicas, the pods that go first, and the Event."""
+"""Writes what the scaling law decided: the number of replicas, the pods to remove first, and the Event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 class ScaleWriter:
-    """Raises `KubeError` where the API server is not reached, or can't take anything now."""
+    """Writes decisions. Raises `KubeError` if the API server can't be reached, or can't take anything now."""
 
     def __init__(self, context: Context) -> None:
         self._cluster = context.cluster
@@ -33,8 +33,8 @@ class ScaleWriter:
         decision: Decision,
         observation: Observation,
     ) -> str | None:
-        """Has `decision.replicas` instead of the `live` ones. Why the API server does not take the number, or
-        None."""
+        """Sets `decision.replicas` in place of the `live` ones. Returns why the API server refuses the
+        number, or None."""
         if decision.replicas < live and self._settings.patch_pods:
             await self._prefer_idle(key, observation)
         replicas = replicas_only(Key(DEPLOYMENT, key.namespace, key.name), decision.replicas)
@@ -52,7 +52,7 @@ class ScaleWriter:
         return None
 
     async def _prefer_idle(self, key: ServiceKey, observation: Observation) -> None:
-        """Kubernetes takes the cheapest pods first: those with the fewest runs."""
+        """Marks the pods with the fewest runs as the cheapest: Kubernetes removes those first."""
         pods = {pod["metadata"]["name"]: pod for pod in self._state.pods(key)}
 
         async def mark(sample: ReplicaSample) -> None:
@@ -64,7 +64,7 @@ class ScaleWriter:
             try:
                 self._state.put(await self._cluster.merge(POD, key.namespace, sample.replica, patch))
             except KubeError as error:
-                # gone, or nobody may write on pods: then any of them goes
+                # the pod is gone, or the operator may not write to pods: then any of them goes
                 if not error.lasting:
                     raise
 

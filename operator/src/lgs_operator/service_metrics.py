@@ -1,8 +1,8 @@
-"""The operator's metrics by service, as its status has them: replicas, conditions, changes and errors.
+"""The operator's metrics by service, taken from its status: replicas, conditions, changes and errors.
 
-A service has a few dozen series: one a condition, one a kind of decision, one an alert, one an objective.
-They begin with its first report and end with it. `namespace` and `service` are the service's: who scrapes
-honours them as labels.
+A service has a few dozen series: one for each condition, kind of decision, alert and objective. They begin
+with its first report and end with the service. `namespace` and `service` are the service's: the scraper must
+honour them as labels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BY_SERVICE = ["namespace", "service"]
 
 @dataclass
 class _Series:
-    """What is told of one service."""
+    """The metrics of one service."""
 
     status: Mapping[str, Any] = field(default_factory=dict)
     most: int | None = None
@@ -29,34 +29,34 @@ class _Series:
 
 
 class ServiceMetrics(Collector):
-    """Of the services that this operator works on. `key` is always namespace and name."""
+    """The metrics of the services that this operator works on. `key` is always namespace and name."""
 
     def __init__(self) -> None:
         self._services: dict[tuple[str, str], _Series] = {}
 
     def reported(self, key: tuple[str, str], status: Mapping[str, Any]) -> None:
-        """Its status is this now."""
+        """Takes the current status of the service."""
         self._services.setdefault(key, _Series()).status = status
 
     def bounded(self, key: tuple[str, str], most: int | None) -> None:
-        """So many replicas are the most that its load may bring; None: its load brings none."""
+        """Takes the largest number of replicas that load may bring; None: load brings none."""
         self._services.setdefault(key, _Series()).most = most
 
     def scaled(self, key: tuple[str, str], code: str) -> None:
-        """Its number of replicas was changed for this reason."""
+        """Counts a change of the number of replicas, with its reason `code`."""
         if key in self._services:
             self._services[key].changes[code] += 1
 
     def failed(self, key: tuple[str, str]) -> None:
-        """A reconciliation of it did not come to its end."""
+        """Counts a reconciliation that failed."""
         self._services.setdefault(key, _Series()).errors += 1
 
     def forget(self, key: tuple[str, str]) -> None:
-        """The service is gone, and so are its series."""
+        """Forgets a service that is gone, and its series."""
         self._services.pop(key, None)
 
     def collect(self) -> Iterable[Metric]:
-        """All series, as Prometheus is told them."""
+        """All series, for Prometheus."""
         services = tuple(self._services.items())
         yield from _replicas(services)
         conditions = GaugeMetricFamily(
@@ -100,7 +100,8 @@ class ServiceMetrics(Collector):
 
 
 def _replicas(services: tuple[tuple[tuple[str, str], _Series], ...]) -> Iterable[Metric]:
-    """How many there are, are wanted, and may be at most. What the status does not say has no series."""
+    """How many replicas exist, are wanted, and may exist at most. What the status does not say has no
+    series."""
     desired = GaugeMetricFamily(
         "lgs_operator_service_desired_replicas", "Replicas that are wanted now.", labels=BY_SERVICE
     )

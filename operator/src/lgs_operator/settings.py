@@ -16,15 +16,15 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 @dataclass(frozen=True)
 class Images:
-    """Images that manifests need not name, and the user that each database image runs as."""
+    """Images that manifests need not name, and the user id that each database image runs as."""
 
     runtime: str = "ghcr.io/langgraphservice/runtime:0.1.0"
     most_rollouts: int = 5
-    """How many services at a time go over to another `runtime`."""
+    """How many services at a time may go over to another `runtime`."""
     postgres: str = "postgres:17-alpine"
     postgres_uid: int = 70
     postgres_major: int | None = None
-    """Where the tag of `postgres` does not begin with it."""
+    """The major version, if the tag of `postgres` does not begin with it."""
     redis: str = "redis:7-alpine"
     redis_uid: int = 999
     pull_policy: str | None = None
@@ -32,7 +32,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Settings:
-    """`namespaces` empty means all of the cluster. Times are in seconds."""
+    """The operator's settings. Empty `namespaces` mean the whole cluster. Times are in seconds."""
 
     namespaces: tuple[str, ...] = ()
     operator_namespace: str = "default"
@@ -52,12 +52,12 @@ class Settings:
 
     @property
     def installation(self) -> str:
-        """All replicas of one release of the chart, by the Lease that they share."""
+        """Names this installation, all replicas of one release of the chart, by the Lease that they share."""
         return f"{self.operator_namespace}/{self.lease_name}"
 
 
 class SettingsError(ValueError):
-    """A variable of the environment that can't work; says name, value and rule."""
+    """A variable of the environment is invalid; the message gives name, value and rule."""
 
 
 def from_environment(env: Mapping[str, str] | None = None) -> Settings:
@@ -107,7 +107,7 @@ def _class(env: Mapping[str, str]) -> str:
 
 
 def _receivers(env: Mapping[str, str]) -> Receivers:
-    """Empty: nobody is called."""
+    """The receivers that may be called; none if the variable is empty."""
     name = "LGS_OPERATOR_WEBHOOK_NETWORKS"
     text = env.get(name, PUBLIC)
     try:

@@ -1,6 +1,5 @@
-"""Keeps, for each content of the ConfigMap with a service's code, the copy that its pods mount: makes the one
-that is wanted before pods are, and says which old ones are not needed any more.
-"""
+"""Keeps a copy of the ConfigMap with a service's code, one for each content, which pods mount. Makes the
+wanted copy before the pods, and says which old copies are no longer needed."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ FORBIDDEN: Final = 403
 
 @dataclass(frozen=True)
 class Copied:
-    """`name` is that of the copy that pods are to mount; `missing` says why there is none."""
+    """The copy that pods are to mount: its `name`; `missing` says why there is none."""
 
     name: str | None = None
     missing: tuple[MissingReference, ...] = ()
@@ -35,14 +34,14 @@ class Copied:
 
 @dataclass(frozen=True)
 class Kept:
-    """The copies that stay as they are; `mounted`: some of them only because pods still mount them."""
+    """The copies that stay as they are; `mounted`: some of them stay only because pods still mount them."""
 
     copies: frozenset[Key]
     mounted: bool
 
 
 class SourceCopies:
-    """Acts for one service at a time."""
+    """Copies the source, for one service at a time."""
 
     def __init__(self, context: Context, writer: PlanWriter) -> None:
         self._cluster = context.cluster
@@ -50,8 +49,8 @@ class SourceCopies:
         self._writer = writer
 
     async def bring(self, key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest]) -> Copied:
-        """Has the copy of the source as it is now made, if that is not there. Nothing without a ConfigMap,
-        named or there."""
+        """Makes the copy of the current source, if it does not exist yet. Does nothing if no ConfigMap is
+        named, or the named one does not exist."""
         source, uid = inputs.service.spec.source, inputs.service.metadata.uid or ""
         if source is None or source.config_map is None:
             return Copied()
@@ -72,14 +71,15 @@ class SourceCopies:
     async def kept(
         self, key: ServiceKey, live: Mapping[Key, Manifest], of_revisions: Collection[str | None]
     ) -> Kept:
-        """The copies of the revisions that are kept, and those that are mounted."""
+        """Which copies stay: those of the kept revisions, and those that are still mounted."""
         copies = frozenset(each for each in live if each.kind == CONFIG_MAP)
         old = frozenset(each for each in copies if each.name not in of_revisions)
         still = await self._mounted(key, live, old) if old else frozenset()
         return Kept(copies - (old - still), mounted=bool(still))
 
     async def _read(self, theirs: Key) -> Manifest | None:
-        """None for one that is not there, or may not be read: both are told as of any reference."""
+        """The ConfigMap; None if it does not exist or may not be read: both are reported as for any
+        reference."""
         try:
             return await self._cluster.get(CONFIG_MAP, theirs.namespace, theirs.name)
         except KubeError as error:
@@ -90,8 +90,8 @@ class SourceCopies:
     async def _mounted(
         self, key: ServiceKey, live: Mapping[Key, Manifest], old: frozenset[Key]
     ) -> frozenset[Key]:
-        """Those of `old` that pods mount, or would if a ReplicaSet made them anew: only where a copy is to
-        go are the ReplicaSets asked."""
+        """The copies in `old` that pods mount, or would mount if a ReplicaSet made them again. ReplicaSets
+        are read only here, when a copy may have to go."""
         pods = [pod for each in REPLICAS for pod in self._state.pods(key, each)]
         deployments = [each for its, each in live.items() if its.kind == DEPLOYMENT]
         try:
@@ -101,7 +101,7 @@ class SourceCopies:
         except KubeError as error:
             if error.status != FORBIDDEN:
                 raise
-            # An older chart's role may not list them: a copy too many costs less than one too few.
+            # The role of an older chart may not list them: a copy too many costs less than one too few.
             log.info("replica_sets.unread", namespace=key.namespace, error=str(error))
             return old
         in_use = mounted([*pods, *deployments, *replica_sets])

@@ -1,8 +1,7 @@
-"""The revision that works: what replicas run in place of a release that failed, or beside one that is a
-canary. Pure.
+"""The stable revision: what replicas run in place of a failed release, or beside a canary. Pure.
 
-Where it can't be made anew, since nobody keeps it or the rest of the manifest does not go with it, those of
-its replicas that are there stay as they are: no release becomes the whole for that.
+If the revision can't be made again, because it is no longer kept or does not fit the rest of the manifest,
+its existing replicas stay as they are: that is no reason for a release to become the whole.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ STRATEGY = "spec.rollout.strategy"
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a service: its manifest, the revision that its replicas run, those that are kept, and
-    its status as it was reported last. `is_there`: the Deployment of those replicas."""
+    """What is known about a service: its manifest, the revision that its replicas run, the kept revisions,
+    and its status as last reported. `is_there`: the Deployment of those replicas exists."""
 
     document: Mapping[str, Any]
     current: int | None
@@ -40,8 +39,8 @@ class Known:
 
 
 def taken_back(inputs: Inputs, known: Known) -> Pinned | None:
-    """What to run in place of the release of `inputs`, where that has failed; None where that is to run.
-    Raises `ManifestError` where the one to go back to does not go with the manifest as it is now."""
+    """What to run in place of the release of `inputs` if that failed; None if the release is to run. Raises
+    `ManifestError` if the revision to go back to does not fit the current manifest."""
     if inputs.revision is None:
         return None
     released = inputs.revision.number
@@ -54,8 +53,8 @@ def taken_back(inputs: Inputs, known: Known) -> Pinned | None:
 
 
 def beside(inputs: Inputs, known: Known, kept: frozenset[Key], now: datetime) -> Pinned | None:
-    """What to run while the release of `inputs` is a canary beside it; None where that is to run whole.
-    `kept` is what stays of other revisions."""
+    """What to run while the release of `inputs` is a canary beside it; None if the release is to run whole.
+    `kept` are the objects of other revisions that stay."""
     lost = _lost(known)
     current = known.current if lost is None else lost.number
     if inputs.revision is None or current is None:
@@ -69,8 +68,9 @@ def beside(inputs: Inputs, known: Known, kept: frozenset[Key], now: datetime) ->
 
 
 def _lost(known: Known) -> Pinned | None:
-    """What the replicas ran whose Deployment somebody deleted; None where it is there, or can't be made. Once
-    that was reported, the status names no revision that is run."""
+    """What the replicas ran before somebody deleted their Deployment; None if it exists, or can't be made
+    again. Once the loss was reported, the status no longer names the revision that was run: then the newest
+    one that worked counts."""
     before = known.before
     number, released = before.revision, before.canary.revision if before.canary else None
     if number is None and released is not None:
@@ -84,7 +84,7 @@ def _lost(known: Known) -> Pinned | None:
 
 
 def without_canary(pin: Pinned, service: str, taken: str) -> Pinned:
-    """The same where the canary can't be made, since its name is `taken`: in words, by whom."""
+    """The same without the canary, which can't be made since its name is taken; `taken` says by whom."""
     released = pin.canary.number if pin.canary else None
     words = f"{STRATEGY}: Canary: revision {released} is not released: its {taken}; or choose Rolling"
     reference = Reference(DEPLOYMENT, object_name(service, "canary"), STRATEGY)

@@ -1,9 +1,10 @@
-"""Whose turn it is to go over to another stock image: only so many services do at a time, so that an image
-that does not work reaches few of them. Acts on nothing; it remembers who is on the way, and has no turn for
-anybody before it was told of all (`begin`): an operator that starts hears of services one by one.
+"""Decides whose turn it is to go over to another stock image. Only some services do at a time, so that an
+image that does not work reaches few of them. Acts on nothing, but remembers which services are on their way.
+Nobody has a turn before `begin` told it of all services, because a starting operator hears of services one by
+one.
 
-A service is on its way until all its replicas run the image, and for good where that failed: who comes up
-with it makes room for the next, who does not, stops the others.
+A service is on its way until all its replicas run the image, and stays so for good if that failed: a service
+that comes up with the image makes room for the next; one that does not stops the others.
 """
 
 from __future__ import annotations
@@ -21,28 +22,28 @@ from lgs_operator.status.revisions import current_revision
 
 log = structlog.get_logger(__name__)
 Told = Mapping[str, Any]
-"""The status of a service, as it was reported last."""
+"""The status of a service, as last reported."""
 STATES: Final = ("moving", "failed", "waiting")
-"""What a service is counted as."""
+"""The states in which services are counted."""
 WORKED: Final = frozenset({"Ready", "Replaced"})
 OF_NO_IMAGE: Final = DATABASE_REASONS | {"Unschedulable"}
-"""Reasons for which a service that had come up takes no work, and that are no image's."""
+"""Reasons for which a service that had come up takes no work, without any fault of the image."""
 
 
 def stock_image_now(key: ServiceKey, live: Mapping[Key, Manifest]) -> str | None:
-    """The stock image that new pods of a service run; None where they run none, or nobody knows."""
+    """The stock image that new pods of a service run; None if they run none, or it is unknown."""
     current = current_revision(live.get(Key(DEPLOYMENT, *key)))
     found = next((each for each in history_of(live) if number_of(each) == current), None)
     return None if found is None else found["data"].get("stockImage")
 
 
 def is_on_its_way(told: Told, image: str) -> bool:
-    """A service that ran another image goes over to this one, or has failed to. What it released itself once
-    it had come up with it is its own matter."""
+    """Whether a service that ran another image is going over to this one, or failed to. What it releases
+    itself after it came up with the image is its own matter."""
     released, revisions = _released_with(told, image), told.get("revisions") or []
     if released is None or not any(each.get("image") != image and _worked(each) for each in revisions):
         return False
-    # what is gone back to has the number that it had
+    # a revision that is gone back to keeps its old number
     others = (each for each in revisions if each is not released)
     since = takewhile(lambda each: each.get("image") == image, others)
     if any(each.get("state") == "Ready" for each in since):
@@ -52,14 +53,14 @@ def is_on_its_way(told: Told, image: str) -> bool:
         return True
     if told.get("revision") != number:
         return bool(state == "Progressing")
-    # one that is to have no replicas is complete without any that was ready
+    # a revision without replicas is complete although none was ever ready
     status, reason = _progressing(told)
     return reason != "Complete" and (state == "Progressing" or (state == "Ready" and status == "True"))
 
 
 def _released_with(told: Told, image: str) -> Mapping[str, Any] | None:
-    """The revision with this image that is a canary, or is run, or was released last and taken back; None
-    where that has another one."""
+    """The revision with this image that is a canary, or is run, or was released last and taken back; None if
+    those have another image."""
     revisions = told.get("revisions") or []
     numbered = {each["revision"]: each for each in revisions}
     found = (numbered.get(_canary(told)), numbered.get(told.get("revision")), *revisions[:1])
@@ -86,8 +87,8 @@ def _fails(told: Told) -> bool:
 
 
 def _down_for_another_reason(told: Told) -> str | None:
-    """Why no replica takes work where no image would mend that: such a service would have its place among
-    those on their way for as long. None for one that does, or for what an image may mend."""
+    """Why no replica takes work, if no image would mend that: meanwhile the service would occupy a place
+    among those on their way. None if a replica takes work, or an image may mend it."""
     conditions: Iterable[Mapping[str, Any]] = told.get("conditions") or []
     found = next((each for each in conditions if each.get("type") == "Ready"), {})
     reason = str(found.get("reason"))
@@ -95,43 +96,46 @@ def _down_for_another_reason(told: Told) -> str | None:
 
 
 def _progressing(told: Told) -> tuple[str, str]:
-    """The status of the condition, and its reason."""
+    """The status and the reason of the condition `Progressing`."""
     found = (each for each in told.get("conditions") or [] if each.get("type") == "Progressing")
     return next(((each.get("status", ""), each.get("reason", "")) for each in found), ("", ""))
 
 
 class StockRollouts:
-    """`most` services at a time go over to `image`. `wake` is called with one that may have its turn now."""
+    """Gives turns: `most` services at a time go over to `image`. `wake` is called with a service that may
+    have its turn now."""
 
     def __init__(self, image: str, most: int, wake: Callable[[ServiceKey], None]) -> None:
         self._image = image
         self._most = most
         self._wake = wake
         self._moving: dict[ServiceKey, bool] = {}
-        """Those on their way, and whether they failed."""
+        """The services on their way, and whether they failed."""
         self._waiting: dict[ServiceKey, None] = {}
         self._seen: set[ServiceKey] | None = set()
-        """Those that were reconciled before `begin`, of which more is known than it is told; None since."""
+        """Services that were reconciled before `begin`, about which more is known than it is told; None after
+        it."""
 
     def count(self, state: str) -> int:
-        """How many are `moving`, have `failed` or are `waiting`."""
+        """How many services are `moving`, have `failed` or are `waiting`."""
         known, failed = len(self._moving), sum(self._moving.values())
         return {"moving": known - failed, "failed": failed, "waiting": len(self._waiting)}[state]
 
     def is_due(self, now: str | None) -> bool:
-        """A service that runs the stock image `now` is to go over, and `begin` is wanted before."""
+        """Whether a service that runs the stock image `now` must go over, and `begin` has not been called
+        yet."""
         return self._seen is not None and now not in (None, self._image)
 
     def begin(self, known: Iterable[tuple[ServiceKey, Told]]) -> None:
-        """`known` are all that follow the image, as they were told of last."""
+        """Starts to give turns. `known` are all services that follow the image, each with its last status."""
         for key, told in known:
             if self._seen is not None and key not in self._seen and is_on_its_way(told, self._image):
                 self._moving.setdefault(key, _has_failed(told, self._image))
         self._seen = None
 
     def why_it_waits(self, key: ServiceKey, now: str | None, told: Told) -> str | None:
-        """Why a service that runs the stock image `now` is to stay with it; None where it goes over, or has.
-        One that fails with what it runs waits for nobody."""
+        """Why a service that runs the stock image `now` must stay with it; None if it goes over now, or
+        already has. A service that fails with its current image does not wait."""
         moving = self._moving
         if now is None or now == self._image or (_fails(told) and key not in moving):
             self._waiting.pop(key, None)
@@ -155,7 +159,7 @@ class StockRollouts:
         )
 
     def saw(self, key: ServiceKey, told: Told) -> None:
-        """The status of a service that follows the image and was reconciled."""
+        """Takes the status of a reconciled service that follows the image."""
         if self._seen is not None:
             self._seen.add(key)
         if not is_on_its_way(told, self._image):
@@ -168,7 +172,7 @@ class StockRollouts:
         self._moving[key] = has_failed
 
     def forget(self, key: ServiceKey) -> None:
-        """It is gone, or follows the operator's image no more."""
+        """Forgets a service that is gone, or no longer follows the operator's image."""
         if self._seen is not None:
             self._seen.add(key)
         self._waiting.pop(key, None)
@@ -179,6 +183,6 @@ class StockRollouts:
         del self._moving[key]
         following = next(iter(self._waiting), None)
         if following is not None:
-            # Where it can't go over it keeps the others no longer than until the next has arrived.
+            # A service that can't go over holds up the others only until the next one has arrived.
             self._waiting[following] = self._waiting.pop(following)
             self._wake(following)

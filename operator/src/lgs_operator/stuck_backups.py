@@ -1,7 +1,5 @@
-"""Which Jobs of backups are in the way of those that follow: a pod that can't start holds them up for as long
-as its Job may take, also when the manifest has been mended, since a Job keeps the template that it was made
-by. Pure.
-"""
+"""Finds backup Jobs that block the following ones. A pod that can't start blocks them for as long as its Job
+may take, even after the manifest was mended, because a Job keeps the template that it was made from. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +15,15 @@ from lgs_operator.status.backup import BUDGET
 from lgs_operator.status.diagnosis import diagnose_pod
 
 BY_HAND: Final = "cronjob.kubernetes.io/instantiate"
-"""The annotation of a Job that somebody made of a CronJob by kubectl: it is theirs, and holds nothing up."""
+"""Annotation of a Job that somebody made from a CronJob with kubectl: it is theirs, and blocks nothing."""
 PODLESS_SECONDS: Final = 60.0
-"""A Job that has no pod for so long gets none, as where a ResourceQuota is used up."""
+"""A Job without a pod for this many seconds gets none, for instance because a ResourceQuota is used up."""
 
 
 def stuck_backups(
     wanted: Collection[Manifest], live: Mapping[Key, Manifest], pods: Collection[Manifest], now: datetime
 ) -> list[Manifest]:
-    """The Jobs that the schedule made by another template than the one that is `wanted`, and whose pods can't
+    """The Jobs that the schedule made from another template than the `wanted` one, and whose pods can't
     start. `pods` are those of the service's backups."""
     cron_job = next((each for each in wanted if each["kind"] == CRON_JOB.name), None)
     there = live.get(key_of(cron_job)) if cron_job is not None else None
@@ -44,7 +42,7 @@ def _is_stuck(job: Manifest, pods: Collection[Manifest], now: datetime) -> bool:
     its = [pod for pod in pods if owner_uid(pod) == job["metadata"].get("uid")]
     if not its:
         return seconds_since_created(job, now.timestamp()) > PODLESS_SECONDS
-    # one that ended is tried again, a few times and no more
+    # a pod that ended is replaced a few times at most
     tried = [pod for pod in its if not is_ended(pod)]
     return bool(tried) and all(map(_can_not_start, tried))
 

@@ -1,6 +1,6 @@
-"""Whose turn it is: what waits is taken from one group after the other, however much each has waiting, and of
-one group only so many are under way at a time. Groups are namespaces: a tenant waits for no other's load.
-"""
+"""Fair turns between groups: takes waiting items from one group after the other, however many each has
+waiting, and runs at most so many of one group at a time. Groups are namespaces: no tenant waits for another's
+load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """What waits, by group; first come, first served within one."""
+    """Waiting items by group, first come, first served within a group. `most_of_one` is how many of one group
+    may be under way."""
 
     def __init__(self, most_of_one: int) -> None:
         self._most = most_of_one
@@ -22,15 +23,16 @@ class Turns(Generic[T]):
         self._under_way: Counter[str] = Counter()
 
     def put(self, group: str, item: T) -> None:
-        """It waits behind those of its group."""
+        """Adds an item behind the others of its group."""
         self._waiting.setdefault(group, deque()).append(item)
 
     def take(self) -> tuple[str, T] | None:
-        """The next one and its group; None when nothing waits that may be begun. `done` ends it."""
+        """Takes the next item, with its group; None if no waiting item may begin. `done` must follow when it
+        is over."""
         for group, items in self._waiting.items():
             if self._under_way[group] < self._most:
                 item = items.popleft()
-                # behind the others, if it has more
+                # the group goes behind the others, if it has more
                 del self._waiting[group]
                 if items:
                     self._waiting[group] = items
@@ -39,14 +41,14 @@ class Turns(Generic[T]):
         return None
 
     def done(self, group: str) -> None:
-        """One of the group that was taken is over."""
+        """Notes that a taken item of the group is over."""
         self._under_way[group] -= 1
         if not self._under_way[group]:
             del self._under_way[group]
 
 
 class FairSlots:
-    """So many at a time, of which one group has at most `most_of_one`."""
+    """`total` slots, of which one group has at most `most_of_one` at a time."""
 
     def __init__(self, total: int, most_of_one: int) -> None:
         self._free = total
@@ -54,7 +56,7 @@ class FairSlots:
 
     @asynccontextmanager
     async def slot(self, group: str) -> AsyncIterator[None]:
-        """Waits for the group's turn, and has a slot for as long as the block runs."""
+        """Waits for the group's turn, and holds a slot while the block runs."""
         mine = asyncio.get_running_loop().create_future()
         self._turns.put(group, mine)
         self._grant()

@@ -1,10 +1,10 @@
 """Calls the receiver of a webhook that a manifest names, within bounds.
 
-A host is resolved once, each of its addresses is checked (`receivers.py`), and the call goes to an address
-that was checked, whatever the name resolves to a moment later. No proxy, no redirect, no cookie. Of an answer
-the first line is read, and of it only the status is said: who names a receiver is not to read by us what it
-answers. So it is no client that reads whole answers. Names are resolved by threads of their own: one that
-hangs holds up nobody else's.
+A host is resolved once, each of its addresses is checked (`receivers.py`), and the call goes to a checked
+address, whatever the name resolves to a moment later. No proxy, no redirect, no cookie. Only the first line
+of an answer is read, and only its status is reported: nobody may use us to read what a receiver answers. That
+is why this is no HTTP client that reads whole answers. Names are resolved in threads of their own: one that
+hangs holds up nothing else.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ MOST_ADDRESSES: Final = 4
 LONGEST_REASON: Final = 300
 LONGEST_LINE: Final = 8192
 MOST_INTERIM: Final = 8
-"""Answers of 100 to 199 before the one that counts."""
+"""How many interim answers (100 to 199) may come before the final one."""
 MOST_HEADERS: Final = 100
-"""Of an answer that does not count."""
+"""How many headers an interim answer may have."""
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Forbidden(Exception):
-    """A rule forbids this call. The message is the rule. `final`: later, too; a name may stand for another
-    address by then, where its server was wrong for a moment."""
+    """A rule forbids this call; the message is the rule. `final`: later calls are forbidden, too. Otherwise
+    the name may resolve to another address later, if its server was wrong for a moment."""
 
     def __init__(self, rule: str, *, final: bool) -> None:
         super().__init__(rule)
@@ -47,11 +47,11 @@ class Forbidden(Exception):
 
 
 class NotTaken(Exception):
-    """The receiver was not reached, or did not take it; says why."""
+    """The receiver was not reached, or did not take the call; the message says why."""
 
 
 class WebhookCaller:
-    """`seconds`: within which an answer must come."""
+    """Makes the calls. `seconds` is the time within which an answer must come."""
 
     def __init__(
         self, threads: ThreadPoolExecutor, receivers: Receivers, seconds: float = ANSWER_SECONDS
@@ -63,12 +63,13 @@ class WebhookCaller:
         self._tls.set_alpn_protocols(["http/1.1"])
 
     async def call(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
-        """POSTs it; returns when it was taken. Raises `Forbidden` or `NotTaken`."""
+        """POSTs the body; returns when the receiver took it. Raises `Forbidden` or `NotTaken`."""
         try:
             target = URL(url)
             async with asyncio.timeout(None) as bound:
                 addresses = await self._addresses(target)
-                # from here on: a thread that resolves is not ended, and its place is kept as long as it takes
+                # the time starts here: a thread that resolves can't be ended, and keeps its place as long as
+                # it takes
                 bound.reschedule(asyncio.get_running_loop().time() + self._seconds)
                 status = await self._post(target, addresses, _request(target, headers, body))
         except TimeoutError as late:
@@ -80,18 +81,18 @@ class WebhookCaller:
             raise NotTaken(f"it answered {status}{more}")
 
     async def _post(self, target: URL, addresses: Sequence[str], request: bytes) -> int:
-        """The status that the first address answers which can be reached."""
+        """The status answered by the first address that can be reached."""
         reader, writer = await self._connected(target, addresses)
         try:
             writer.write(request)
             await writer.drain()
             return await _status(reader)
         finally:
-            # what it says further is of no interest, nor how it takes its leave
+            # the rest of the answer is of no interest, nor is a clean end of the connection
             writer.transport.abort()
 
     async def _connected(self, target: URL, addresses: Sequence[str]) -> Streams:
-        """To the first that can be reached; each has its part of the time."""
+        """A connection to the first address that can be reached; each address gets its share of the time."""
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             try:
                 async with asyncio.timeout(self._seconds / len(addresses) if left else None):
@@ -103,18 +104,18 @@ class WebhookCaller:
                         server_hostname=target.host if target.scheme == "https" else None,
                     )
             except OSError as unreached:
-                # one that is reached and shows a wrong certificate is no reason to ask another one
+                # an address that is reached but shows a wrong certificate is no reason to try another
                 if not left or isinstance(unreached, ssl.SSLError):
                     raise
         raise NotTaken("it has no address")
 
     async def _addresses(self, target: URL) -> list[str]:
-        """Where its host is. Raises `Forbidden`, `OSError`, `ValueError`."""
+        """The checked addresses of the host. Raises `Forbidden`, `OSError`, `ValueError`."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._threads, _resolved, target.host or "", target.port or 0)
         for each in found:
             if rule := self._receivers.refusal(ip_address(each.partition("%")[0]), target.scheme):
-                # which address it is, is nothing that a tenant is to find out here
+                # a tenant must not find out here which address it is
                 raise Forbidden(rule, final=_is_address(target.host or ""))
         return found[:MOST_ADDRESSES]
 
@@ -139,7 +140,8 @@ def _request(target: URL, headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 async def _status(reader: asyncio.StreamReader) -> int:
-    """The one that counts. Raises `NotTaken`, `ValueError` for a line that is too long."""
+    """The final status, after any interim ones. Raises `NotTaken`, or `ValueError` for a line that is too
+    long."""
     for _ in range(MOST_INTERIM):
         found = _STATUS.fullmatch(await reader.readline())
         if found is None:
@@ -154,7 +156,7 @@ async def _status(reader: asyncio.StreamReader) -> int:
 
 
 def _reason(failed: Exception) -> str:
-    """Why, without what the other side said, or at which address it is."""
+    """Why the call failed, without what the other side said or its address."""
     if isinstance(failed, socket.gaierror | ssl.SSLError):
         return f"{type(failed).__name__}: {failed}"
     if isinstance(failed, OSError):
@@ -166,7 +168,7 @@ def _reason(failed: Exception) -> str:
 async def webhook_caller(
     receivers: Receivers, seconds: float = ANSWER_SECONDS
 ) -> AsyncIterator[WebhookCaller]:
-    """One that can call while the context is open."""
+    """A caller that works while the context is open."""
     threads = ThreadPoolExecutor(MOST_CALLS, "webhooks")
     try:
         yield WebhookCaller(threads, receivers, seconds)

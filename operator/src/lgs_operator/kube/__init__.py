@@ -1,1 +1,1 @@
-"""All talk with the Kubernetes API server, and what is known of the cluster from it."""
+"""All communication with the Kubernetes API server, and what it tells about the cluster."""

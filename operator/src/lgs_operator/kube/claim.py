@@ -1,12 +1,13 @@
-"""Which installation of the operator serves the services of a class: a Lease that names the installation, one
-for the cluster, or one in each namespace of an operator that serves namespaces.
+"""Which installation of the operator serves the services of a class. A Lease names the installation: one
+Lease for the cluster, or one in each namespace of an operator that serves namespaces.
 
 An installation keeps its claim over restarts and fail-overs: another one takes it when it was not renewed for
-`claim_seconds`, or when it is gone, as after `helm uninstall`. Until then the other stays out and says so.
+`claim_seconds`, or is gone, as after `helm uninstall`. Until then the other one stays out and says so.
 
-Of several namespaces one that is gone, in which nothing may be written, or whose claim another holds, is left
-alone while that lasts, and the others are served without a gap: whoever may write Leases there, as the role
-`edit` may, or take the operator's rights there away, decides nothing for the other namespaces.
+An operator of several namespaces leaves out a namespace that is gone, in which it may not write, or whose
+claim another installation holds, while that lasts; the others are served without a gap. So whoever may write
+Leases in one namespace, as the role `edit` may, or may take away the operator's rights there, decides nothing
+for the other namespaces.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 
 class ClassClaim:
-    """`acquire`, then `hold` while this process acts. `on_change` is given why it stays out, None when it
-    doesn't."""
+    """Call `acquire`, then `hold` while this process acts. `on_change` is given why the operator stays out,
+    None when it does not."""
 
     def __init__(
         self, cluster: KubeClient, settings: Settings, on_change: Callable[[str | None], None]
@@ -38,7 +39,8 @@ class ClassClaim:
         self._claim_seconds = settings.claim_seconds
         self._on_change = on_change
         name = class_claim(settings.operator_class, cluster_wide=not settings.namespaces)
-        # In one order everywhere: of two that begin with the same namespaces one gets most of them.
+        # The same order everywhere: of two operators that start with the same namespaces, one gets most of
+        # them.
         self._leases = [
             HeldLease(
                 cluster,
@@ -52,16 +54,17 @@ class ClassClaim:
         ]
         self.changed: Callable[[str], None] = lambda _: None
         self._left_out: dict[str, str] = {}
-        """Namespaces that can't be served now, with what the API server says."""
+        """Namespaces that can't be served now, with what the API server said."""
         self._others: dict[str, str] = {}
-        """Namespaces in which another has the class, with who."""
+        """Namespaces where another installation has the class, with the message that names it."""
 
     def covers(self, namespace: str) -> bool:
-        """The class is ours there; `changed` is called with a namespace where that changes."""
+        """Whether the class is ours in the namespace; `changed` is called with a namespace when that
+        changes."""
         return namespace not in self._others and namespace not in self._left_out
 
     async def acquire(self) -> None:
-        """Returns when the class is this installation's, at least in one of its namespaces."""
+        """Returns when the class is this installation's in at least one of its namespaces."""
         before = None
         while True:
             why = await self._take_all()
@@ -92,7 +95,8 @@ class ClassClaim:
                 self._note(lease, taken=None if held else self._taken(lease))
 
     def _note(self, lease: HeldLease, *, left_out: str | None = None, taken: str | None = None) -> None:
-        """Why it is not ours now, or None twice. Raises `LostLease` when others have all of them."""
+        """Notes why the namespace of the lease is not ours now; both None: it is ours. Raises `LostLease`
+        when other installations have all namespaces."""
         namespace, was_ours = lease.namespace, self.covers(lease.namespace)
         for known, why in ((self._left_out, left_out), (self._others, taken)):
             known.pop(namespace, None)
@@ -111,7 +115,8 @@ class ClassClaim:
         return "; ".join(out.values()) if len(out) == len(self._leases) else None
 
     async def _take_all(self) -> str | None:
-        """Why none of them can be had, or None; then all of them are ours but for those that are left out."""
+        """Tries to take all Leases. Returns None if at least one is ours (those left out are noted), else why
+        none is."""
         self._left_out, self._others = {}, {}
         for lease in self._leases:
             try:
@@ -126,7 +131,8 @@ class ClassClaim:
         return self._why_none()
 
     async def _holds(self, lease: HeldLease) -> bool:
-        # one that somebody wrote to at the same moment, as an upgrade of the chart does, is still ours
+        # a Lease that somebody else wrote to at the same moment, as an upgrade of the chart does, is still
+        # ours
         return await lease.take() or lease.holder == self._installation
 
     def _taken(self, lease: HeldLease) -> str:

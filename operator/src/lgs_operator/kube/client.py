@@ -1,8 +1,6 @@
-"""The one place that calls the API server: plain dictionaries in and out over the official asyncio client.
-
+"""The only place that calls the API server: plain dictionaries in and out, over the official asyncio client.
 Writes are server-side apply with a field manager, so what people and other controllers set stays theirs.
-Every failure is a `KubeError` with the HTTP status (0 when the server was not reached).
-"""
+Every failure is a `KubeError` with the HTTP status (0 if the server was not reached)."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ from lgs_operator.kube.watch_stream import events
 from lgs_operator.naming import FIELD_MANAGER
 
 log = structlog.get_logger(__name__)
-# with its charset, so that the client library sends the text as it is
+# with the charset, so that the client library sends the text as it is
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
 _PATCH = "application/json-patch+json"
@@ -38,11 +36,12 @@ _NO_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 _WATCH_SECONDS = 290
 IDLE_SECONDS = 75.0
-"""The API server sends a bookmark a minute, so a watch that is silent for longer is most likely dead."""
+"""Seconds. The API server sends a bookmark a minute, so a watch that is silent for longer is most likely
+dead."""
 
 
 def in_cluster() -> bool:
-    """This process runs in a pod with a service account."""
+    """Whether this process runs in a pod with a service account."""
     return _IN_CLUSTER.exists()
 
 
@@ -68,7 +67,7 @@ def context_namespace() -> str:
 
 @contextmanager
 def _of_kubeconfig(given: str | None) -> Iterator[None]:
-    """A kubeconfig that is not there, or can't be used, is a `KubeError` that names it."""
+    """Turns a missing or unusable kubeconfig into a `KubeError` that names it."""
     where = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
     if not any(Path(each).expanduser().exists() for each in where.split(os.pathsep) if each):
         rule = "there is no such file; KUBECONFIG names the kubeconfig of a cluster"
@@ -89,13 +88,14 @@ class KubeClient:
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, idle_seconds: float = IDLE_SECONDS) -> KubeClient:
-        """By `kubeconfig`, else by the pod's service account inside a cluster, else by KUBECONFIG."""
+        """Connects by `kubeconfig`, else by the pod's service account inside a cluster, else by
+        KUBECONFIG."""
         configuration = kubernetes_client.Configuration()
         configuration.connection_pool_maxsize = 100
         if kubeconfig is None and in_cluster():
             kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            # the library reads KUBECONFIG but once, when it is imported
+            # the library reads KUBECONFIG only once, when it is imported
             named = kubeconfig or os.environ.get("KUBECONFIG") or None
             with _of_kubeconfig(named):
                 await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
@@ -110,7 +110,7 @@ class KubeClient:
     async def get(
         self, kind: Kind, namespace: str, name: str, *, metadata_only: bool = False
     ) -> Manifest | None:
-        """The object, or None when it is not there."""
+        """The object, or None if it does not exist."""
         accept = _METADATA_ONLY.format(list="") if metadata_only else None
         try:
             return await self._json("GET", kind.path(namespace, name), accept=accept)
@@ -129,8 +129,8 @@ class KubeClient:
         metadata_only: bool = False,
         kept: Callable[[Manifest], Manifest] = dict,
     ) -> tuple[list[Manifest], str]:
-        """All objects of a kind, each with its kind filled in, and the version to watch from. Of each
-        object only what `kept` makes of it stays in memory."""
+        """All objects of a kind, each with its kind filled in, and the version to watch from. Only what
+        `kept` makes of each object stays in memory."""
         accept = _METADATA_ONLY.format(list="List") if metadata_only else None
         path = kind.path(namespace)
 
@@ -140,7 +140,7 @@ class KubeClient:
         return await whole_list(ask, kind, _selectors(labels, fields), kept)
 
     async def served(self, api_version: str) -> frozenset[str]:
-        """The names of the kinds that the API server has of a group's version; none without that group."""
+        """The names of the kinds that the API server serves in a group's version; none without that group."""
         try:
             answer = await self._json("GET", f"/apis/{api_version}")
         except KubeError as error:
@@ -161,9 +161,9 @@ class KubeClient:
         fields: str | None = None,
         metadata_only: bool = False,
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) after `version`, until the server stops, or has
-        said nothing for so long that the connection may be dead: who goes on from the last version misses
-        nothing."""
+        """Yields (ADDED | MODIFIED | DELETED | BOOKMARK, object) after `version`, until the server stops, or
+        has been silent for so long that the connection may be dead. A caller that continues from the last
+        version misses nothing. Raises `KubeError`."""
         query = {
             "watch": "true",
             "resourceVersion": version,
@@ -183,7 +183,7 @@ class KubeClient:
         except aiohttp.ServerTimeoutError:
             log.info("watch.idle", kind=kind.name, namespace=namespace)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
-            # also a line that was cut off where something between here and there ended
+            # also a line that was cut off because something in between ended
             raise KubeError(0, "WatchBroken", str(error)) from error
         finally:
             response.close()
@@ -191,7 +191,7 @@ class KubeClient:
     async def apply(
         self, manifest: Manifest, *, manager: str = FIELD_MANAGER, sub: str | None = None
     ) -> Manifest:
-        """Server-side apply; fields in `manifest` become those of `manager`, whichever manager had them."""
+        """Server-side apply: fields in `manifest` become those of `manager`, whoever had them."""
         key = key_of(manifest)
         return await self._json(
             "PATCH",
@@ -210,7 +210,7 @@ class KubeClient:
         *,
         manager: str = FIELD_MANAGER,
     ) -> Manifest:
-        """A JSON merge patch, for what has no owner of its fields (annotations of pods, counts of events)."""
+        """A JSON merge patch, for fields without a fixed owner (annotations of pods, counts of events)."""
         return await self._json(
             "PATCH",
             kind.path(namespace, name),
@@ -222,22 +222,23 @@ class KubeClient:
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
     ) -> None:
-        """A JSON patch of its status, which may test what it stands on: 422 where that is otherwise."""
+        """A JSON patch of the object's status. It may test what it relies on: status 422 if that has
+        changed."""
         path, query = kind.path(namespace, name, "status"), {"fieldManager": FIELD_MANAGER}
         body = json.loads(as_yaml(operations))
         await self._json("PATCH", path, query=query, body=body, content_type=_PATCH)
 
     async def create(self, kind: Kind, namespace: str, manifest: Manifest) -> Manifest:
-        """A new object; `conflict` if it is there already."""
+        """Creates a new object; the error is a `conflict` if it exists already."""
         return await self._json("POST", kind.path(namespace), body=manifest)
 
     async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """The whole object, if it is still at the resource version that `manifest` carries."""
+        """Replaces the whole object, if it still has the resource version that `manifest` carries."""
         metadata = manifest["metadata"]
         return await self._json("PUT", kind.path(metadata["namespace"], metadata["name"]), body=manifest)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Deletes this very object (by uid) and what it owns; nothing happens if it is gone."""
+        """Deletes exactly this object (by uid) and what it owns; does nothing if it is gone."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -308,8 +309,8 @@ class KubeClient:
 
 
 def as_yaml(manifest: object) -> str:
-    """JSON for a reader of YAML, too. YAML has no pairs of surrogates, which is how JSON in ASCII has an
-    emoji, and takes no control character as it is. Half a pair is no character: U+FFFD stands for it."""
+    """JSON that is also valid YAML. JSON in ASCII writes an emoji as a surrogate pair, which YAML does not
+    know; and YAML takes no raw control character. Half a pair is no character: U+FFFD replaces it."""
     return _NO_YAML.sub(_escaped, json.dumps(manifest, ensure_ascii=False))
 
 

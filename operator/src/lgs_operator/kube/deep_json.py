@@ -1,7 +1,6 @@
-"""JSON as deep as the API server takes it, on whatever Python: from 3.12 on the parser in C stops at a depth
-that no setting raises (1,500 levels in 3.12.1, 10,000 in 3.13), and the list of an object of 10,000 levels
-has more. One service of a tenant's would end the watch of all.
-"""
+"""Reads JSON as deep as the API server takes it, on any Python. From 3.12 on the parser in C stops at a depth
+that no setting raises (1,500 levels in 3.12.1, 10,000 in 3.13), and the list with an object of 10,000 levels
+is deeper. One tenant's service would end the watch of all."""
 
 from __future__ import annotations
 
@@ -11,15 +10,15 @@ from typing import Any
 
 
 class DeepDecoder(json.JSONDecoder):
-    """Reads what is too deep for the parser in C by Python's own, which takes two frames a level and more
-    time. Raises `RecursionError` where that is too deep, too."""
+    """Falls back to Python's own parser for what is too deep for the parser in C; it takes two frames a
+    level, and more time. Raises `RecursionError` if that is too deep, too."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._options = options
 
     def decode(self, s: str, *where: Any) -> Any:
-        """As any decoder's."""
+        """Like `json.JSONDecoder.decode`."""
         try:
             return super().decode(s, *where)
         except RecursionError:
@@ -29,5 +28,5 @@ class DeepDecoder(json.JSONDecoder):
 
 
 def read_deeply() -> None:
-    """Has all of this process read so, also the libraries that follow the cluster for it."""
+    """Makes the whole process read JSON this way, including the libraries that watch the cluster for it."""
     json._default_decoder = DeepDecoder()  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
-"""Does a live object still have all that is wanted of it? Pure.
+"""Does a live object still have everything that is wanted? Pure.
 
-Only what the wanted object says is compared: defaults that the API server fills in, fields of other
-controllers and list entries that others added (by `KEYS`) are no drift, nor is a quantity that the API server
-writes otherwise. A false alarm costs one apply that changes nothing.
+Only what the wanted object says is compared. No drift are: defaults that the API server fills in, fields of
+other controllers, list entries that others added (told apart by `KEYS`), and a quantity that the API server
+writes differently. A false alarm costs one apply that changes nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any, Final
 from lgs_operator.kube.quantity import is_quantity, same_quantity
 
 KEYS: Final = ("mountPath", "devicePath", "name")
-"""By which an entry of a list is known, wherever it stands: a volume may be mounted at several places."""
+"""The fields that identify a list entry, wherever it stands: a volume may be mounted at several places."""
 
 
 def covers(live: Any, wanted: Any, path: tuple[str, ...] = ()) -> bool:
-    """True when each field of `wanted` stands in `live` with the same value; `path` leads to them."""
+    """Whether each field of `wanted` is in `live` with the same value; `path` is the field names that lead to
+    them."""
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(
             covers(live.get(name), value, (*path, name)) if name in live else _is_empty(value)
@@ -29,8 +30,8 @@ def covers(live: Any, wanted: Any, path: tuple[str, ...] = ()) -> bool:
 
 
 def as_admitted(answer: Any, wanted: Any) -> Any:
-    """What is wanted, with the values that the API server's answer to it has: something in the cluster, such
-    as a webhook that names a mirror for images, may change at admission what is applied."""
+    """The wanted fields, with the values from the API server's answer: at admission, something in the
+    cluster, such as a webhook that names a mirror for images, may change what is applied."""
     if isinstance(wanted, Mapping) and isinstance(answer, Mapping):
         return {name: as_admitted(answer[name], value) for name, value in wanted.items() if name in answer}
     if isinstance(wanted, list) and isinstance(answer, list) and _are_named(wanted):
@@ -49,7 +50,7 @@ def _key(entry: Mapping[str, Any]) -> Any:
 
 def _list_covers(live: list[Any], wanted: list[Any], path: tuple[str, ...]) -> bool:
     if _are_named(wanted):
-        # There may be several of one name: references to one Gateway's listeners.
+        # Several entries may have the same name: references to listeners of one Gateway.
         known = [each for each in live if isinstance(each, Mapping)]
         return all(
             any(covers(there, each, path) for there in known if _key(there) == _key(each)) for each in wanted

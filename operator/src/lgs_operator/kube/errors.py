@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-# who we are, somebody was faster, too many requests, not now
+# unauthorised, somebody was faster, too many requests, not available now
 _PASSING = {401, 409, 429, 502, 503, 504}
 
 
 class KubeError(Exception):
-    """The API server refused or was not reached. `status` is the HTTP status, 0 for no answer."""
+    """The API server refused, or was not reached. `status` is the HTTP status, 0 without an answer."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         self.status = status
@@ -18,27 +18,28 @@ class KubeError(Exception):
 
     @property
     def not_found(self) -> bool:
-        """The object is not there."""
+        """The object does not exist."""
         return self.status == 404
 
     @property
     def conflict(self) -> bool:
-        """Somebody was faster."""
+        """Somebody else was faster."""
         return self.status == 409
 
     @property
     def refused(self) -> bool:
-        """The server won't take what it was sent; a quantity that it can't read it answers with 500."""
+        """The server refuses what it was sent. That includes 500, its answer to a quantity that it can't
+        read."""
         return self.status >= 400 and self.status not in _PASSING
 
     @property
     def lasting(self) -> bool:
-        """It was refused, and will be until somebody changes something: no fault of the server's own."""
+        """The server refuses until somebody changes something: the fault is not the server's own."""
         return self.refused and self.status < 500
 
 
 def refusal(status: int, text: str) -> KubeError:
-    """What the API server said, in an answer with a status of 400 or more."""
+    """The error in an answer with a status of 400 or more."""
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,9 +1,10 @@
-"""A watched copy of the objects of one kind: lists, then follows the changes, and says which object changed.
+"""A watched copy of the objects of one kind: lists them, then follows the changes, and reports which object
+changed.
 
-`run` never ends by itself: a watch that breaks, however it does, is listed anew, with a growing pause. After
-`synced` the copy is whole, and from then on it is at most as old as the API server's watch. News may come
-twice or late, as our own writes are answered beside the watch: that of the larger resource version is kept
-(https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
+`run` never ends by itself: after a watch breaks, for any reason, the kind is listed again, after a growing
+pause. After `synced` the copy is whole, and from then on at most as old as the API server's watch. News may
+come twice or late, because the answers to our own writes come beside the watch: the larger resource version
+is kept (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ SHORTEST_WATCH_SECONDS = 1.0
 
 
 class Informer:
-    """`changed` is called with each object that came, changed or went, after the copy has it so. Of each
-    object what `kept` makes of it is kept."""
+    """Watches one kind. `changed` is called with each object that came, changed or went, after the copy has
+    it. Only what `kept` makes of each object is kept."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class Informer:
         self._labels = labels
         self._fields = fields
         self._changed = changed
-        # without a label to group by nothing is kept: only names are watched, not contents
+        # without a label to group by, no object is kept: only names are watched, not contents
         self._metadata_only = metadata_only or group_label is None
         self._group_label = group_label
         self._objects: dict[Key, Manifest] = {}
@@ -57,20 +58,21 @@ class Informer:
         self._reached = 0
         self._failures = 0
         self.followed_since: float | None = None
-        """Since when, on the event loop's clock, nothing can have been missed; None while that is not so."""
+        """Since when, on the event loop's clock, no change can have been missed; None while some may be."""
 
     def of(self, namespace: str, group: str) -> list[Manifest]:
         """The objects of a namespace whose group label has this value."""
         return [self._objects[key] for key in sorted(self._groups.get((namespace, group), ()), key=_name)]
 
     def put(self, manifest: Manifest) -> None:
-        """What a write of our own returned: the copy need not wait for its event. It is ignored where the
-        watch has come past it, also if that reported the object as deleted."""
+        """Takes the answer to our own write: the copy need not wait for its event. Ignored if the watch is
+        already past it, even if it reported the object as deleted."""
         if not 0 < version_of(manifest) <= self._reached:
             self._keep(manifest)
 
     def _keep(self, item: Manifest) -> None:
-        """Takes it into the copy, unless there is a later one. A group that it leaves has changed, too."""
+        """Takes an object into the copy, unless the copy has a later one. Reports the group that the object
+        left as changed, too."""
         group, key = self._group(item), self._key(item)
         before = self._objects.get(key)
         if group is None or (before is not None and _is_older(item, before)):
@@ -83,7 +85,7 @@ class Informer:
 
     def _drop(self, item: Manifest) -> None:
         there = self._objects.get(self._key(item))
-        # a later one is another object of the same name, made since
+        # a later version is another object of the same name, made since
         if there is not None and not _is_older(item, there):
             self._remove(self._key(item))
 
@@ -112,7 +114,7 @@ class Informer:
                 self.followed_since = None
                 self._failures += 1
                 if error.status == 410 and self._failures == 1:
-                    continue  # too old to go on from
+                    continue  # the version is too old to continue from
                 pause = BACKOFF.pause(self._failures)
                 log.warning("watch.broken", kind=self.kind.name, error=str(error), retry_seconds=pause)
                 await asyncio.sleep(pause)
@@ -133,9 +135,10 @@ class Informer:
             kept=self._kept if self._group_label else _named,
         )
         went_back, self._reached = 0 < number_of(version) < self._reached, number_of(version)
-        # A list is what there is at its version, also where an object of it is older than was known: etcd was
-        # restored from a backup, and versions go on behind those that were. What a write of our own made
-        # since is in no list yet; if the list's version itself went back, none that is known means anything.
+        # A list is the truth at its version, even where it has an older version of an object than was known:
+        # then etcd was restored from a backup, and versions continue from lower ones. What our own writes
+        # made after the list's version is kept. But if the list's version itself went back, no known version
+        # means anything.
         before = {
             key: each for key, each in self._objects.items() if went_back or version_of(each) <= self._reached
         }
@@ -151,13 +154,13 @@ class Informer:
         return version
 
     def _has_left(self, item: Manifest) -> bool:
-        """It is gone, or in another group."""
+        """Whether the object is gone, or in another group."""
         there = self._objects.get(self._key(item))
         return there is None or self._group(there) != self._group(item)
 
     async def _follow(self, version: str) -> str | None:
-        """The version to go on from; None where nothing at all was said, not even by a bookmark, which comes
-        each minute: what lies between may keep back what is said, also next time."""
+        """The version to continue from; None if nothing came at all, not even a bookmark, of which one comes
+        each minute: something in between may hold back the stream, also the next time."""
         events = self._cluster.watch(
             self.kind,
             self.namespace,
@@ -193,7 +196,7 @@ class Informer:
 
 
 def _named(item: Manifest) -> Manifest:
-    """What is wanted of an object that is not kept."""
+    """The fields of an object that is not kept."""
     wanted = ("name", "namespace", "resourceVersion")
     return {"metadata": {field: item["metadata"].get(field, "") for field in wanted}}
 
@@ -207,10 +210,11 @@ def _is_older(one: Manifest, other: Manifest) -> bool:
 
 
 def version_of(manifest: Mapping[str, Any]) -> int:
-    """An object's resource version, 0 where it has none."""
+    """An object's resource version; 0 if it has none."""
     return number_of(manifest["metadata"].get("resourceVersion", ""))
 
 
 def number_of(version: str) -> int:
-    """Resource versions are numbers that grow with each change of a kind's objects; 0 for what is none."""
+    """A resource version as a number; it grows with each change of a kind's objects. 0 for what is no
+    number."""
     return int(version) if version.isdecimal() else 0

@@ -1,6 +1,6 @@
-"""What is kept in memory of a pod: all but who wrote it, and what it shares with others of its template once.
-
-Replicas are the most objects that there are, and all of one revision have the same containers and volumes."""
+"""What is kept in memory of a pod: everything but its managed fields; what pods of one template have in
+common is kept only once. Replicas are the most numerous objects, and all of one revision have the same
+containers and volumes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lgs_operator.kube.kinds import Manifest
 
 
 class _Shared(list[Any]):
-    """A list that goes when the last pod that has it is gone."""
+    """A list that is freed when the last pod that has it is gone."""
 
     __slots__ = ("__weakref__",)
 
@@ -23,8 +23,8 @@ _lists: WeakValueDictionary[bytes, _Shared] = WeakValueDictionary()
 
 
 def kept_pod(pod: Manifest) -> Manifest:
-    """The pod without its managed fields, and with lists of its spec that other pods may have, too: nobody
-    changes them."""
+    """The pod without its managed fields, with lists in its spec that other pods may share: nobody may change
+    them."""
     metadata = {name: each for name, each in pod["metadata"].items() if name != "managedFields"}
     kept = pod | {"metadata": metadata}
     spec = pod.get("spec")

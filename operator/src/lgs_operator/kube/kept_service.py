@@ -1,6 +1,5 @@
-"""What of a service stays in memory: who writes one, of any size that etcd takes, must not have the memory
-and the time of all others. Pure.
-"""
+"""What is kept in memory of a service: a writer of one service, as large as etcd takes it, must not use up
+the memory and the time of all others. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from lgs_crds.parsing import MOST_LEVELS, too_deep
 from lgs_crds.weight import is_too_large
 
 TOO_LARGE: Final = "lgs.dev/too-large"
-"""Of a service without its spec, of which only the class is kept."""
+"""Field of a service whose spec is too large to keep; only its class is kept."""
 _KEPT: Final = (
     "name",
     "namespace",
@@ -23,13 +22,13 @@ _KEPT: Final = (
     "annotations",
 )
 _MOST_FINALIZERS: Final = 100
-"""Each of them may be as long as a manifest."""
+"""Bounded, because each of them may be as long as a manifest."""
 _LONGEST_FINALIZER: Final = 200
 _LONGEST_CLASS: Final = 253
 
 
 def kept_service(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of it that is read."""
+    """The part of a service that is read."""
     said = body["metadata"]
     metadata = {field: said[field] for field in _KEPT if field in said}
     if held := said.get("finalizers"):
@@ -46,7 +45,7 @@ def kept_service(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_status(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Its names, what decides whose it is and what it runs, and what was told of it."""
+    """The names of a service, the fields that decide whose it is and what it runs, and its status."""
     said, spec = body["metadata"], body.get("spec") or {}
     wanted = ("operatorClass", "image", "runtimeVersion")
     return {
@@ -57,8 +56,8 @@ def with_status(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cut(value: Any, levels: int) -> Any:
-    """The upper levels: it is refused for those below, and to compare two such specs may take more levels
-    than Python has."""
+    """The upper levels of a spec. It is refused for the levels below, and comparing two such specs may take
+    more levels than Python has."""
     if isinstance(value, dict):
         return {name: _cut(each, levels - 1) for name, each in value.items()} if levels else {}
     if isinstance(value, list):

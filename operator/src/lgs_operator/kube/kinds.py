@@ -1,4 +1,4 @@
-"""The kinds of objects that the operator touches, and where the API server keeps them."""
+"""The kinds of objects that the operator uses, and where the API server serves them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Kind:
         """The URL path of one object, of a namespace's objects, or of all."""
         root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
         parts = (*(("namespaces", namespace) if namespace else ()), self.plural, name, sub)
-        # A name may come from a manifest: it names one object, and is never a way to another.
+        # A name may come from a manifest: quoted, it names one object, and never a path to another.
         return "/".join([root, *(quote(part, safe="") for part in parts if part)])
 
 
@@ -86,7 +86,7 @@ OWNED = (
 MONITORS = (POD_MONITOR, PROMETHEUS_RULE)
 ROUTES = (INGRESS, HTTP_ROUTE)
 OPTIONAL = (*MONITORS, *ROUTES)
-"""Those that belong to a service, too, where the cluster has them and the operator may make them."""
+"""Kinds that belong to a service, too, if the cluster has them and the operator may make them."""
 _BY_NAME = {kind.name: kind for kind in (*OWNED, *OPTIONAL, POD, SERVICE_OF_OURS)}
 
 

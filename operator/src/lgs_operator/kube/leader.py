@@ -1,5 +1,5 @@
-"""One operator of an installation acts at a time: a Lease that the leader renews and that others take when it
-has run out.
+"""Leader election: one operator of an installation acts at a time. The leader renews a Lease, which others
+take when it has run out.
 
 A leader that ends gives the Lease back, so its successor starts at once; one that dies is followed after
 `lease_seconds`.
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class LeaderElector:
-    """`acquire`, then `hold` for as long as this process acts, then `release`."""
+    """Call `acquire`, then `hold` as long as this process acts, then `release`."""
 
     def __init__(self, cluster: KubeClient, settings: Settings) -> None:
         self._identity = settings.identity
@@ -36,7 +36,8 @@ class LeaderElector:
         self.leading = False
 
     async def acquire(self) -> None:
-        """Returns when this process leads. Who waits says for whom, once each: its log would be empty."""
+        """Returns when this process leads. While it waits, it logs each holder once: its log would be empty
+        otherwise."""
         waits_for = ""
         while True:
             try:
@@ -71,7 +72,7 @@ class LeaderElector:
             renewed = time.monotonic()
 
     async def release(self) -> None:
-        """Lets the next one start at once. Does nothing when this process does not lead."""
+        """Lets the next operator start at once. Does nothing if this process does not lead."""
         if not self.leading:
             return
         self.leading = False

@@ -1,7 +1,7 @@
-"""One Lease, which one holder has at a time: taken by compare-and-swap, renewed by taking it again.
+"""One Lease, which has one holder at a time: taken by compare-and-swap, renewed by taking it again.
 
-It is free when nobody has it, or when its holder has not renewed it for as long as it says. Times are
-compared on the own clock, from when the Lease was seen to change last: the clocks of two holders may differ.
+It is free if nobody holds it, or if its holder has not renewed it for as long as it says. Times are measured
+on our own clock, from when the Lease was last seen to change: the clocks of two holders may differ.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from lgs_operator.kube.kinds import LEASE, Manifest
 
 
 class LostLease(Exception):
-    """Another may hold it now; who acted by it must stop at once."""
+    """Another process may hold the Lease now; who acted by it must stop at once."""
 
 
 class HeldLease:
-    """`holder` had it when it was read last; empty: none."""
+    """Takes and renews one Lease. `holder` is who held it when it was last read; empty: nobody."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class HeldLease:
         self.holder = ""
 
     async def take(self) -> bool:
-        """Takes or renews it; False while another has it. Raises `KubeError`."""
+        """Takes or renews the Lease; False if another process holds it or was faster. Raises `KubeError`."""
         lease = await self._cluster.get(LEASE, self.namespace, self.name)
         try:
             if lease is None:
@@ -59,7 +59,7 @@ class HeldLease:
         return True
 
     async def give_back(self) -> None:
-        """Lets the next one take it at once, if it is still ours. Raises `KubeError`."""
+        """Lets another process take the Lease at once, if it is still ours. Raises `KubeError`."""
         lease = await self._cluster.get(LEASE, self.namespace, self.name)
         if lease is not None and lease.get("spec", {}).get("holderIdentity") == self._identity:
             lease["spec"] = lease.get("spec", {}) | {"holderIdentity": "", "leaseDurationSeconds": 1}

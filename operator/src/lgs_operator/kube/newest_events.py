@@ -1,6 +1,5 @@
-"""The newest of a list of Events: who may write Events may write any number of long ones about a pod, and
-what explains a service must not take the operator's memory.
-"""
+"""Keeps only the newest of a list of Events: whoever may write Events may write any number of long ones about
+a pod, and an explanation must not use up the operator's memory."""
 
 from __future__ import annotations
 
@@ -11,19 +10,20 @@ from lgs_operator.kube.kinds import Manifest
 
 MOST: Final = 100
 LONGEST: Final = 4000
-"""Characters of a text."""
+"""Characters that are kept of each text."""
 _NOTHING: Final[Manifest] = {}
 
 
 class NewestEvents:
-    """`keep` is for `KubeClient.list`: it keeps the newest `MOST`, and lets the list itself have nothing."""
+    """Collects Events. `keep` is passed to `KubeClient.list`: it keeps the newest `MOST` here, and leaves
+    nothing in the list itself."""
 
     def __init__(self) -> None:
         self._newest: list[tuple[str, int, Manifest]] = []
         self._seen = 0
 
     def keep(self, event: Manifest) -> Manifest:
-        """Counts one in, and what is too old out."""
+        """Takes an event, and drops the oldest one beyond `MOST`."""
         when = _text(event.get("lastTimestamp")) or _text(event.get("eventTime"))
         names = ("type", "reason", "message")
         kept = {name: _text(event.get(name)) for name in names} | {"lastTimestamp": when}
@@ -34,7 +34,7 @@ class NewestEvents:
 
     @property
     def found(self) -> list[Manifest]:
-        """With their type, reason, message and time; the newest first."""
+        """The events with their type, reason, message and time; the newest first."""
         return [event for _, _, event in sorted(self._newest, reverse=True)]
 
 

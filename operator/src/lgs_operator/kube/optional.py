@@ -1,7 +1,7 @@
-"""Kinds that a cluster may have or not, and that come and go while the operator runs: the API server is asked
-again and again which there are, and those that there are, are watched.
+"""Kinds that a cluster may or may not have, and that come and go while the operator runs. The API server is
+asked repeatedly which of them exist, and those that do are watched.
 
-What this operator may not list is told, and asked for again; no kind holds up any service.
+A kind that this operator may not list is reported, and tried again; no kind holds up any service.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lgs_operator.naming import OURS, SERVICE_LABEL
 log = structlog.get_logger(__name__)
 FORBIDDEN: Final = 403
 LOOK_SECONDS: Final = 5.0
-"""Between two questions which kinds there are."""
+"""Seconds between two looks at which kinds exist."""
 Place = tuple[Kind, str | None]
 
 
@@ -33,8 +33,8 @@ class _Watched:
 
 
 class OptionalKinds:
-    """`changed` is called with each object of ours that came, changed or went; `moved` with a namespace
-    (None: all) in which a kind can be used from now on, or no longer."""
+    """Watches the optional kinds. `changed` is called with each of our objects that came, changed or went;
+    `moved` with a namespace (None: all) when a kind becomes usable there, or stops being so."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class OptionalKinds:
         moved: Callable[[str | None], None],
     ) -> None:
         self.looked = asyncio.Event()
-        """The API server was asked once, whatever it said."""
+        """Set once the API server was asked, whatever it said."""
         self._cluster = cluster
         self._places: tuple[Place, ...] = tuple((kind, each) for kind in kinds for each in namespaces)
         self._changed = changed
@@ -54,7 +54,7 @@ class OptionalKinds:
         self._forbidden: dict[Place, str] = {}
 
     def standing(self, kind: Kind, namespace: str) -> Literal["there", "absent", "forbidden", "unknown"]:
-        """Whether a kind can be used in a namespace. Unknown: its objects are not all seen yet."""
+        """Whether a kind can be used in a namespace. Unknown: not all of its objects are seen yet."""
         place = self._place(kind, namespace)
         if place in self._forbidden:
             return "forbidden"
@@ -63,7 +63,7 @@ class OptionalKinds:
         return "there" if self._watched[place].informer.synced.is_set() else "unknown"
 
     def why_forbidden(self, kind: Kind, namespace: str) -> str:
-        """What the API server said."""
+        """What the API server said when it refused."""
         return self._forbidden.get(self._place(kind, namespace), "")
 
     def of(self, key: ServiceKey, kinds: Collection[Kind]) -> list[Manifest]:
@@ -72,20 +72,20 @@ class OptionalKinds:
         return [each for informer in informers for each in informer.of(*key)]
 
     def put(self, manifest: Manifest) -> None:
-        """What the API server answered to a write of ours."""
+        """Takes the API server's answer to our own write."""
         its = key_of(manifest)
         watched = self._watched.get(self._place(its.kind, its.namespace))
         if watched is not None:
             watched.informer.put(manifest)
 
     async def run(self) -> None:
-        """Looks and watches until cancelled."""
+        """Looks for kinds and watches them until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 try:
                     await self._look(tasks)
                 except KubeError as error:
-                    # What there was is as good as known.
+                    # Continue with the kinds that were known.
                     log.info("kinds.unlisted", error=str(error))
                 except Exception:
                     log.exception("kinds.crashed")
@@ -104,11 +104,11 @@ class OptionalKinds:
                 if place not in self._watched and await self._may_list(place):
                     self._watch(place, tasks)
             except KubeError as error:
-                # of one namespace, which may be going: the others are looked at all the same
+                # An error in one namespace, which may be going: look at the others all the same.
                 log.info("kind.unlisted", kind=kind.name, namespace=namespace, error=str(error))
 
     def _leave(self, place: Place) -> None:
-        """The kind is no longer there."""
+        """Stops watching a kind that is gone."""
         was_forbidden = self._forbidden.pop(place, None) is not None
         watched = self._watched.pop(place, None)
         if watched is not None:
@@ -146,7 +146,7 @@ class OptionalKinds:
         self._watched[place] = _Watched(informer, task)
 
     async def _follow(self, informer: Informer) -> None:
-        """Watches a kind, and tells when all of its objects are seen."""
+        """Watches a kind, and reports when all of its objects are seen."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(informer.run())
             await informer.synced.wait()

@@ -1,7 +1,6 @@
-"""Lists in pages that fit into memory, whatever is in them: who may write ConfigMaps could otherwise make the
-list of all longer than the operator's memory.
-(https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks)
-"""
+"""Lists objects in pages that fit into memory, whatever is in them: whoever may write ConfigMaps could
+otherwise make the whole list larger than the operator's memory.
+(https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks)"""
 
 from __future__ import annotations
 
@@ -14,17 +13,17 @@ from lgs_operator.kube.kinds import Kind, Manifest
 
 MOST_OBJECTS: Final = 500
 LONGEST_PAGE: Final = 8 * 2**20
-"""Bytes: a page that is longer is asked for again with fewer objects."""
+"""Bytes: a longer page is asked for again with fewer objects."""
 Ask = Callable[[Mapping[str, str], int], Awaitable[Manifest]]
 
 
 async def whole_list(
     ask: Ask, kind: Kind, query: Mapping[str, str], kept: Callable[[Manifest], Manifest]
 ) -> tuple[list[Manifest], str]:
-    """All objects, each with its kind filled in and as `kept` makes it, and the list's version. `ask` has
-    a query answered in no more than so many bytes, or raises `AnswerTooLong`."""
+    """All objects, each with its kind filled in and as `kept` makes it, and the list's version. `ask` sends a
+    query and reads at most so many bytes of the answer, or raises `AnswerTooLong`."""
     found, filled = list[Manifest](), {"apiVersion": kind.api_version, "kind": kind.name}
-    most: int | None = None  # whole, as the API server answers from its cache; pages it reads from etcd
+    most: int | None = None  # whole first, from the API server's cache; pages are read from etcd
     while True:
         try:
             limit = {} if most is None else {"limit": str(most)}

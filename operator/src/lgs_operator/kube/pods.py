@@ -1,4 +1,4 @@
-"""What a pod's manifest says of it. Pure."""
+"""What a pod's manifest says about the pod. Pure."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ _BROADCAST: Final = ip_address("255.255.255.255")
 _METADATA: Final = frozenset(
     map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
-"""Where clouds tell a machine of itself, beside the addresses of its link."""
+"""Addresses where clouds serve a machine's metadata, beside the link-local ones."""
 
 
 def is_ready(pod: Manifest) -> bool:
-    """The pod takes work."""
+    """Whether the pod takes work."""
     conditions = pod.get("status", {}).get("conditions", [])
     ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
     return ready and not is_going(pod)
 
 
 def is_going(pod: Manifest) -> bool:
-    """The pod is being stopped."""
+    """Whether the pod is being stopped."""
     return "deletionTimestamp" in pod["metadata"]
 
 
 def is_ended(pod: Manifest) -> bool:
-    """The pod will never take work again."""
+    """Whether the pod has ended and will never take work again."""
     return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
 
 
 def waits_to_start(pod: Manifest) -> bool:
-    """A container has not begun, as when a Secret is not there: the node says `ContainerCreating` where that
-    is a volume, `CreateContainerConfigError` where it is a variable."""
+    """Whether a container has not started, for instance because a Secret does not exist: the node says
+    `ContainerCreating` if the Secret is a volume, `CreateContainerConfigError` if it is a variable."""
     status = pod.get("status", {})
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     reasons = {(each.get("state", {}).get("waiting") or {}).get("reason") for each in containers}
@@ -46,7 +46,7 @@ def waits_to_start(pod: Manifest) -> bool:
 
 
 def result_of(pod: Manifest) -> Manifest:
-    """What the last container of a pod that ended well left as its message, as JSON; empty when it is
+    """The message that the container of a pod left when it ended well, as a JSON object; empty if there is
     none."""
     for each in pod.get("status", {}).get("containerStatuses", []):
         ended = each.get("state", {}).get("terminated") or {}
@@ -60,7 +60,7 @@ def result_of(pod: Manifest) -> Manifest:
 
 
 def image_digest(pod: Manifest, container: str) -> str | None:
-    """What a container's image is, by digest, as the node says; None before it says so."""
+    """The digest of a container's image, as the node reports it; None before it does."""
     for each in pod.get("status", {}).get("containerStatuses", []):
         found = _DIGEST.search(str(each.get("imageID", ""))) if each.get("name") == container else None
         if found is not None:
@@ -69,14 +69,14 @@ def image_digest(pod: Manifest, container: str) -> str | None:
 
 
 def reads_secret(pod: Manifest, name: str) -> bool:
-    """A variable of one of its containers comes from the Secret of this name."""
+    """Whether a variable of one of the containers comes from the Secret of this name."""
     variables = (each for container in pod["spec"]["containers"] for each in container.get("env", []))
     sources = ((each.get("valueFrom") or {}).get("secretKeyRef") or {} for each in variables)
     return any(each.get("name") == name for each in sources)
 
 
 def has_node_since(pod: Manifest) -> datetime | None:
-    """When a node took it; None where none did, or nobody says when."""
+    """When a node took the pod; None if none did, or the time is unknown."""
     conditions = pod.get("status", {}).get("conditions", [])
     scheduled = (each for each in conditions if each.get("type") == "PodScheduled")
     taken = (each.get("lastTransitionTime", "") for each in scheduled if each.get("status") == "True")
@@ -84,18 +84,18 @@ def has_node_since(pod: Manifest) -> datetime | None:
 
 
 def created_at(pod: Manifest) -> str:
-    """When it was made, in Kubernetes' time format, which sorts; empty when that is not known yet."""
+    """When the pod was made, in Kubernetes' time format, which sorts; empty if unknown."""
     return str(pod["metadata"].get("creationTimestamp", ""))
 
 
 def seconds_since_created(pod: Manifest, now: float) -> float:
-    """How long ago it was made; `now` in seconds since the epoch."""
+    """How many seconds ago the pod was made; `now` in seconds since the epoch."""
     created = _moment(created_at(pod))
     return 0.0 if created is None else max(0.0, now - created)
 
 
 def startup_seconds(pod: Manifest) -> float | None:
-    """What it took from being made to being ready, or ready again; None while it is not ready."""
+    """Seconds from when the pod was made until it was ready (or ready again); None while it is not ready."""
     created = _moment(created_at(pod))
     for each in pod.get("status", {}).get("conditions", []):
         if each.get("type") == "Ready" and each.get("status") == "True":
@@ -105,7 +105,7 @@ def startup_seconds(pod: Manifest) -> float | None:
 
 
 def moment(text: str) -> datetime | None:
-    """A time as Kubernetes writes it; None for what is none."""
+    """A time as Kubernetes writes it; None for anything else."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -121,7 +121,7 @@ def _moment(text: str) -> float | None:
 
 
 def url_of(pod: Manifest, path: str) -> str | None:
-    """Where a path of this very pod of a runtime is asked for; None while it has no address of its own."""
+    """The URL of a path of exactly this pod of a runtime; None as long as it has no address of its own."""
     try:
         address = ip_address(pod.get("status", {}).get("podIP", ""))
     except ValueError:
@@ -133,8 +133,9 @@ def url_of(pod: Manifest, path: str) -> str | None:
 
 
 def _can_be_a_pods(address: IPv4Address | IPv6Address) -> bool:
-    """Whoever may write pods' status says it, and the operator may reach what they may not, such as the
-    metadata of its node: a link's own addresses, groups and those that stand for others are no pod's."""
+    """Whether the address may be a pod's. Whoever may write the status of pods chooses it, and the operator
+    can reach what they may not, such as the metadata of its node: link-local and multicast addresses, and
+    those that stand for others, are no pod's."""
     if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.scope_id):
         return False
     return not (

@@ -1,6 +1,6 @@
 """Kubernetes Events about a service: what happened and why, for `kubectl describe`.
 
-The same thing again raises the count of its Event. Each service has 25 at once and one more each five
+A repeated Event raises the count of the first. Each service may have 25 at once and one more each five
 seconds, and as many for its alerts, which may flap; beyond that Events are dropped. An Event that can't be
 written is logged and never stops the work.
 """
@@ -29,7 +29,8 @@ _REFILL_SECONDS = 5.0
 _REMEMBERED = 4096
 _LONGEST_MESSAGE = 1000
 _OF_ALERTS: Final[frozenset[Reason]] = frozenset({"AlertFiring", "AlertResolved", "WebhookFailed"})
-"""What a manifest's own rules say, as often as they like: it takes no other Event's place."""
+"""Reasons from a manifest's own rules, which may fire as often as they like: they take no other Event's
+place."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ class EventRecorder:
         self._buckets: OrderedDict[tuple[str, bool], _Bucket] = OrderedDict()
 
     async def emit(self, key: ServiceKey, uid: str, kind: EventType, reason: Reason, message: str) -> None:
-        """Says that something happened to the service."""
+        """Emits an Event about the service."""
         message = message[:_LONGEST_MESSAGE]
         log.info("event", service=f"{key.namespace}/{key.name}", type=kind, reason=reason, message=message)
         if not self._allowed(uid, of_alerts=reason in _OF_ALERTS):
@@ -117,7 +118,7 @@ class EventRecorder:
     def _allowed(self, uid: str, *, of_alerts: bool) -> bool:
         now = self._now()
         bucket = self._buckets.setdefault((uid, of_alerts), _Bucket(_BURST, now))
-        # A clock that was set back takes nothing away: until it came there again nothing would be said.
+        # A clock that was set back takes no tokens away: otherwise nothing would be said until it catches up.
         refill = max(0.0, (now - bucket.at).total_seconds()) / _REFILL_SECONDS
         bucket.tokens, bucket.at = min(_BURST, bucket.tokens + refill), now
         if bucket.tokens < 1:

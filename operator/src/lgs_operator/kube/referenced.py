@@ -1,4 +1,4 @@
-"""What the user's ConfigMaps and Secrets hold, as hashes, and what is missing of them.
+"""What the user's ConfigMaps and Secrets hold, as hashes, and which of the referenced ones are missing.
 
 They are read when needed and forgotten when the object changes; only hashes are kept in memory.
 """
@@ -31,7 +31,7 @@ _NO_SUCH_KEY: Final[Mapping[str, Reason]] = {
 
 @dataclass(frozen=True)
 class Reference:
-    """`field` is where the manifest names it; without `key` the whole object is read."""
+    """A reference to an object, or to one `key` of it. `field` is where the manifest names it."""
 
     kind: Kind
     name: str
@@ -39,14 +39,14 @@ class Reference:
     key: str | None = None
     optional: bool = False
     live: bool = False
-    """The pods notice a change by themselves; it starts no new ones."""
+    """The pods notice a change by themselves; it starts no new pods."""
     copied: bool = False
-    """The pods read a copy that is named for what it holds."""
+    """The pods read a copy that is named after its content."""
 
 
 @dataclass(frozen=True)
 class MissingReference:
-    """A reference that leads nowhere, in words for a condition."""
+    """A reference that leads nowhere, with the message for a condition."""
 
     reason: Reason
     message: str
@@ -54,12 +54,13 @@ class MissingReference:
 
     @property
     def is_refused(self) -> bool:
-        """It is there, and no copy of it can be made, which nothing tells the end of."""
+        """The object exists, but no copy of it can be made; nothing reports when that changes."""
         return self.reason == "SourceNotCopied"
 
 
 class ReferencedObjects:
-    """Reads through to the cluster; `changed` names what to read anew."""
+    """Reads referenced objects from the cluster and remembers their hashes; `changed` says what to read
+    again."""
 
     def __init__(self, cluster: KubeClient, secrets: SecretReader) -> None:
         self._cluster = cluster
@@ -72,8 +73,8 @@ class ReferencedObjects:
     async def read(
         self, service: ServiceKey, wanted: tuple[Reference, ...], watched: tuple[Reference, ...] = ()
     ) -> tuple[str, tuple[MissingReference, ...]]:
-        """The hash of all that is referred to, and what is missing. Remembers that `service` reads them, and
-        that a change of what is `watched` matters to it as well."""
+        """The hash of everything referenced, and what is missing. Remembers that `service` reads these
+        objects, and that a change of the `watched` ones matters to it as well."""
         keys = {Key(each.kind, service.namespace, each.name) for each in (*wanted, *watched)}
         for key in self._reads.get(service, set()) - keys:
             self._drop_reader(service, key)
@@ -97,23 +98,24 @@ class ReferencedObjects:
         )
         missing = tuple(each for each in problems if each is not None)
         for each in missing:
-            # What waits for it is reconciled again soon, and not only when it changes.
+            # A service that waits for it is reconciled again soon, not only when the object changes.
             self._digests.pop(Key(each.reference.kind, service.namespace, each.reference.name), None)
         return combined(found), missing
 
     def digest(self, key: Key) -> str | None:
-        """Of all that an object held when it was read; None where it is not known, or not there."""
+        """The hash of everything that an object held when it was read; None if it is unknown, or does not
+        exist."""
         digests = self._digests.get(key)
         return None if digests is None else _digest_of_all(digests)
 
     def changed(self, key: Key) -> set[ServiceKey]:
-        """The services that read this object, which will be read anew."""
+        """The services that read this object; it will be read again."""
         self._digests.pop(key, None)
         self._asked.pop(key, None)
         return set(self._readers.get(key, ()))
 
     def forget(self, service: ServiceKey) -> None:
-        """The service reads nothing any more."""
+        """Notes that the service reads nothing any more."""
         for key in self._reads.pop(service, set()):
             self._drop_reader(service, key)
 
@@ -133,7 +135,7 @@ class ReferencedObjects:
             manifest = await self._get(key)
             digests = None if manifest is None else _digests(manifest)
             if self._asked.get(key) is not this:
-                # it changed during the read: a service that is due for that reads it again
+                # the object changed during the read: a service that is due because of that reads it again
                 return digests
             del self._asked[key]
             self._digests[key] = digests
@@ -146,7 +148,7 @@ class ReferencedObjects:
 
 
 def combined(found: Mapping[Reference, Digests | None]) -> str:
-    """One hash over the referenced keys, but for those whose changes reach pods in another way; the order of
+    """One hash over the referenced keys, except those whose changes reach pods in another way; the order of
     references does not matter."""
     parts = sorted(
         [each.kind.name, each.name, name, digest]
@@ -158,7 +160,7 @@ def combined(found: Mapping[Reference, Digests | None]) -> str:
 
 
 def digest_of(manifest: Mapping[str, object]) -> str:
-    """Of all that a ConfigMap or Secret holds: another one for other contents."""
+    """The hash of everything that a ConfigMap or Secret holds."""
     return _digest_of_all(_digests(manifest))
 
 

@@ -1,7 +1,6 @@
 """Which services are this operator's: those of its class, in its namespaces. A cluster-wide operator leaves
-out a namespace for which an installation of its own has claimed the class, until nobody renews that claim any
-more; an operator of several namespaces leaves out those that another one has claimed.
-"""
+out a namespace whose own installation has claimed the class, until nobody renews that claim any more. An
+operator of several namespaces leaves out those that another installation has claimed."""
 
 from __future__ import annotations
 
@@ -22,8 +21,8 @@ log = structlog.get_logger(__name__)
 
 
 class OperatorScope:
-    """`changed` is called with a namespace that was claimed or freed; `covers` says whether our own claim
-    holds in one."""
+    """Decides whose a service is. `changed` is called with a namespace that was claimed or freed; `covers`
+    says whether our own claim holds in a namespace."""
 
     def __init__(
         self, cluster: KubeClient, settings: Settings, covers: Callable[[str], bool] = lambda _: True
@@ -34,7 +33,7 @@ class OperatorScope:
         self._installation = settings.installation
         self._claim_seconds = settings.claim_seconds
         self._claims: dict[str, tuple[Manifest, float]] = {}
-        """The claims of namespaces, each with when it was seen to change."""
+        """The claims of namespaces, each with the time when it was last seen to change."""
         self._lapsed: set[str] = set()
         self.informers: tuple[Informer, ...] = ()
         if not settings.namespaces:
@@ -57,8 +56,8 @@ class OperatorScope:
                     self.changed(namespace)
 
     def _is_over(self, claim: Manifest, since: float) -> bool:
-        """Only time in which a renewal would have been seen counts: who can't reach the API server renews
-        nothing, and has not given up for that."""
+        """Whether the claim has lapsed. Only time in which a renewal would have been seen counts: an
+        installation that can't reach the API server renews nothing, but has not given up because of that."""
         seconds = float(claim.get("spec", {}).get("leaseDurationSeconds") or self._claim_seconds)
         followed = [each.followed_since for each in self.informers]
         begun = [each for each in followed if each is not None]
@@ -71,7 +70,7 @@ class OperatorScope:
         return bool({_holder(each) for each in claims} - {"", self._installation})
 
     def _claims_of_namespaces(self, cluster: KubeClient) -> Informer:
-        # By name, so that the right to read is limited to these.
+        # By name, so that the right to read can be limited to these Leases.
         name = class_claim(self._class, cluster_wide=False)
         return Informer(
             cluster,

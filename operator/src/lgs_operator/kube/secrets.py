@@ -1,8 +1,8 @@
-"""Secrets, each by its name: nothing lists or watches them, since the right to do that is the right to read
-them all.
+"""Reads Secrets, each by its name: nothing lists or watches them, because the right to do that is the right
+to read them all.
 
-What was read is polled every so many seconds, for its version alone; `changed` is called for one that is
-another now. A namespace with many of them delays its own polls, and no other's.
+Each Secret that was read is polled periodically, for its version alone; `changed` is called when that
+differs. A namespace with many Secrets delays only its own polls.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 
 
 class SecretReader:
-    """`seconds` is the time between two polls of one Secret. `absent`: also of one that was not there, which
-    somebody else may make."""
+    """Reads and polls Secrets. `seconds` is the time between two polls of one Secret. `absent`: also poll one
+    that did not exist, which somebody else may make."""
 
     def __init__(
         self, cluster: KubeClient, seconds: float, changed: Callable[[Key], None], *, absent: bool = True
@@ -34,24 +34,24 @@ class SecretReader:
         self._polling: set[str] = set()
 
     async def get(self, key: Key) -> Manifest | None:
-        """The Secret, or None when it does not exist; it is read again from now on."""
+        """The Secret, or None if it does not exist; it is polled from now on."""
         manifest = await self._cluster.get(SECRET, key.namespace, key.name)
         self.put(key, manifest)
         return manifest
 
     def put(self, key: Key, manifest: Manifest | None) -> None:
-        """How it is now, by a read or a write of ours."""
+        """Takes the current state of a Secret, from our own read or write."""
         self._versions.setdefault(key.namespace, {})[key] = _version(manifest)
 
     def forget(self, key: Key) -> None:
-        """Nobody reads it any more."""
+        """Stops polling a Secret that nobody reads any more."""
         keys = self._versions.get(key.namespace, {})
         keys.pop(key, None)
         if not keys:
             self._versions.pop(key.namespace, None)
 
     async def run(self) -> None:
-        """Reads them again until cancelled."""
+        """Polls until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 for namespace in self._versions.keys() - self._polling:
@@ -66,7 +66,7 @@ class SecretReader:
                 if version or self._absent:
                     await self._poll_secret(key)
         except Exception:
-            # Whatever it was, it is this namespace's poll alone.
+            # Whatever it was, it concerns only this namespace's poll.
             log.exception("secrets.crashed", namespace=namespace)
         finally:
             self._polling.discard(namespace)
@@ -78,7 +78,7 @@ class SecretReader:
         except KubeError as error:
             log.warning("secret.unread", secret=f"{key.namespace}/{key.name}", error=str(error))
             return
-        # one that was written or forgotten meanwhile is known better
+        # a Secret that was written or forgotten meanwhile is known better
         keys = self._versions.get(key.namespace, {})
         if before != now and key in keys and keys[key] == before:
             keys[key] = now

@@ -1,6 +1,6 @@
-"""What this operator knows of the cluster: the services and watched copies of what belongs to them.
+"""What this operator knows about the cluster: the services, and watched copies of what belongs to them.
 
-Whatever changes only marks services as due; nothing here decides anything.
+A change only marks services as due; nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from lgs_operator.naming import (
 
 
 class ClusterState:
-    """`due` is called with each service that is to be reconciled."""
+    """Keeps the copies. `due` is called with each service that must be reconciled."""
 
     def __init__(
         self,
@@ -58,11 +58,12 @@ class ClusterState:
         secrets_seconds: float = 30.0,
     ) -> None:
         self.services: dict[ServiceKey, Mapping[str, Any]] = {}
-        """Those that this operator serves; `_seen` are all."""
+        """The services that this operator serves; `_seen` has all."""
         self._seen: dict[ServiceKey, Mapping[str, Any]] = {}
         self._scope = scope
-        # Two, since a manifest may refer to a Secret that is ours: each has what it must read again.
-        # What is not there of ours is made by this operator alone: a service has three such names.
+        # Two readers, since a manifest may refer to a Secret that is ours: each knows what it must read
+        # again. A missing Secret of ours is made by this operator alone, so it is not polled: a service has
+        # three such names.
         self._secrets = SecretReader(cluster, secrets_seconds, self._own_secret_changed, absent=False)
         self._others_secrets = SecretReader(cluster, secrets_seconds, self._reference_changed)
         self._own_secrets: dict[Key, Manifest | None] = {}
@@ -71,7 +72,7 @@ class ClusterState:
         self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._whole: set[str | None] = set()
-        """The namespaces of which every copy is whole: before that nothing may be concluded from absence."""
+        """The namespaces whose copies are all whole: before that, nothing may be concluded from absence."""
         self._owned = {kind: self._informers(kind, ours=True) for kind in (*OWNED, POD) if kind != SECRET}
         scope.changed = self._namespace_changed
         self._references = self._informers(CONFIG_MAP, ours=False)
@@ -80,7 +81,7 @@ class ClusterState:
         )
 
     def service_seen(self, body: Mapping[str, Any], *, gone: bool) -> None:
-        """A service came, changed or went. A change of nothing but its status is none."""
+        """Notes that a service came, changed or went. A change of only its status does not count."""
         metadata = body["metadata"]
         key = ServiceKey(metadata["namespace"], metadata["name"])
         if not gone:
@@ -91,15 +92,15 @@ class ClusterState:
             self._leave(key)
 
     def mark_due(self, key: ServiceKey) -> None:
-        """Has a service reconciled for what its replicas say."""
+        """Has a service reconciled because of what its replicas say."""
         self._due(key)
 
     def seen(self) -> tuple[Mapping[str, Any], ...]:
-        """All services, as they were seen last."""
+        """All services, as last seen."""
         return tuple(self._seen.values())
 
     def seen_of(self, key: ServiceKey) -> Mapping[str, Any] | None:
-        """A service, whoever serves it, as it was seen last."""
+        """A service as last seen, whoever serves it."""
         return self._seen.get(key)
 
     def serves(self, body: Mapping[str, Any]) -> bool:
@@ -107,7 +108,7 @@ class ClusterState:
         return self._scope.serves(body)
 
     def _update(self, key: ServiceKey) -> None:
-        """Whether it is ours to serve may have changed, too."""
+        """Takes the new state of a service; it may have become ours to serve, or ceased to be."""
         before, body = self.services.get(key), self._seen[key]
         if not self._is_whole(key.namespace) or not self._scope.serves(body):
             self._leave(key)
@@ -117,7 +118,7 @@ class ClusterState:
             self._due(key)
 
     def _leave(self, key: ServiceKey) -> None:
-        # what is forgotten is not touched: it may be another operator's from now on
+        # a forgotten service is not touched: it may be another operator's from now on
         if self.services.pop(key, None) is not None:
             self._due(key)
 
@@ -129,7 +130,7 @@ class ClusterState:
             self._update(key)
 
     def owned(self, key: ServiceKey) -> dict[Key, Manifest]:
-        """All objects of a service but its pods, and but those that watch it."""
+        """All objects of a service, except its pods and the objects that watch it."""
         watched = (kind for kind in OWNED if kind in self._owned)
         found = (each for kind in watched for informer in self._owned[kind] for each in informer.of(*key))
         found = (each for each in found if not _is_dashboard(each))
@@ -143,12 +144,13 @@ class ClusterState:
         return {key_of(each): each for each in (*dashboards, *self.optional.of(key, MONITORS))}
 
     def routes(self, key: ServiceKey) -> dict[Key, Manifest]:
-        """The objects by which clients outside of the cluster are led to a service."""
+        """The objects that lead clients outside of the cluster to a service."""
         return {key_of(each): each for each in self.optional.of(key, ROUTES)}
 
     async def read_secrets(self, key: ServiceKey) -> None:
-        """Has the service's own Secrets among `owned`. They are read by name, once until they change, and
-        anew where a pod waits to start, which may be for lack of one: the next poll may be far away."""
+        """Makes the service's own Secrets part of `owned`. Each is read by name, once until it changes; and
+        again while a pod waits to start, which may be because a Secret is missing: the next poll may be far
+        away."""
         pods = (pod for informer in self._owned[POD] for pod in informer.of(*key))
         is_awaited = any(waits_to_start(pod) for pod in pods)
         for name in _names_of_secrets(key):
@@ -157,21 +159,21 @@ class ClusterState:
                 self._own_secrets[name] = manifest if manifest and _is_ours(manifest, key) else None
 
     def forget(self, key: ServiceKey) -> None:
-        """The service is gone."""
+        """Forgets a service that is gone."""
         self.referenced.forget(key)
         for name in _names_of_secrets(key):
             self._own_secrets.pop(name, None)
             self._secrets.forget(name)
 
     def pods(self, key: ServiceKey, component: str = "runtime") -> tuple[Manifest, ...]:
-        """The pods of a component of a service."""
+        """The pods of one component of a service."""
         pods = (pod for informer in self._owned[POD] for pod in informer.of(*key))
         return tuple(
             pod for pod in pods if pod["metadata"].get("labels", {}).get(COMPONENT_LABEL) == component
         )
 
     def put(self, manifest: Manifest) -> None:
-        """What the API server answered to a write of ours."""
+        """Takes the API server's answer to our own write."""
         key = key_of(manifest)
         if key.kind == SECRET:
             self._own_secrets[key] = manifest
@@ -185,7 +187,7 @@ class ClusterState:
                 informer.put(manifest)
 
     def deleted(self, key: Key) -> None:
-        """What this operator deleted: no watch reports that of a Secret."""
+        """Notes what this operator deleted: no watch reports that for a Secret."""
         if key.kind == SECRET:
             self._own_secrets[key] = None
             self._secrets.put(key, None)
@@ -203,7 +205,7 @@ class ClusterState:
                 tasks.create_task(self._follow(namespace))
 
     async def _follow(self, namespace: str | None) -> None:
-        """Serves a namespace from when its copies are whole; no other one waits for it."""
+        """Serves a namespace as soon as its copies are whole; no other namespace waits for it."""
         of_it = [each for each in self._all() if each.namespace == namespace]
         async with asyncio.TaskGroup() as tasks:
             for informer in of_it:
@@ -279,7 +281,8 @@ def _identity(body: Mapping[str, Any]) -> tuple[object, ...]:
     given = metadata.get("annotations", {})
     asked = given.get(ROTATE_ANNOTATION), given.get(FORGET_ANNOTATION)
     going = metadata.get("deletionTimestamp")
-    # The spec too: in a cluster that was restored from a backup another one gets a generation that was there.
+    # The spec, too: in a cluster that was restored from a backup, another spec may get a generation that
+    # existed before.
     return (
         metadata["uid"],
         metadata.get("generation"),

@@ -1,4 +1,4 @@
-"""The events in the stream of a watch: an object of JSON a line."""
+"""The events in the stream of a watch: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lgs_operator.kube.kinds import Manifest
 
 
 async def events(content: Content) -> AsyncIterator[tuple[str, Manifest]]:
-    """The type and the object of each. Raises `ValueError` for what is none."""
+    """Yields the type and the object of each event. Raises `ValueError` for a line that is no event."""
     async for line in _lines(content):
         event = parsed(line)
         if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
@@ -18,7 +18,8 @@ async def events(content: Content) -> AsyncIterator[tuple[str, Manifest]]:
 
 
 async def _lines(content: Content) -> AsyncIterator[bytes]:
-    """As aiohttp's own, which may be no longer than 128 KiB: a pod's annotations alone may be twice that."""
+    """Lines of any length up to `LONGEST_OBJECT`. aiohttp's own stop at 128 KiB, and a pod's annotations
+    alone may be twice that."""
     begun = bytearray()
     async for piece in content.iter_any():
         *whole, rest = piece.split(b"\n")

@@ -1,10 +1,10 @@
-"""Which services are to be reconciled, each at most once at a time. Events only add a key; to reconcile sees
-the whole.
+"""The queue of services to reconcile, each at most once at a time. Events only add a key; reconciling looks
+at the whole service.
 
-One that fails comes again after a pause that doubles up to a minute, whatever it failed by: an unexpected
-error, and a refusal of the API server that will last, is passed to `crashed`, and concerns no other service.
-A service that is added while it is being reconciled is reconciled once more. Namespaces take turns, and none
-has all of the workers.
+A service that fails is tried again after a pause that doubles up to a minute, whatever the failure. An
+unexpected error, or a lasting refusal of the API server, is passed to `crashed`, and concerns no other
+service. A service that is added while it is being reconciled is reconciled once more. Namespaces take turns,
+and none gets all of the workers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ BACKOFF = Backoff(first_seconds=0.5, longest_seconds=60.0)
 
 
 class WorkQueue:
-    """`reconcile` returns seconds after which it wants to come again, or None."""
+    """Runs the reconciliations. `reconcile` returns the seconds after which the service wants to come again,
+    or None."""
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class WorkQueue:
         self._reconcile = reconcile
         self._crashed = crashed
         self._at_once = at_once
-        # A quarter of the workers is left for others, whatever one namespace has waiting.
+        # A quarter of the workers is left for other namespaces, however much one has waiting.
         self._turns: Turns[ServiceKey] = Turns(at_once - at_once // 4)
         self._changed = asyncio.Event()
         self._waiting: set[ServiceKey] = set()
@@ -49,7 +50,7 @@ class WorkQueue:
         return len(self._waiting)
 
     def add(self, key: ServiceKey) -> None:
-        """This service is due now."""
+        """Makes the service due now."""
         later = self._later.pop(key, None)
         if later is not None:
             later.cancel()
@@ -61,7 +62,7 @@ class WorkQueue:
             self._changed.set()
 
     def add_after(self, key: ServiceKey, seconds: float) -> None:
-        """This service is due then, unless it is sooner."""
+        """Makes the service due after `seconds`, unless it is due sooner."""
         loop = asyncio.get_running_loop()
         before = self._later.get(key)
         if before is not None:
@@ -71,14 +72,14 @@ class WorkQueue:
         self._later[key] = loop.call_later(seconds, self.add, key)
 
     def forget(self, key: ServiceKey) -> None:
-        """The service is gone: nothing is planned any more."""
+        """Forgets a service that is gone: nothing is planned for it any more."""
         later = self._later.pop(key, None)
         if later is not None:
             later.cancel()
         self._failures.pop(key, None)
 
     async def run(self) -> None:
-        """Reconciles what is due until cancelled."""
+        """Reconciles due services until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._at_once):
                 tasks.create_task(self._work())
@@ -115,7 +116,7 @@ class WorkQueue:
             self.add_after(key, pause)
             return
         except Exception as error:
-            # One service's trouble must not end the operator of all.
+            # An error at one service must not end the operator of all.
             pause = self._pause(key)
             log.exception("reconcile.crashed", service="/".join(key), retry=pause)
             await self._crashed(key, error)

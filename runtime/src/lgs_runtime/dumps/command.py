@@ -1,8 +1,9 @@
-"""The command `lgs-runtime dump`: what the pods of a backup and of a restore run beside pg_dump and
+"""The command `lgs-runtime dump`, which the pods of a backup and of a restore run beside pg_dump and
 pg_restore.
 
-It reads `DATABASE_URI` and, for a bucket, the variables AWS_*; no graph is loaded. Exit code 2 for what
-can't work as it is set, 1 for what may work at another time."""
+It reads `DATABASE_URI` and, for a bucket, the variables AWS_*; no graph is loaded. Exit code 2 for what can't
+work with these settings, 1 for what may work at another time.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def keep(
     try:
         _do(work, tell)
     finally:
-        # Of a try that failed, too: tries that leave their dumps fill the volume.
+        # Also after a failed try: tries that leave their dumps would fill the volume.
         shutil.rmtree(part, ignore_errors=True)
 
 
@@ -99,7 +100,7 @@ def fetch(
 
 
 def destination_of(at: str, service: str) -> Destination:
-    """The backups of a service at a place. Raises `ConfigError`."""
+    """The destination for a service's backups at a place. Raises `ConfigError`."""
     from lgs_runtime.dumps.destination import Folder  # noqa: PLC0415 - slow imports
     from lgs_runtime.dumps.s3 import Bucket  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What the database is that a backup is made of, or restored into."""
+"""Facts about the database that a backup is made of, or restored into."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage.postgres.migrations import MIGRATIONS
 
 KNOWN: Final = {"lgs_migration": len(MIGRATIONS), "checkpoint_migrations": len(checkpoints.MIGRATIONS) - 1}
-"""The parts of a database and the newest migration of each that this runtime has."""
+"""The parts of a database, with the newest migration of each that this runtime has."""
 _NEWEST: Final[dict[str, LiteralString]] = {
     "lgs_migration": "SELECT max(version) FROM lgs_migration",
     "checkpoint_migrations": "SELECT max(v) FROM checkpoint_migrations",
@@ -23,7 +23,7 @@ _NEWEST: Final[dict[str, LiteralString]] = {
 _ID_TABLE: Final = "lgs_database"
 _ID: Final = "SELECT id FROM lgs_database"
 _SERVER: Final = "SELECT system_identifier::text FROM pg_control_system()"
-"""Of a database whose tables are older than its id."""
+"""The identity of a database whose tables are older than its id."""
 _IS_THERE: Final = "SELECT to_regclass(%s) IS NOT NULL"
 _THREADS: Final = "SELECT count(*) FROM lgs_thread"
 _FOREIGN: Final = """
@@ -42,7 +42,8 @@ _PAUSE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A database with the tables of a runtime. `restored` names the backup that it was restored from."""
+    """A database with the tables of a runtime. `restored` names the backup that it was restored from; None:
+    from none."""
 
     postgres: int
     identity: str
@@ -66,7 +67,7 @@ def connected(uri: str, patience: float) -> psycopg.Connection[tuple[object, ...
 
 
 def facts_of(connection: psycopg.Connection[tuple[object, ...]]) -> Facts | None:
-    """None for a database that has no tables of a runtime."""
+    """The facts; None for a database without tables of a runtime."""
     schemas = {
         part: int(str(_value(connection, newest)))
         for part, newest in _NEWEST.items()
@@ -90,14 +91,14 @@ def target_of(connection: psycopg.Connection[tuple[object, ...]]) -> Target:
 
 
 def foreign_table(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
-    """A table or view of somebody, where there should be none."""
+    """The name of any table or view of somebody else, in a database that should be empty; else None."""
     found = _value(connection, _FOREIGN)
     return None if found is None else str(found)
 
 
 def note_restore(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
-    """Writes at the database which backup is about to be restored: a second try after a restore that was
-    done finds that it was."""
+    """Notes at the database which backup is about to be restored: a second try after a completed restore
+    finds that it was done."""
     database = connection.info.dbname
     statement = psycopg.sql.SQL("COMMENT ON DATABASE {} IS {}")
     connection.execute(

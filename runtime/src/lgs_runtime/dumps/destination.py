@@ -1,7 +1,8 @@
-"""Where backups are kept: a folder (a volume) or a bucket behind the S3 protocol. One contract, two kinds.
+"""Where backups are stored: a folder (a volume) or a bucket behind the S3 protocol, with one contract.
 
-A dump counts from the moment its record is there: that is written last and removed first, so what was cut is
-no backup. A dump without a record goes when it is a day old."""
+A dump counts from the moment when its record exists. The record is written last and removed first, so an
+interrupted backup is none. A dump without a record is removed when it is a day old.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +23,30 @@ ABANDONED: Final = timedelta(days=1)
 
 
 class DestinationFailed(Exception):
-    """The destination can't be read or written; says where and why."""
+    """The destination can't be read or written; the message says where and why."""
 
 
 class Destination(Protocol):
     """The backups of one service at one place. Every method raises `DestinationFailed`."""
 
     def records(self) -> Sequence[Record]:
-        """Of all whole backups, whatever order."""
+        """The records of all complete backups, in any order."""
 
     def put(self, dump: Path, record: Record) -> None:
-        """Takes a dump over, and says that it is there. The file may be moved."""
+        """Stores a dump, and then its record. The file may be moved."""
 
     def get(self, record: Record, scratch: Path) -> Path:
-        """A file with the dump; one that had to be fetched lies in `scratch`."""
+        """A file with the dump; if it had to be fetched, it is in `scratch`."""
 
     def remove(self, name: str) -> None:
-        """Removes a backup, whole or not."""
+        """Removes a backup, complete or not."""
 
     def abandoned(self, now: datetime) -> Sequence[str]:
-        """Names of dumps that never became a backup, and won't any more."""
+        """Names of dumps that never became a backup, and no longer will."""
 
 
 class Folder:
-    """A folder of a mounted volume. The dump to be put must lie on the same volume."""
+    """A folder on a mounted volume. The dump to be stored must be on the same volume."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -64,7 +65,7 @@ class Folder:
             part.replace(self._path / f"{record.name}{RECORD}")
             _synced(self._path)
         except OSError as error:
-            # A full disk has room for another try then.
+            # Removing the parts leaves room on a full disk for another try.
             for left in self._path.glob(f"*{record.name}*"):
                 left.unlink(missing_ok=True)
             raise DestinationFailed(f"{self._path}: {error.strerror}") from error
@@ -98,7 +99,7 @@ class Folder:
 
 
 def read_record(content: bytes, where: str) -> Record:
-    """Raises `DestinationFailed` for what is no record of a backup."""
+    """Parses a record. Raises `DestinationFailed` for what is no record of a backup."""
     try:
         return Record.model_validate_json(content)
     except ValidationError as error:

@@ -1,5 +1,5 @@
-"""The first half of a restore: whether there is one to be made, of which backup, and its dump, whole, as a
-file for pg_restore."""
+"""The first half of a restore: decides whether there is one to be made, and from which backup, and fetches
+its complete dump as a file for pg_restore."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lgs_runtime.errors import Conflict
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """`dump` is None where nothing is to be restored: the database holds sessions already, from that very
-    backup (`Restored`) or from elsewhere (`Skipped`)."""
+    """What was found. `dump` is None if nothing is to be restored: the database has a runtime's tables
+    already, restored from a backup (`Restored`, with its `name`) or from elsewhere (`Skipped`)."""
 
     result: Literal["Restored", "Skipped"]
     name: str | None = None
@@ -34,8 +34,8 @@ def fetch_dump(
     scratch: Path,
     where: str,
 ) -> Fetched:
-    """Raises `Conflict` for a database that is neither empty nor a runtime's, `NotFound`, `InvalidRequest`
-    for a backup that does not fit, `DestinationFailed`."""
+    """Fetches the dump to restore. Raises `Conflict` for a database that is neither empty nor a runtime's,
+    `NotFound`, `InvalidRequest` for a backup that does not fit, `DestinationFailed`."""
     facts = facts_of(connection)
     if facts is not None:
         return Fetched("Skipped") if facts.restored is None else Fetched("Restored", facts.restored)

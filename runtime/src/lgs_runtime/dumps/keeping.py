@@ -1,5 +1,5 @@
-"""The second half of a backup: pg_dump has written a file; it is named, described and kept, and what had its
-time goes. Nothing is removed before the new one is there."""
+"""The second half of a backup: names, describes and stores the file that pg_dump has written, and removes
+backups beyond those to keep. Nothing is removed before the new one is stored."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lgs_runtime.dumps.record import Record, new_name, superseded
 from lgs_runtime.errors import InvalidRequest
 
 MAGIC: Final = b"PGDMP"
-"""How a dump in PostgreSQL's custom format begins."""
+"""The first bytes of a dump in PostgreSQL's custom format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a backup did: its record, and the names of those that went."""
+    """What a backup did: its record, and the names of removed backups."""
 
     record: Record
     removed: Sequence[str]
@@ -36,8 +36,8 @@ def keep_dump(
     began: datetime,
     clock: Callable[[], datetime],
 ) -> Kept:
-    """Keeps a dump that began at `began`. Raises `InvalidRequest` for one that is no backup,
-    `DestinationFailed`."""
+    """Stores a dump that began at `began`. Raises `InvalidRequest` for a file that is no dump or a database
+    without a runtime's tables, and `DestinationFailed`."""
     if facts is None:
         raise InvalidRequest("the database has no tables of a runtime: there is nothing to back up yet")
     with dump.open("rb") as file:
@@ -64,7 +64,7 @@ def keep_dump(
 
 
 def _others(destination: Destination) -> Sequence[Record]:
-    """The backups that there are; none where they can't be read, which keeps no new one from being kept."""
+    """The existing backups; empty if they can't be read, which must not prevent a new one."""
     try:
         return destination.records()
     except DestinationFailed:

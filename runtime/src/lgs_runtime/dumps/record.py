@@ -1,5 +1,5 @@
-"""What is known of a backup: the record that lies beside its dump, which of them a restore takes, and which
-have had their time. Pure."""
+"""What is known about a backup: the record beside its dump, which backup a restore takes, and which ones are
+superseded. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SHOWN: Final = 10
 
 
 class Record(BaseModel):
-    """One backup, as its JSON says it. Times are UTC in ISO 8601.
+    """One backup: the content of its JSON record. Times are UTC in ISO 8601.
 
-    `database` is the identity of the PostgreSQL that it is of (`lgs_database`), which goes with every copy,
-    `schemas` the newest migration of each of its parts."""
+    `database` is the identity of the database (`lgs_database`), which goes with every copy of it; `schemas`
+    has the newest migration of each of its parts."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,16 +43,16 @@ class Record(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The database that a backup is to be restored into: PostgreSQL's major version, and the newest
-    migration of each part that this runtime has."""
+    """The database that a backup is to be restored into: PostgreSQL's major version, and the newest migration
+    of each part that this runtime has."""
 
     postgres: int
     schemas: dict[str, int]
 
 
 def new_name(began: datetime, before: Iterable[Record] = ()) -> str:
-    """A name that sorts behind those of the backups that there are, whatever the clocks of their nodes said:
-    which one is restored, and which ones go, follows the order in which they were made."""
+    """A name that sorts after those of the existing backups, whatever the clocks of the nodes said: so the
+    restored one, and those that are removed, follow the order in which they were made."""
     moments = [began.astimezone(UTC).replace(microsecond=0)]
     for record in before:
         with suppress(ValueError, OverflowError):
@@ -62,7 +62,7 @@ def new_name(began: datetime, before: Iterable[Record] = ()) -> str:
 
 
 def chosen(records: Iterable[Record], name: str, where: str) -> Record:
-    """The backup of this name, or the newest. Raises `NotFound`, with what there is instead."""
+    """The backup of this name, or the newest. Raises `NotFound`, which lists the existing ones."""
     known = sorted(records, key=lambda record: record.name)
     found = known[-1:] if name == LATEST else [record for record in known if record.name == name]
     if found:
@@ -72,14 +72,14 @@ def chosen(records: Iterable[Record], name: str, where: str) -> Record:
 
 
 def superseded(records: Iterable[Record], keep: int, database: str) -> Sequence[Record]:
-    """Those beyond the newest `keep`, oldest first. Only those of this very database count and go: a new,
-    empty service of an old one's name must not push out what the old one left."""
+    """The backups beyond the newest `keep`, oldest first. Only those of this very database count and are
+    removed: a new, empty service with the name of an old one must not push out what the old one left."""
     own = sorted((record for record in records if record.database == database), key=lambda each: each.name)
     return own[: max(0, len(own) - keep)]
 
 
 def check_fits(record: Record, target: Target) -> None:
-    """Raises `InvalidRequest` for a backup that this runtime and its PostgreSQL can't take."""
+    """Raises `InvalidRequest` for a backup that this runtime or its PostgreSQL can't take."""
     if record.postgres > target.postgres:
         raise InvalidRequest(
             f"backup {record.name} is of PostgreSQL {record.postgres} and the database is {target.postgres}: "

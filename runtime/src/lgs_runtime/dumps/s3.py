@@ -1,7 +1,8 @@
 """Backups in a bucket behind the S3 protocol: Amazon's, or any server that has it.
 
-Paths are in path style, which every server supports. Each part is sent with its SHA-256, which the server
-compares with what arrived, and the size of the whole is compared at the end."""
+URLs are in path style, which every server supports. Each part is sent with its SHA-256, which the server
+compares with what arrived; at the end the size of the whole is compared.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from lgs_runtime.errors import ConfigError
 
 PART: Final = 8 * 1024 * 1024
 MOST_PARTS: Final = 9000
-"""A server takes 10,000: a larger dump has larger parts."""
+"""A server takes 10,000 parts: a larger dump has larger parts."""
 AT_ONCE: Final = 4
 _PATIENCE: Final = timedelta(minutes=3)
 Answer = TypeVar("Answer")
@@ -40,8 +41,8 @@ class Bucket:
 
     @classmethod
     def open(cls, url: str, env: Mapping[str, str]) -> Bucket:
-        """`url` is s3://bucket/prefix; the rest is said by AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID
-        and AWS_SECRET_ACCESS_KEY. Raises `ConfigError`."""
+        """Opens `url`, s3://bucket/prefix; the rest comes from AWS_ENDPOINT_URL, AWS_REGION,
+        AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Raises `ConfigError`."""
         try:
             from obstore.store import S3Store  # noqa: PLC0415 - an extra: only who keeps backups in S3 needs it
         except ImportError:
@@ -100,7 +101,7 @@ class Bucket:
 
     def remove(self, name: str) -> None:
         for suffix in (RECORD, DUMP):
-            # One that is not there is none to S3.
+            # S3 does not fail for an object that does not exist.
             self._try(partial(self._store.delete, f"{name}{suffix}"))
 
     def abandoned(self, now: datetime) -> Sequence[str]:
@@ -143,7 +144,7 @@ def _given(env: Mapping[str, str], name: str) -> str:
 
 
 def _short(error: Exception) -> str:
-    """What the server said, or the first line, without the driver's list of its own fields."""
+    """The server's message, or the first line, without the driver's list of its own fields."""
     words = str(error)
     said = [
         match[1] for name in ("Code", "Message") if (match := re.search(rf"<{name}>(.*?)</{name}>", words))

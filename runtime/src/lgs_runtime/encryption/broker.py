@@ -1,7 +1,7 @@
-"""A stream broker over another: the data of events are sealed, their names and ids are not.
+"""A stream broker around another one: seals the data of events, but not their names and ids.
 
-As of any broker, `publish` does not raise: an event that can't be sealed is dropped, and the run's result
-is taken from the storage. One that can't be opened is sent as an `error` event in its place.
+Like any broker's, its `publish` does not raise: an event that can't be sealed is dropped, and the run's
+result is taken from the storage. In place of an event that can't be opened, an `error` event is sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class EncryptedBroker:
-    """A `StreamBroker`. `failed` is called for each publication that could not be sealed."""
+    """A `StreamBroker`. `failed` is called for each batch in which an event could not be sealed."""
 
     def __init__(self, inner: StreamBroker, cipher: Cipher, failed: Callable[[], None]) -> None:
         self._inner = inner
@@ -41,7 +41,7 @@ class EncryptedBroker:
         return _Sealed(self._sealing[run_id])
 
     async def _seal(self, run_id: str) -> None:
-        """Seals and hands on what waits of a run, until nothing does."""
+        """Seals a run's waiting events and passes them on, until none waits."""
         try:
             while events := self._waiting.pop(run_id, None):
                 sealed = await asyncio.gather(*map(self._sealed, events))
@@ -87,7 +87,7 @@ class EncryptedBroker:
 
 
 class _Sealed:
-    """The end of a task, for those who want to wait for it; none of them ends it by being cancelled."""
+    """Lets several callers wait for the end of a task; none of them cancels it by being cancelled."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self._task = task

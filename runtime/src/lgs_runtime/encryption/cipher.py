@@ -1,12 +1,12 @@
-"""The application's handlers, called as `langgraph_sdk.Encryption` promises them to be.
+"""Calls the application's handlers in the way that `langgraph_sdk.Encryption` promises.
 
-A sealed document has the keys of the plain one, and beside them the context it was sealed with. That of
-metadata stands beside each key: databases merge metadata key by key, and then parts of one document have been
-sealed at different times, or not at all. What carries no mark was stored before there was encryption, and is
-handed out as it is.
+A sealed document has the same keys as the plain one, and in addition the context that it was sealed with. In
+metadata the context is stored beside each key: databases merge metadata key by key, so parts of one document
+may have been sealed at different times, or not at all. A value without a context was stored before encryption
+was set up, and is returned as it is.
 
-A handler that raises is an `EncryptionFailed` that names the model, the field and the kind of error, never
-its text, which may hold what was to be hidden.
+A handler that raises becomes an `EncryptionFailed` that names the model, the field and the kind of error, but
+not its text, which may hold the data to be hidden.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from lgs_runtime.event_loop import RAISED, is_cancelled
 from lgs_runtime.model import Json
 
 MARK: Final = "__encryption_context__"
-"""Beside what is sealed: the context. Alone it is that of a whole document; `….key` that of one key."""
+"""Key of the context, beside the sealed data. Alone it is the context of a whole document; `….key` that of
+one key."""
 CARRIED: Final = "__blob_encryption_context__"
-"""In a run's kwargs and a cron's payload: the context that their checkpoints are to be sealed with."""
+"""Key in a run's kwargs and a cron's payload: the context to seal their checkpoints with."""
 ESCAPE: Final = "__escaped__"
-"""Before keys of the application's own that would be taken for marks."""
+"""Prefix of the application's own keys that would be taken for the keys above."""
 TEXT: Final = "lgs-encrypted:"
 BLOB: Final = b"lgs-encrypted-blob:"
 DOCUMENT: Final = b"lgs-encrypted-json:"
@@ -47,7 +48,7 @@ NESTED: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("assistant", "config"): ("configurable", "metadata"),
     ("thread", "config"): ("configurable",),
 }
-"""Objects inside of a document that handlers see by themselves, under their own names."""
+"""Objects inside of a document that handlers get separately, under their own names."""
 
 IDS: Final = frozenset({"thread_id", "run_id", "assistant_id", "checkpoint_id", "task_id", "cron_id"})
 OF_CHECKPOINTS: Final = frozenset(
@@ -58,8 +59,8 @@ log = structlog.get_logger(__name__)
 
 
 def stays_plain(model: str, field: str, name: str, value: Any) -> bool:
-    """Whether a key is the service's own, by which it finds records. What the application calls the same, and
-    fills otherwise, is sealed."""
+    """Whether a key is the service's own, by which it finds records. A key of the same name that the
+    application fills with something else is sealed."""
     if name in IDS:
         return model == "checkpoint" or _is_uuid(value)
     if name == "rollback_from":
@@ -77,7 +78,7 @@ def _is_uuid(value: Any) -> bool:
 
 
 class Cipher:
-    """Seals and opens documents, texts and bytes. What there is no handler for stays as it is."""
+    """Seals and opens documents, texts and bytes. Without a handler for a kind, that kind stays plain."""
 
     def __init__(self, encryption: Encryption, where: str) -> None:
         """`where` begins the messages."""
@@ -95,8 +96,8 @@ class Cipher:
         return self._encryption._blob_encryptor is not None
 
     async def context_of(self, user: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The context of a request: what the application makes of the user and of what the header said.
-        Raises `EncryptionFailed`."""
+        """The context of a request, made by the application from the user and from the header. Raises
+        `EncryptionFailed`."""
         handler = self._encryption._context_handler
         if handler is None:
             return dict(given)
@@ -108,7 +109,7 @@ class Cipher:
         return dict(load(dump(made)))
 
     async def seal(self, model: str, field: str, document: Json) -> dict[str, Any]:
-        """A document as it is kept. Raises `EncryptionFailed`."""
+        """Seals a document. Raises `EncryptionFailed`."""
         if not self.seals_json or not document:
             return dict(document)
         return await self._seal(model, field, load(dump(document)))
@@ -117,7 +118,8 @@ class Cipher:
         nested = NESTED.get((model, field), ())
         parts = [name for name in nested if isinstance(document.get(name), dict)]
         plain = {n: v for n, v in document.items() if n in parts or stays_plain(model, field, n, v)}
-        # What is no object goes with the rest; its name says so, whatever the handler makes of its value.
+        # A nested name whose value is no object is sealed with the rest, escaped: the name must tell,
+        # whatever the handler makes of the value.
         secret = {_escaped(n, nested): v for n, v in document.items() if n not in plain}
         sealed, *inside = await asyncio.gather(
             self._sealed(model, field, secret), *(self._seal(model, name, document[name]) for name in parts)
@@ -143,15 +145,15 @@ class Cipher:
         return {**sealed, **marks}
 
     async def wanted(self, model: str, field: str, document: Json | None) -> dict[str, Any] | None:
-        """The value that is searched for, in the form in which it is kept. Values are found that the handler
-        leaves as they are, or seals the same way each time. Raises `EncryptionFailed`."""
+        """Seals a value that is searched for, without its context. The search finds only values that the
+        handler leaves plain, or seals the same way each time. Raises `EncryptionFailed`."""
         if document is None:
             return None
         sealed = await self.seal(model, field, document)
         return {name: value for name, value in sealed.items() if not name.startswith(MARK)}
 
     async def open(self, model: str, field: str, document: Json) -> dict[str, Any]:
-        """A document that was kept. Raises `EncryptionFailed`."""
+        """Opens a document. Raises `EncryptionFailed`."""
         parts = [name for name in NESTED.get((model, field), ()) if isinstance(document.get(name), dict)]
         groups: dict[bytes, dict[str, Any]] = {}
         opened: dict[str, Any] = {}
@@ -188,20 +190,19 @@ class Cipher:
         return plain
 
     async def seal_text(self, model: str, field: str, text: str) -> str:
-        """A text as it is kept. Raises `EncryptionFailed`."""
+        """Seals a text. Raises `EncryptionFailed`."""
         if not self.seals_json:
             return text
         return TEXT + dump(await self.seal(model, field, {field: text}))
 
     async def open_text(self, model: str, field: str, text: str) -> str:
-        """A text that was kept. Raises `EncryptionFailed`."""
+        """Opens a text. Raises `EncryptionFailed`."""
         if not text.startswith(TEXT):
             return text
         return str((await self.open(model, field, load(text.removeprefix(TEXT))))[field])
 
     async def seal_bytes(self, model: str, field: str, data: bytes) -> bytes:
-        """Bytes as they are kept; those of a service without handlers for bytes are sealed as a document.
-        Raises `EncryptionFailed`."""
+        """Seals bytes; as a document if the service has no handlers for bytes. Raises `EncryptionFailed`."""
         if self.seals_blobs:
             context = encryption_context()
             sealed = await self.seal_blob(model, field, data, context)
@@ -210,7 +211,7 @@ class Cipher:
         return DOCUMENT + json.dumps(await self.seal(model, field, {"data": text})).encode()
 
     async def open_bytes(self, model: str, field: str, data: bytes) -> bytes:
-        """Bytes that were kept. Raises `EncryptionFailed`."""
+        """Opens bytes. Raises `EncryptionFailed`."""
         if data.startswith(BLOB):
             context, _, sealed = data.removeprefix(BLOB).partition(b"\n")
             return await self.open_blob(model, field, sealed, orjson.loads(context))
@@ -220,7 +221,7 @@ class Cipher:
         return data
 
     async def seal_blob(self, model: str, field: str, data: bytes, context: dict[str, Any]) -> bytes:
-        """What the handler makes of bytes. Raises `EncryptionFailed`."""
+        """Calls the handler that seals bytes. Raises `EncryptionFailed`."""
         handler = self._encryption._blob_encryptor
         assert handler is not None, "asked for where there is one"
         what = f"encrypt.blob of {model}.{field}"
@@ -228,7 +229,7 @@ class Cipher:
         return self._bytes(what, await self._called(what, lambda: handler(given, data)))
 
     async def open_blob(self, model: str, field: str, data: bytes, context: dict[str, Any]) -> bytes:
-        """What the handler makes of sealed bytes. Raises `EncryptionFailed`."""
+        """Calls the handler that opens bytes. Raises `EncryptionFailed`."""
         handler = self._encryption._blob_decryptor
         what = f"decrypt.blob of {model}.{field}"
         if handler is None:
@@ -245,8 +246,8 @@ class Cipher:
     async def _called(self, what: str, call: Callable[[], Awaitable[_Result]]) -> _Result:
         try:
             return await call()
-        # The handler is the application's: it may raise anything. Its text may have what was to be hidden,
-        # so only its kind and place are reported, and it is not chained.
+        # The handler is the application's: it may raise anything. The error's text may hold the data to be
+        # hidden, so only its kind and place are reported, and it is not chained.
         except RAISED as raised:
             if is_cancelled(raised):
                 raise

@@ -1,8 +1,9 @@
-"""Which keys a caller wants to be used: the metadata of `langgraph_sdk.EncryptionContext`.
+"""The encryption context: which keys a caller wants to be used, the metadata of
+`langgraph_sdk.EncryptionContext`.
 
-A request has one (`X-Encryption-Context`, or the application's `@encryption.context`). It is kept beside
-what is sealed, in the clear, so that it is opened with the same later; a run carries it to the replica that
-executes it. It is in a context variable, so that each task has its own.
+A request has one (`X-Encryption-Context`, or the application's `@encryption.context`). It is stored beside
+the sealed data, in the clear, so that the data is later opened with the same context; a run carries it to the
+replica that executes it. It is held in a context variable, so each task has its own.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ _sealed_will_do: ContextVar[bool] = ContextVar("lgs_sealed_will_do", default=Fal
 
 
 def encryption_context() -> dict[str, Any]:
-    """What this task seals with; empty: nobody said anything."""
+    """The context that this task seals with; empty if nobody set one."""
     return dict(_context.get() or {})
 
 
 def encrypt_with(context: Mapping[str, Any] | None) -> None:
-    """From here on this task seals with `context`."""
+    """Makes this task seal with `context` from now on."""
     _context.set(context)
 
 
 def sealed_will_do() -> bool:
-    """Whether this task takes records that can't be opened as they are kept."""
+    """Whether this task accepts records that can't be opened in their sealed form."""
     return _sealed_will_do.get()
 
 
 @contextmanager
 def taking_sealed() -> Iterator[None]:
-    """What can't be opened inside is given out as it is kept: what is to be deleted needs no key."""
+    """Inside, records that can't be opened are returned sealed: deleting them needs no key."""
     token = _sealed_will_do.set(True)
     try:
         yield
@@ -49,7 +50,7 @@ def taking_sealed() -> Iterator[None]:
 
 
 def context_in(header: str | None) -> dict[str, Any]:
-    """What the header says: an object as base64 of JSON. Raises `InvalidRequest`."""
+    """Decodes the header: a JSON object in base64. Raises `InvalidRequest`."""
     if not header:
         return {}
     try:

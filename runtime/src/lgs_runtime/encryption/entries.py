@@ -1,5 +1,5 @@
-"""Shared entries of the response cache over others: Redis gets sealed bytes only. What can't be sealed is not
-shared, and what can't be opened counts as missing: that costs a hit, never a run."""
+"""Shared entries of the response cache, sealed: Redis gets sealed bytes only. An entry that can't be sealed
+is not shared, and one that can't be opened counts as missing: that costs a hit, never a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class EncryptedEntries(Through):
-    """`SharedCache`, behind a cipher. Keys and leases are digests and tokens, and stay as they are."""
+    """A `SharedCache` behind a cipher. Keys and leases are digests and tokens, and stay plain."""
 
     def __init__(self, inner: SharedCache, cipher: Cipher) -> None:
         super().__init__(inner)
@@ -30,7 +30,7 @@ class EncryptedEntries(Through):
         answer = await self._inner.read_or_lease(key, token, seconds)
         if not isinstance(answer, Stored):
             return answer
-        # What can't be opened is computed anew, by the holder of the lease, and overwritten.
+        # An entry that can't be opened is computed again by the holder of the lease, and overwritten.
         return await self._opened(answer) or await self._inner.lease(key, token, seconds)
 
     async def write(self, entries: Sequence[Written]) -> None:

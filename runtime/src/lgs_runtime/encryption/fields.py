@@ -1,5 +1,5 @@
-"""Which fields of the model are kept sealed. Names of assistants, users, groups, schedules and statuses
-stay plain: the databases search by them."""
+"""Which fields of the model are sealed. Names of assistants, users, groups, schedules and statuses stay
+plain: the databases search by them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("metadata", "interrupts"),
     "cron": ("payload", "metadata", "caller"),
 }
-"""Objects, by the model's name."""
+"""Fields that hold objects, by the model's name."""
 TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "thread": ("error",),
     "run": ("error",),
     "version": ("description",),
 }
-"""Texts that the application, or its user, has written."""
+"""Fields that hold texts written by the application or its user."""
 ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("run", "thread_metadata"): ("thread", "metadata"),
     ("thread", "error"): ("run", "error"),
     ("version", "interrupts"): ("thread", "interrupts"),
 }
-"""What the database has copied as it was sealed: by its place, where it stood."""
+"""Fields that the database has copied in sealed form: where the copy is, and where it was sealed."""
 _Kept = TypeVar("_Kept", Assistant, Thread, Run, Version, Cron)
 _Query = TypeVar("_Query", AssistantQuery, ThreadQuery, RunQuery, CronQuery)
 
@@ -45,11 +45,11 @@ class Fields:
         self.cipher = cipher
 
     async def sealed(self, model: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Fields of a record as they are kept: those that are there and not None."""
+        """Seals the fields of a record that are present and not None."""
         return await self._each(model, values, self.cipher.seal, self.cipher.seal_text)
 
     async def opened(self, model: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Fields of a record as they were."""
+        """Opens the fields of a record."""
         return await self._each(model, values, self.cipher.open, self.cipher.open_text)
 
     async def _each(
@@ -69,11 +69,12 @@ class Fields:
         return {**values, **dict(zip(work, made, strict=True))}
 
     async def field(self, model: str, name: str, value: Any) -> Any:
-        """One field of a record as it is kept; None stays None."""
+        """Seals one field of a record; None stays None."""
         return (await self.sealed(model, {name: value}))[name]
 
     async def record(self, model: str, kept: _Kept) -> _Kept:
-        """A record as it was; one that can't be opened as it is kept, where that will do."""
+        """Opens a record. One that can't be opened is returned sealed, if the task accepts that
+        (`sealed_will_do`)."""
         names = (*FIELDS[model], *TEXTS.get(model, ()))
         try:
             return replace(kept, **await self.opened(model, {name: getattr(kept, name) for name in names}))
@@ -83,21 +84,21 @@ class Fields:
             return kept
 
     async def records(self, model: str, kept: Sequence[_Kept]) -> list[_Kept]:
-        """Records as they were."""
+        """Opens records."""
         return list(await asyncio.gather(*(self.record(model, one) for one in kept)))
 
     async def wanted(self, model: str, field: str, document: Json | None) -> Json | None:
-        """The value that is searched for, as it is kept."""
+        """Seals the value that is searched for."""
         return await self.cipher.wanted(model, field, document)
 
     async def query(self, model: str, query: _Query, *, within: str | None = None) -> _Query:
-        """A search for records, as they are kept; their scope is that of the model `within`, if not their
-        own."""
+        """Seals a search for records; its scope is that of the model `within`, if not the records' own."""
         metadata = await self.wanted(model, "metadata", query.metadata)
         return replace(query, metadata=metadata, scope=await self.scope(within or model, query.scope))
 
     async def scope(self, model: str, scope: Scope | None) -> Scope | None:
-        """What a caller may touch: records that were stored before there was encryption, and those sealed."""
+        """The scope of a caller, for plain records (stored before there was encryption) and for sealed
+        ones."""
         if scope is None:
             return None
         sealed = [await self.cipher.wanted(model, "metadata", document) or {} for document in scope.any_of]
@@ -105,6 +106,6 @@ class Fields:
 
 
 def carrying_context(document: Json) -> dict[str, Any]:
-    """The document with the context of this task, for those that go on with it."""
+    """The document with this task's context added, for those that continue with it."""
     context = encryption_context()
     return {**document, CARRIED: context} if context else dict(document)

@@ -1,7 +1,7 @@
-"""Finds the `langgraph_sdk.Encryption` object that the configuration names, and checks that it can be used.
+"""Loads the `langgraph_sdk.Encryption` object that the configuration names, and checks that it can be used.
 
-What can't work is a `ConfigError` at start: nothing is stored that could not be read again, or that was to be
-sealed and was not.
+A wrong setting is a `ConfigError` at start: so nothing is stored that could not be read again, or that should
+have been sealed and was not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 def load_cipher(path: str, source: Path, import_paths: tuple[Path, ...]) -> Cipher:
-    """The handlers of the object at `path:variable`. Raises `ConfigError`."""
+    """A cipher with the handlers of the object at `path:variable`. Raises `ConfigError`."""
     where = f"encryption.path: {path}"
     found = sdk_object(path, Encryption, source, import_paths, where)
     check_handlers(found, where)
@@ -32,7 +32,7 @@ def load_cipher(path: str, source: Path, import_paths: tuple[Path, ...]) -> Ciph
 
 
 def check_handlers(encryption: Encryption, where: str) -> None:
-    """Raises `ConfigError` for handlers without their counterparts, and for none at all."""
+    """Raises `ConfigError` if a handler lacks its counterpart, or if there are none at all."""
     pairs = {
         "blob": (encryption._blob_encryptor, encryption._blob_decryptor),
         "json": (encryption._json_encryptor, encryption._json_decryptor),

@@ -1,4 +1,4 @@
-"""Assistants, threads, versions, trails, archives and crons: as they are kept, and as they were."""
+"""Seals and opens assistants, threads, versions, trails, archives and crons."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ log = structlog.get_logger(__name__)
 
 
 async def new_assistant(fields: Fields, assistant: Assistant) -> Assistant:
-    """An assistant to be kept."""
+    """Seals an assistant to be stored."""
     plain = {name: getattr(assistant, name) for name in FIELDS["assistant"]}
     return replace(assistant, **await fields.sealed("assistant", plain))
 
 
 async def thread_query(fields: Fields, query: ThreadQuery) -> ThreadQuery:
-    """A search for threads, as they are kept."""
+    """Seals a search for threads."""
     values = await fields.wanted("thread", "values", query.values)
     return replace(await fields.query("thread", query), values=values)
 
 
 async def stale_threads(fields: Fields, kept: Sequence[Thread]) -> list[Thread]:
-    """Threads that are to be pruned. One that can't be opened now is left for a later call."""
+    """Opens threads to be pruned. One that can't be opened now is left for a later call."""
     opened = await asyncio.gather(*(_stale_thread(fields, one) for one in kept))
     return [thread for thread in opened if thread is not None]
 
@@ -48,14 +48,14 @@ async def _stale_thread(fields: Fields, kept: Thread) -> Thread | None:
 
 
 async def new_version(fields: Fields, new: NewVersion) -> NewVersion:
-    """A version to be kept."""
+    """Seals a version to be stored."""
     plain = {"metadata": new.metadata, "interrupts": new.interrupts, "description": new.description}
     values = await fields.field("thread", "values", new.values)
     return replace(new, **await fields.sealed("version", plain), values=values)
 
 
 async def entries(fields: Fields, kept: Sequence[AuditEntry]) -> list[AuditEntry]:
-    """Entries of a trail; the error of a run is all in them that is sealed."""
+    """Opens entries of a trail; only a run's error is sealed in them."""
     details = await asyncio.gather(*(_details(fields, one.details) for one in kept))
     return [replace(one, details=own) for one, own in zip(kept, details, strict=True)]
 
@@ -70,7 +70,7 @@ async def _details(fields: Fields, kept: Json) -> Json:
 
 
 async def archived(fields: Fields, kept: Record) -> Record:
-    """The record of a thread that leaves the database: plain."""
+    """Opens the record of a thread that leaves the database."""
     thread, runs, versions = await asyncio.gather(
         fields.opened("thread", kept.thread),
         asyncio.gather(*(fields.opened("run", row) for row in kept.runs)),
@@ -81,8 +81,8 @@ async def archived(fields: Fields, kept: Record) -> Record:
 
 
 async def arrived(fields: Fields, record: Record) -> Record:
-    """The record of a thread that comes into the database. An error that the trail repeats is sealed like
-    that of its run."""
+    """Seals the record of a thread that comes into the database. An error repeated in the trail is sealed
+    like that of its run."""
     thread, runs, versions, audit = await asyncio.gather(
         fields.sealed("thread", record.thread),
         asyncio.gather(*(fields.sealed("run", row) for row in record.runs)),
@@ -100,13 +100,13 @@ async def _audited(fields: Fields, row: Json) -> Json:
 
 
 async def new_cron(fields: Fields, cron: Cron) -> Cron:
-    """A cron to be kept; the context of who makes it goes along, for its runs."""
+    """Seals a cron to be stored, with the context of its maker for its runs."""
     plain = {name: getattr(cron, name) for name in FIELDS["cron"]}
     return replace(cron, **await cron_changes(fields, plain))
 
 
 async def cron_changes(fields: Fields, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a cron to be kept. Its runs get the context of who changes what they do."""
+    """Seals changed fields of a cron. If what its runs do changes, they get the context of who changed it."""
     sealed = await fields.sealed("cron", changes)
     if sealed.get("payload") is not None:
         sealed["payload"] = carrying_context(sealed["payload"])
@@ -114,8 +114,8 @@ async def cron_changes(fields: Fields, changes: Mapping[str, Any]) -> dict[str, 
 
 
 async def crons_to_fire(fields: Fields, kept: Sequence[Cron]) -> list[Cron]:
-    """Crons that are due, each payload with the context to seal its runs with. One that can't be opened now
-    is left for a later call."""
+    """Opens crons that are due; each payload has the context to seal its runs with. A cron that can't be
+    opened now is left for a later call."""
     opened = await asyncio.gather(*(_cron_to_fire(fields, one) for one in kept))
     return [cron for cron in opened if cron is not None]
 

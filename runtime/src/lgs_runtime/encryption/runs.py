@@ -1,4 +1,4 @@
-"""Runs, how they end, and their webhooks: as they are kept, and as they were."""
+"""Seals and opens runs, their outcomes and their webhooks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 async def enqueue(
     fields: Fields, store: Callable[..., Awaitable[Enqueued]], new: NewRun, *more: Any, **named: Any
 ) -> Enqueued:
-    """`Queue.enqueue`, of a run that is sealed; what was just sealed is not opened again."""
+    """`Queue.enqueue` with a sealed run; what was just sealed is not opened again."""
     sealed = await new_run(fields, new)
     enqueued = await store(sealed, *more, **named)
     return replace(enqueued, run=await _stored(fields, enqueued.run, new, sealed))
@@ -34,7 +34,7 @@ async def enqueue_all(
     *more: Any,
     **named: Any,
 ) -> Sequence[Run]:
-    """`Queue.enqueue_all`, as `enqueue` is."""
+    """`Queue.enqueue_all`, in the same way as `enqueue`."""
     sealed = await asyncio.gather(*(new_run(fields, one) for one in new))
     stored = await store(sealed, *more, **named)
     return await asyncio.gather(
@@ -43,7 +43,7 @@ async def enqueue_all(
 
 
 async def _stored(fields: Fields, kept: Run, new: NewRun, sealed: NewRun) -> Run:
-    """The run as it was asked for, when it is that which is stored."""
+    """The run as it was asked for, if that is the run that was stored; else the stored one, opened."""
     if (kept.kwargs, kept.metadata) != (sealed.kwargs, sealed.metadata):
         return await run_to_execute(fields, kept)
     known = replace(kept, metadata=new.metadata, kwargs=new.kwargs)
@@ -52,7 +52,7 @@ async def _stored(fields: Fields, kept: Run, new: NewRun, sealed: NewRun) -> Run
 
 
 async def new_run(fields: Fields, new: NewRun) -> NewRun:
-    """A run to be kept; the context that it is asked for with goes along."""
+    """Seals a run to be stored, with the context that it is asked for with."""
     cipher = fields.cipher
     metadata, kwargs, created, names, config, scope = await asyncio.gather(
         cipher.seal("run", "metadata", new.metadata),
@@ -75,8 +75,8 @@ async def new_run(fields: Fields, new: NewRun) -> NewRun:
 
 
 async def outcome(fields: Fields, outcome: Outcome) -> Outcome:
-    """The end of a run. An error that can't be sealed is replaced by one that says so, since the run must
-    end; where its values can't be, `EncryptionFailed` is raised, and nothing is changed."""
+    """Seals the end of a run. An error that can't be sealed is replaced by one that says so, since the run
+    must end; if its values can't be sealed, `EncryptionFailed` is raised and nothing is changed."""
     answer = outcome.answer
     return replace(
         outcome,
@@ -94,7 +94,7 @@ async def outcome(fields: Fields, outcome: Outcome) -> Outcome:
 
 
 async def sealed_error(fields: Fields, error: str) -> str:
-    """Why a run failed, or why that can't be kept."""
+    """The sealed error of a run, or why it can't be sealed."""
     try:
         return await fields.cipher.seal_text("run", "error", error)
     except EncryptionFailed as failed:
@@ -102,7 +102,7 @@ async def sealed_error(fields: Fields, error: str) -> str:
 
 
 async def run(fields: Fields, kept: Run) -> Run:
-    """A run as it was. Its kwargs carry the context for the replica that executes it."""
+    """Opens a run."""
     opened = await fields.record("run", kept)
     if opened.result is not None and not sealed_will_do():
         opened = replace(opened, result=await fields.cipher.open("thread", "values", opened.result))
@@ -110,13 +110,13 @@ async def run(fields: Fields, kept: Run) -> Run:
 
 
 async def runs(fields: Fields, kept: Sequence[Run]) -> list[Run]:
-    """Runs as they were."""
+    """Opens runs."""
     return list(await asyncio.gather(*(run(fields, one) for one in kept)))
 
 
 async def run_to_execute(fields: Fields, kept: Run) -> Run:
-    """A run as it was, with the context to seal its state with. One that can't be opened is given out all the
-    same, and says why in its kwargs: it is held already, and must come to an end."""
+    """Opens a run, and adds the context to seal its state with. A run that can't be opened is returned all
+    the same, with the reason in its kwargs: it is already claimed, and must come to an end."""
     try:
         opened = await run(fields, kept)
     except EncryptionFailed as failed:
@@ -126,12 +126,12 @@ async def run_to_execute(fields: Fields, kept: Run) -> Run:
 
 
 async def runs_to_execute(fields: Fields, kept: Sequence[Run]) -> list[Run]:
-    """Runs as `run_to_execute` gives them."""
+    """Opens runs with `run_to_execute`."""
     return list(await asyncio.gather(*(run_to_execute(fields, one) for one in kept)))
 
 
 async def webhooks(fields: Fields, kept: Sequence[Webhook]) -> list[Webhook]:
-    """Calls to be made. One that can't be opened now is left for a later attempt."""
+    """Opens webhook calls to be made. One that can't be opened now is left for a later attempt."""
     opened = await asyncio.gather(*(_webhook(fields, one) for one in kept))
     return [webhook for webhook in opened if webhook is not None]
 

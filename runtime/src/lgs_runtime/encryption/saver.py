@@ -1,9 +1,9 @@
-"""A checkpointer over another, official or not: values reach it sealed, and it needs to know nothing of it.
+"""A checkpointer around another, official or not: values reach the inner one sealed, and it needs to know
+nothing about that.
 
-What a value's serialiser makes of it is sealed by the handlers for bytes, and kept in a form that every
-saver can store: an object for values that savers keep by themselves, a text for plain ones, which they keep
-inside of the checkpoint. Metadata are sealed by the handlers for documents, but for the keys by which
-checkpoints are found.
+A value's serialised form is sealed by the handlers for bytes, and stored in a form that every saver can keep:
+an object for values that savers store separately, a text for plain values, which they store inside of the
+checkpoint. Metadata are sealed by the handlers for documents, except the keys by which checkpoints are found.
 """
 
 from __future__ import annotations
@@ -39,14 +39,13 @@ _PLAIN: Final = (str, int, float)
 
 
 class EncryptedSaver(BlockingSaver):
-    """Another saver, behind a cipher. Its methods raise `EncryptionFailed` besides; nothing is stored
-    then."""
+    """A saver behind a cipher. Its methods also raise `EncryptionFailed`; then nothing is stored."""
 
     def __init__(
         self, inner: BaseCheckpointSaver[Any], cipher: Cipher, *, keeps_versions: bool = False
     ) -> None:
-        """`keeps_versions`: the saver keeps each version of a channel once, so that only new values need to
-        be sealed; else every checkpoint holds all of them."""
+        """`keeps_versions`: the saver stores each version of a channel once, so only new values need to be
+        sealed; otherwise every checkpoint holds all of them."""
         super().__init__(serde=inner.serde)
         self._inner = inner
         self._cipher = cipher
@@ -83,7 +82,7 @@ class EncryptedSaver(BlockingSaver):
         )
 
     def _is_stored(self, value: Any, new: bool) -> bool:
-        """Whether the saver has the value already, and does not read it."""
+        """Whether the saver has the value already, and does not read it now."""
         return self._keeps_versions and not new and not isinstance(value, (*_PLAIN, _DeltaSnapshot))
 
     async def aput_writes(
@@ -164,7 +163,7 @@ class EncryptedSaver(BlockingSaver):
         if value is None or not self._cipher.seals_blobs:
             return value
         if isinstance(value, _DeltaSnapshot):
-            # Savers use its type to find where a history begins.
+            # Savers use this type to find where a history begins.
             return _DeltaSnapshot(await self._seal(value.value, field))
         context = encryption_context()
         kind, data = self.serde.dumps_typed(value)
@@ -189,5 +188,5 @@ class EncryptedSaver(BlockingSaver):
 
 
 def _whole_metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> CheckpointMetadata:
-    """What savers make of the metadata and of what the config says, so that both are sealed."""
+    """The metadata that savers make from the metadata and the config, so that both are sealed."""
     return get_serializable_checkpoint_metadata(config, metadata)

@@ -1,5 +1,5 @@
-"""A storage over another: what the application's data are in is sealed on its way in, and opened on its way
-out, as `table` says. The databases, their statements and their order know nothing of it."""
+"""A storage around another: seals the application's data on the way in, and opens it on the way out, as
+`table` says. The databases, their statements and their order know nothing about it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTS: Final = tuple(part.name for part in fields_of(Storage) if part.name not i
 
 
 def encrypted_storage(inner: Storage, cipher: Cipher) -> Storage:
-    """`inner` behind `cipher`. Its methods raise `EncryptionFailed` besides; nothing is stored then."""
+    """`inner` behind `cipher`. Its methods also raise `EncryptionFailed`; then nothing is stored."""
     fields = Fields(cipher)
     parts: dict[str, Any] = {
         part: EncryptedPart(getattr(inner, part), TABLE.get(part, {}), fields) for part in PARTS
@@ -29,7 +29,7 @@ def encrypted_storage(inner: Storage, cipher: Cipher) -> Storage:
 
 
 class EncryptedPart:
-    """A part of the contract, with those of its methods that have a rule."""
+    """A part of the contract, with only those of its methods that have a rule."""
 
     def __init__(self, inner: object, rules: Mapping[str, Rule], fields: Fields) -> None:
         for name, rule in rules.items():
@@ -40,7 +40,7 @@ class EncryptedPart:
 
 
 def _encrypted(fields: Fields, method: Callable[..., Any], rule: Rule) -> Callable[..., Any]:
-    """The method as the rule wants it called; itself, where nothing is to be sealed or opened."""
+    """The method wrapped as the rule says; the method itself if nothing is sealed or opened."""
     if rule.calls is not None:
         return partial(rule.calls, fields, method)
     if not rule.seals and rule.opens is None:

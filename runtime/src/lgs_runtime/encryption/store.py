@@ -1,4 +1,4 @@
-"""A store over another: the values of items are sealed, their namespaces and keys are not."""
+"""A store around another: seals the values of items, but not their namespaces and keys."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ EQUALITY: Final = frozenset({"$eq", "$ne"})
 
 
 class EncryptedStore(BaseStore):
-    """Another store, behind a cipher, for the event loop in which it is made. Its methods raise
-    `EncryptionFailed` besides; nothing is stored then."""
+    """A store behind a cipher, for the event loop in which it is made. Its methods also raise
+    `EncryptionFailed`; then nothing is stored."""
 
     def __init__(self, inner: BaseStore, cipher: Cipher) -> None:
         self._inner = inner
@@ -26,7 +26,7 @@ class EncryptedStore(BaseStore):
         self.ttl_config = inner.ttl_config
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """See `abatch`; for threads other than the event loop's."""
+        """See `abatch`; call it from threads other than the event loop's."""
         return asyncio.run_coroutine_threadsafe(self.abatch(ops), self._loop).result()
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -36,7 +36,7 @@ class EncryptedStore(BaseStore):
         return await asyncio.gather(*map(self._opened, results))
 
     async def sweep_ttl(self) -> int:
-        """Deletes items whose time has passed; how many."""
+        """Deletes expired items; returns how many."""
         return await self._inner.sweep_ttl() if isinstance(self._inner, Sweeps) else 0
 
     async def _sealed(self, op: Op) -> Op:
@@ -47,7 +47,8 @@ class EncryptedStore(BaseStore):
         return op
 
     async def _filter(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """A filter as what is kept would match it: what is compared for its order can't be sealed."""
+        """The filter with its values sealed, so that it matches what is stored. Values that are compared for
+        order can't be sealed."""
         plain = {name: value for name, value in given.items() if not _is_operation(value)}
         sealed = dict(await self._cipher.wanted("store", "value", plain) or {})
         for name, value in given.items():

@@ -1,8 +1,8 @@
-"""Of each method of the storage's contract: which arguments are sealed on their way in, and how what it
-returns is opened on its way out.
+"""For each method of the storage's contract: which arguments are sealed on the way in, and how its result is
+opened on the way out.
 
-A method that is not here is refused, by `EncryptedPart` and by a test: before it is used somebody has to say
-what of it is to be sealed.
+A method that is not listed is refused by `EncryptedPart` and by a test: before it is used, somebody must say
+what is to be sealed.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from lgs_runtime.encryption import records, runs
 from lgs_runtime.encryption.fields import Fields
 
 Convert = Callable[[Fields, Any], Awaitable[Any]]
-"""A value of the contract from one side of the cipher to the other."""
+"""Converts a value of the contract from one side of the cipher to the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is done with the values of one method; nothing, where it carries ids, times and counts."""
+    """What is done with the values of one method; nothing if it carries only ids, times and counts."""
 
     seals: Mapping[str, Convert] = field(default_factory=dict)
-    """By the argument's name. One that is not given is not sealed."""
+    """By the argument's name. An argument that is not given is not sealed."""
     opens: Convert | None = None
     calls: Callable[..., Awaitable[Any]] | None = None
-    """In place of both: gets the fields, the method of the inner part, and the arguments."""
+    """Replaces both: is called with the fields, the method of the inner part, and the arguments."""
 
 
 def _field(model: str, name: str) -> Convert:

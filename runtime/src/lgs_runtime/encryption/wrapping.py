@@ -1,5 +1,5 @@
-"""Puts the cipher of the settings before each part that keeps something; without one, the parts stay as they
-are."""
+"""Puts the cipher of the settings in front of each part that keeps something; without a cipher the parts stay
+as they are."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lgs_runtime.streams.memory import MemoryBroker
 
 
 def open_cipher(settings: Settings) -> Cipher | None:
-    """The handlers that the settings name, if they do. Raises `ConfigError`."""
+    """A cipher with the handlers that the settings name; None if they name none. Raises `ConfigError`."""
     if settings.encryption_path is None:
         return None
     cipher = load_cipher(settings.encryption_path, settings.source, settings.import_paths)
@@ -55,7 +55,7 @@ def sealed_store(store: BaseStore, cipher: Cipher | None) -> BaseStore:
 
 
 def sealing_entries(cipher: Cipher | None) -> Callable[[SharedCache], SharedCache]:
-    """Puts the cipher before the shared entries of the response cache."""
+    """Puts the cipher in front of the shared entries of the response cache."""
 
     def before(entries: SharedCache) -> SharedCache:
         return entries if cipher is None else EncryptedEntries(entries, cipher)
@@ -64,7 +64,7 @@ def sealing_entries(cipher: Cipher | None) -> Callable[[SharedCache], SharedCach
 
 
 def sealed_broker(broker: StreamBroker, cipher: Cipher | None, failed: Callable[[], None]) -> StreamBroker:
-    """The broker behind the cipher. One that keeps events in memory alone needs none."""
+    """The broker behind the cipher. A broker that keeps events only in memory needs none."""
     if cipher is None or isinstance(broker, MemoryBroker):
         return broker
     return EncryptedBroker(broker, cipher, failed)

@@ -1,1 +1,1 @@
-"""Graphs of the service: loading them and opening them for a run."""
+"""The service's graphs: loading them, and opening them for a run."""

@@ -1,6 +1,5 @@
-"""`LGS_ANSWER_CACHE`: the graphs whose answers are cached, in JSON as `spec.cache.answers` of a manifest says
-it. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
-"""
+"""`LGS_ANSWER_CACHE`: the graphs whose answers are cached, as JSON in the form of a manifest's
+`spec.cache.answers`. A broken rule is a `ConfigError` with the message `name: value: rule`."""
 
 from __future__ import annotations
 
@@ -14,8 +13,8 @@ LONGEST_SECONDS: Final = 31536000.0
 
 
 def parse_answers(text: str, graphs: Collection[str], ttl_seconds: float) -> Mapping[str, float]:
-    """For how many seconds the answers of each graph are kept; `ttl_seconds` where a graph says nothing, and
-    no graph without the variable. Raises `ConfigError`."""
+    """Seconds for which the answers of each graph are kept: `ttl_seconds` if a graph does not say; empty
+    without the variable. Raises `ConfigError`."""
     if not text:
         return {}
     found, seconds = Gathered(), {}

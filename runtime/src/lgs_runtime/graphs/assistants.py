@@ -1,7 +1,8 @@
-"""Assistants as they were read last, for runs that are made from them by the hundred a second.
+"""A cache of assistants, for runs that are made from the same assistant hundreds of times a second.
 
-What is kept may be old: a run says as of when it was made, and the storage refuses it when the assistant was
-changed since (`NewRun.assistant_as_of`). So no replica needs to be notified when an assistant changes.
+A cached assistant may be outdated: a run says as of when its assistant was read, and the storage refuses it
+if the assistant has changed since (`NewRun.assistant_as_of`). So no replica needs to be notified when an
+assistant changes.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ KEPT = 1000
 
 
 class KnownAssistants:
-    """Assistants by id, the least recently used dropped first."""
+    """Assistants by id; the least recently used ones are dropped first."""
 
     def __init__(self, assistants: Assistants) -> None:
         self._assistants = assistants
         self._known: OrderedDict[str, Assistant] = OrderedDict()
 
     async def get(self, assistant_id: str) -> Assistant:
-        """An assistant, perhaps as it was some time ago. Raises `NotFound`, `StorageUnavailable`."""
+        """An assistant, perhaps an outdated version. Raises `NotFound`, `StorageUnavailable`."""
         known = self._known.get(assistant_id)
         if known is None:
             known = self._known[assistant_id] = await self._assistants.get(assistant_id)
@@ -32,5 +33,5 @@ class KnownAssistants:
         return known
 
     def forget(self, assistant_id: str) -> None:
-        """Reads it anew when it is wanted next."""
+        """Drops an assistant, so that it is read again when it is next needed."""
         self._known.pop(assistant_id, None)

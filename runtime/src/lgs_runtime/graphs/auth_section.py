@@ -1,4 +1,5 @@
-"""`auth` of `langgraph.json`: who asks, who may do what, and for how long the answer to the first is kept."""
+"""`auth` of `langgraph.json`: the code that says who a caller is and who may do what, and how long the first
+answer is cached."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ CACHE = ("cache_keys", "ttl_seconds", "max_size")
 
 @dataclass(frozen=True, slots=True)
 class AuthCache:
-    """How users are remembered: by the values of these headers (lower case), for so long, so many of them."""
+    """How users are cached: by the values of these headers (lower case), for `ttl_seconds`, at most
+    `max_size` of them."""
 
     headers: tuple[str, ...]
     ttl_seconds: float = TTL_SECONDS
@@ -25,7 +27,7 @@ class AuthCache:
 
 @dataclass(frozen=True, slots=True)
 class AuthSpec:
-    """Where the `langgraph_sdk.Auth` object is, as `path:variable`, and what is said of it."""
+    """Where the `langgraph_sdk.Auth` object is, as `path:variable`, and the options beside it."""
 
     path: str | None = None
     disable_studio_auth: bool = False
@@ -34,7 +36,7 @@ class AuthSpec:
 
 
 def parse_auth(content: Any, where: str) -> AuthSpec:
-    """The section. All of it counts: what is misspelt must not leave a service open. Raises
+    """Parses the section. Unknown keys are errors: a misspelt one must not leave a service open. Raises
     `ConfigError`."""
     found = Gathered()
     given = found.entries(content, KNOWN, where)

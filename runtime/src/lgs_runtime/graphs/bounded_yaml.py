@@ -1,7 +1,6 @@
-"""YAML whose aliases repeat what has aliases: a few lines stand for billions of values, at which a replica
-would stand still as it reads its configuration. They are counted before anything is written out, by the same
-measure as in a manifest.
-"""
+"""Bounds the size of YAML with nested aliases: a few lines can stand for billions of values, and a replica
+would hang while it reads its configuration. The values are counted before anything is expanded, the same way
+as in a manifest."""
 
 from __future__ import annotations
 
@@ -11,14 +10,14 @@ from typing import Any, Final
 import yaml
 
 MOST_VALUES: Final = 1_000_000
-"""Of a file."""
+"""Values in one file."""
 _CHARACTERS: Final = 100
-"""So many of a text count as another value."""
+"""Every so many characters of a text count as another value."""
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """Reads YAML as `yaml.safe_load` does. Raises `yaml.MarkedYAMLError` for a file that stands for more than
-    `MOST_VALUES` values, and for what holds itself."""
+    """Reads YAML like `yaml.safe_load`. Raises `yaml.MarkedYAMLError` for a file that stands for more than
+    `MOST_VALUES` values, and for a value that contains itself."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
@@ -33,7 +32,7 @@ class BoundedLoader(yaml.SafeLoader):
 
 
 def _values_in(node: yaml.Node, known: dict[yaml.Node, int | None]) -> int:
-    """How many values something holds. What an alias repeats is one node, and counts each time."""
+    """How many values a node holds. A node that aliases repeat counts each time."""
     if isinstance(node, yaml.ScalarNode):
         return 1 + len(node.value) // _CHARACTERS
     if node not in known:

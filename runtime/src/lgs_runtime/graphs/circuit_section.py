@@ -1,6 +1,5 @@
-"""`LGS_CIRCUIT_BREAKER`: the circuit breakers around graphs, in JSON as `spec.circuitBreaker` of a manifest
-says it. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
-"""
+"""`LGS_CIRCUIT_BREAKER`: the circuit breakers around graphs, as JSON in the form of a manifest's
+`spec.circuitBreaker`. A broken rule is a `ConfigError` with the message `name: value: rule`."""
 
 from __future__ import annotations
 
@@ -24,10 +23,10 @@ FIELDS: Final = {
     "slowCallSeconds": "slow_call_seconds",
     "slowCallThreshold": "slow_call_threshold",
 }
-"""Names of the section, and what the policy calls them."""
+"""Names in the section, and the policy's names for them."""
 OWN: Final = (*FIELDS, "ignore")
 ERROR_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-"""As the manifest's: another text names none, and would be without effect."""
+"""Same as the manifest's: another text names no exception, and would have no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,12 @@ class GraphPolicy:
 
     policy: Policy
     ignore: tuple[str, ...] = ()
-    """Names of exceptions, with their module or without, by which a run fails through no fault of the
-    graph's."""
+    """Names of exceptions, with or without their module, that make a run fail without any fault of the
+    graph."""
 
 
 def parse_circuits(text: str, graphs: Collection[str]) -> Mapping[str, GraphPolicy]:
-    """The policy of each graph; none without the variable. Raises `ConfigError`."""
+    """The policy of each graph; empty without the variable. Raises `ConfigError`."""
     if not text:
         return {}
     found = Gathered()

@@ -1,7 +1,6 @@
-"""The circuits around this replica's graphs. While that of a graph is open, no run of it is admitted or
-claimed here; half-open, as many as there are probes. A graph without a policy has none, and costs a lookup
-in a dictionary.
-"""
+"""The circuits around this replica's graphs. While a graph's circuit is open, no run of the graph is admitted
+or claimed here; while it is half-open, as many as there are probes. A graph without a policy has no circuit,
+and costs one dictionary lookup."""
 
 from __future__ import annotations
 
@@ -19,27 +18,27 @@ from lgs_runtime.graphs.circuit_section import GraphPolicy
 
 @dataclass(slots=True)
 class RunPermit:
-    """A run that a circuit let through; ended once."""
+    """A run that a circuit let through; it is ended only once."""
 
     circuit: Circuit
     permit: Permit
     ended: bool = False
 
     def end(self, result: Result) -> None:
-        """The run has ended here, whatever it says of its graph."""
+        """Reports how the run ended here; `result` says what that means for its graph."""
         if not self.ended:
             self.ended = True
             self.circuit.report(self.permit, result)
 
     def give_back(self) -> None:
-        """The run does not begin here."""
+        """Withdraws the run, which does not begin here."""
         if not self.ended:
             self.ended = True
             self.circuit.withdraw(self.permit)
 
 
 class GraphCircuits:
-    """One for each graph that has a policy."""
+    """The circuits, one for each graph that has a policy."""
 
     def __init__(
         self, policies: Mapping[str, GraphPolicy], clock: Callable[[], float] = time.monotonic
@@ -50,20 +49,20 @@ class GraphCircuits:
         }
 
     def all(self) -> list[Circuit]:
-        """Every circuit."""
+        """All circuits."""
         return list(self._circuits.values())
 
     def listen(self, listener: Listener) -> None:
-        """Calls `listener` at each change."""
+        """Calls `listener` at each change of a circuit."""
         for circuit in self._circuits.values():
             circuit.listeners.append(listener)
 
     def ignored(self, graph_id: str) -> tuple[str, ...]:
-        """Names of exceptions by which runs of a graph fail through no fault of the graph's."""
+        """Names of exceptions that make runs of a graph fail without any fault of the graph."""
         return self._policies[graph_id].ignore
 
     def admit(self, graph_id: str | None) -> RunPermit | None:
-        """Lets a new run through. None where nothing stands before its graph. Raises `GraphCircuitOpen`."""
+        """Lets a new run through. None if its graph has no circuit. Raises `GraphCircuitOpen`."""
         circuit = self._circuits.get(graph_id or "")
         if circuit is None:
             return None
@@ -74,7 +73,7 @@ class GraphCircuits:
 
     @contextmanager
     def admitted(self, *graph_ids: str | None) -> Iterator[None]:
-        """Runs that are stored to wait are let through while they are. Raises `GraphCircuitOpen`."""
+        """Holds permits while runs are stored that will wait in the queue. Raises `GraphCircuitOpen`."""
         permits: list[RunPermit] = []
         try:
             for graph_id in dict.fromkeys(graph_ids):
@@ -86,13 +85,14 @@ class GraphCircuits:
                 permit.give_back()
 
     def begin(self, graph_id: str | None) -> RunPermit | None:
-        """A run begins here in any case: what it says counts, if the circuit lets it through."""
+        """Begins a run that begins here in any case: its result counts only if the circuit lets it
+        through."""
         circuit = self._circuits.get(graph_id or "")
         permits = circuit.acquire_some(1) if circuit is not None else []
         return RunPermit(circuit, permits[0]) if circuit is not None and permits else None
 
     def taken(self, graphs: Sequence[str]) -> Sequence[str] | None:
-        """The graphs that runs are claimed of without a count. None: all of them."""
+        """The graphs whose runs are claimed without a limit. None: all of them."""
         left_out = self.not_closed()
         return [graph for graph in graphs if graph not in left_out] if left_out else None
 
@@ -101,6 +101,6 @@ class GraphCircuits:
         return [graph for graph, circuit in self._circuits.items() if circuit.phase is not Phase.CLOSED]
 
     def probes(self, graph_id: str, most: int) -> Sequence[RunPermit]:
-        """As many runs of a graph as its circuit lets through now, up to `most`."""
+        """Permits for as many runs of a graph as its circuit lets through now, up to `most`."""
         circuit = self._circuits[graph_id]
         return [RunPermit(circuit, permit) for permit in circuit.acquire_some(most)]

@@ -1,12 +1,12 @@
 """Factories: functions that make a graph each time one is needed.
 
-A factory may take the config of the call, a `langgraph_sdk.runtime.ServerRuntime` that says why it is
-called and holds the service's store, both, or nothing. The annotation of a parameter decides which it gets,
-else the name (`config`, `runtime`); a single parameter gets the config unless its annotation is a
-`ServerRuntime`, whatever its name, as on LangGraph's server.
+A factory may take the config of the call, a `langgraph_sdk.runtime.ServerRuntime` (which says why it is
+called, and holds the service's store), both, or nothing. A parameter's annotation decides which of them it
+gets, else its name (`config`, `runtime`). As on LangGraph's server, a single parameter of any name gets the
+config, unless its annotation is a `ServerRuntime`.
 
-The config of a factory has more than that of a node: whether the graph is to be executed, and what
-`langgraph.config.get_store` and `langgraph.runtime.get_runtime` find while it is called.
+The config of a factory holds more than that of a node: whether the graph is to be executed, and what
+`langgraph.config.get_store` and `langgraph.runtime.get_runtime` find while the factory is called.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from langgraph_sdk.runtime import AccessContext, _ExecutionRuntime, _ReadRuntime
 
 Given = Literal["config", "runtime"]
 IS_FOR_EXECUTION = "__is_for_execution__"
-"""By this key of `configurable` factories that were written before `ServerRuntime` distinguish a run from a
-read of the state."""
+"""Key of `configurable` by which factories written before `ServerRuntime` tell a run from a read of the
+state."""
 RUNTIME = "__pregel_runtime"
-"""The key under which LangGraph finds the runtime of the calling code."""
+"""Key under which LangGraph finds the runtime of the calling code."""
 MARKS: Mapping[str, Given] = {
     "RunnableConfig": "config",
     "ServerRuntime": "runtime",
@@ -43,7 +43,7 @@ MARKS: Mapping[str, Given] = {
 
 
 def parameters_of(factory: Callable[..., Any]) -> Mapping[str, Given] | None:
-    """What to call a factory with, by parameter; None when it wants something that a server has not got."""
+    """What to pass to a factory, by parameter; None if it requires something that a server does not have."""
     try:
         parameters = list(inspect.signature(factory).parameters.values())
     except (TypeError, ValueError):
@@ -58,7 +58,8 @@ def parameters_of(factory: Callable[..., Any]) -> Mapping[str, Given] | None:
 
 
 def _annotated(parameter: inspect.Parameter) -> Given | None:
-    """By the annotation's text, since what it names may only be imported for type checkers."""
+    """What the annotation asks for, judged by its text, since its types may be imported only for type
+    checkers."""
     if parameter.annotation is not parameter.empty:
         text = str(parameter.annotation)
         for mark, given in MARKS.items():
@@ -78,7 +79,7 @@ caller: ContextVar[Any] = ContextVar("caller", default=None)
 
 
 def identity_of_caller() -> str | None:
-    """Who that is; None when nobody is known."""
+    """The identity of the caller; None if nobody is known."""
     user = caller.get()
     return None if user is None else str(user.identity)
 
@@ -86,8 +87,8 @@ def identity_of_caller() -> str | None:
 def runtime_of(
     access: AccessContext, store: BaseStore, context: Mapping[str, Any] | None
 ) -> _ExecutionRuntime[Any] | _ReadRuntime[Any]:
-    """Why a factory is called, and for which user, as it gets it; `context` only where its graph is
-    executed."""
+    """The runtime that a factory gets: why it is called, and for which user. It has `context` only if the
+    graph is executed."""
     user = caller.get()
     if access == "threads.create_run":
         return _ExecutionRuntime(access_context=access, user=user, store=store, context=context)
@@ -95,8 +96,8 @@ def runtime_of(
 
 
 def who_asks(user: Any) -> dict[str, Any]:
-    """What `configurable` says of the user, under LangGraph's names: all of them, whether or not anybody is
-    known."""
+    """What `configurable` says about the user, under LangGraph's names: all of them are set, even if nobody
+    is known."""
     return {
         "langgraph_auth_user": user,
         "langgraph_auth_user_id": "" if user is None else user.identity,
@@ -105,9 +106,9 @@ def who_asks(user: Any) -> dict[str, Any]:
 
 
 def config_of(config: RunnableConfig, runtime: _ExecutionRuntime[Any] | _ReadRuntime[Any]) -> RunnableConfig:
-    """What a factory is given as config. That of the call stays as it is."""
+    """The config that a factory gets. The config of the call is not changed."""
     execution = runtime.execution_runtime
-    # One of LangGraph's own: graphs that the factory invokes merge it with theirs.
+    # LangGraph's own kind of runtime: graphs that the factory invokes merge it with theirs.
     ambient = Runtime(context=execution and execution.context, store=runtime.store)
     given: RunnableConfig = {**config}
     given["configurable"] = {
@@ -123,7 +124,7 @@ def config_of(config: RunnableConfig, runtime: _ExecutionRuntime[Any] | _ReadRun
 async def called(
     factory: Callable[..., Any], config: RunnableConfig, runtime: object
 ) -> AsyncIterator[object]:
-    """What a factory makes: returned, awaited or yielded by a context manager, which stays open."""
+    """What a factory makes: returned, awaited, or yielded by a context manager, which stays open."""
     async with AsyncExitStack() as stack:
         before = var_child_runnable_config.set(config)
         try:
@@ -135,7 +136,8 @@ async def called(
             elif isinstance(made, AbstractContextManager):
                 made = stack.enter_context(made)
         finally:
-            # What runs the graph must not take itself for a part of what the factory was called in.
+            # The code that runs the graph must not take itself for a part of the context the factory was
+            # called in.
             var_child_runnable_config.reset(before)
         yield made
 

@@ -1,4 +1,4 @@
-"""What a graph's own code raises while a request waits for it, as an answer with its words."""
+"""Turns what a graph's own code raises while a request waits for it into an answer with its message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ log = structlog.get_logger(__name__)
 
 
 def graph_failed(graph_id: str, raised: BaseException) -> RuntimeFault:
-    """The answer to what a graph's factory, edge or reducer raised; a fault of ours is one already."""
+    """The error answer for what a graph's factory, edge or reducer raised; a `RuntimeFault` stays as it
+    is."""
     if isinstance(raised, RuntimeFault):
         return raised
     return ProviderFailed(f"graph {graph_id}: {named_text(raised)}")
@@ -23,7 +24,7 @@ def graph_failed(graph_id: str, raised: BaseException) -> RuntimeFault:
 
 @contextmanager
 def graph_called(graph_id: str) -> Iterator[None]:
-    """Around a call of a graph for a request. Raises what `graph_failed` makes."""
+    """Wraps a call of a graph for a request. Raises what `graph_failed` makes."""
     try:
         yield
     except RAISED as raised:

@@ -1,5 +1,5 @@
-"""The section `http` of `langgraph.json`: the service's own application, which groups of routes there are,
-where they stand, and what of a request's headers a run and the log may see.
+"""The section `http` of `langgraph.json`: the service's own application, which groups of routes exist and
+under which path, and which headers of a request a run and the log may see.
 
 The names are those of LangGraph's configuration. Wrong values are a `ConfigError`, unknown keys a warning.
 """
@@ -28,9 +28,9 @@ Group = Literal["assistants", "threads", "runs", "store", "mcp", "a2a", "meta", 
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 PAGINATION: Final = ("X-Pagination-Total", "X-Pagination-Next")
 SECRET_HEADERS: Final = frozenset({"authorization", "x-api-key", "x-service-key", "x-tenant-id"})
-"""Never given to a run and never logged, whatever the file says."""
+"""Headers that are never given to a run and never logged, whatever the file says."""
 PRIVATE_HEADERS: Final = frozenset({"cookie", "proxy-authorization"})
-"""Given and logged only where the file names them in full."""
+"""Headers that are given and logged only if the file names them in full."""
 ORDERS: Final = ("middleware_first", "auth_first")
 NO_PREFIX: Final = "/noauth"
 log = structlog.get_logger(__name__)
@@ -39,7 +39,8 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """`http.cors`: which pages of other origins may call the API. The defaults: any, without its cookies."""
+    """`http.cors`: which pages of other origins may call the API. By default all may, without the API's
+    cookies."""
 
     allow_origins: tuple[str, ...] = ("*",)
     allow_methods: tuple[str, ...] = ("*",)
@@ -48,18 +49,18 @@ class Cors:
     allow_origin_regex: str | None = None
     expose_headers: tuple[str, ...] = ("Content-Location", "Location", *PAGINATION)
     max_age: int = 600
-    """Seconds for which a browser may remember what was allowed."""
+    """Seconds for which a browser may remember the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderRule:
-    """Which headers of a request are taken. Names in any case; `*` stands for any characters."""
+    """Which headers of a request are taken. Names are case-insensitive; `*` stands for any characters."""
 
     includes: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
 
     def takes(self, name: str) -> bool:
-        """Whether a header is taken: included, not excluded, and no secret."""
+        """Whether a header is taken: it is included, not excluded, and not secret."""
         lower = name.lower()
         if lower in SECRET_HEADERS or any(_matches(pattern, lower) for pattern in self.excludes):
             return False
@@ -68,7 +69,7 @@ class HeaderRule:
         return any(_matches(pattern, lower) for pattern in self.includes)
 
     def taken(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers that are taken, by their names in lower case."""
+        """The headers that are taken, with their names in lower case."""
         if not self.includes:
             return {}
         return {name.lower(): value for name, value in headers.items() if self.takes(name)}
@@ -76,13 +77,13 @@ class HeaderRule:
 
 @dataclass(frozen=True, slots=True)
 class HttpSection:
-    """What `http` says, with its defaults."""
+    """The parsed section `http`, with defaults."""
 
     app: str | None = None
     """`path:variable` of a Starlette or FastAPI application whose routes and middleware join ours."""
     disabled: frozenset[Group] = frozenset()
     mount_prefix: str = ""
-    """Where all routes stand, such as `/api`; empty: at the root."""
+    """Path prefix of all routes, such as `/api`; empty: none."""
     cors: Cors = field(default_factory=Cors)
     configurable_headers: HeaderRule = field(default_factory=HeaderRule)
     """Headers that a run finds in `config.configurable`."""
@@ -94,7 +95,7 @@ class HttpSection:
 
 
 def parse_http(content: Any, where: str) -> HttpSection:
-    """The object `http`. Raises `ConfigError`."""
+    """Parses the object `http`. Raises `ConfigError`."""
     known = (
         "app",
         "cors",
@@ -131,8 +132,8 @@ def _app(value: Any, where: str) -> str | None:
 
 
 def parse_cors(content: Any, where: str) -> Cors:
-    """The object `http.cors`. What it doesn't name is as it would be without it, except that other origins
-    may not call once it says anything of origins. Raises `ConfigError`."""
+    """Parses the object `http.cors`. What it does not name keeps its default; but once it says anything about
+    origins, only those that it names may call. Raises `ConfigError`."""
     known, found = [spec.name for spec in fields(Cors)], Gathered()
     given = found.entries(content, known, where)
     names_origins = bool(given.keys() & {"allow_origins", "allow_origin_regex"})
@@ -158,7 +159,7 @@ def _cors_value(value: Any, name: str, where: str) -> Any:
 
 
 def prefix_of(value: Any, where: str) -> str:
-    """Where all routes stand; empty: at the root. Raises `ConfigError`."""
+    """The path prefix of all routes; empty: none. Raises `ConfigError`."""
     if value == "":
         return ""
     prefix = text_of(value, where).removesuffix("/")

@@ -1,5 +1,5 @@
-"""Finds the variable that `path:variable` names in the user's code: of a file relative to the service's
-source folder, or of a dotted module. Whatever goes wrong on the way is a `ConfigError` that shows where."""
+"""Imports the variable that `path:variable` names in the user's code: from a file relative to the service's
+source folder, or from a dotted module. Whatever goes wrong is a `ConfigError` that shows where."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class ImportFailed(ConfigError):
-    """A module of the user's raised while it was imported."""
+    """A module of the user's code raised while it was imported."""
 
     def __init__(self, where: str, raised: BaseException) -> None:
         said = f"{where}: it raised at import: {summary(raised)}{_way_out(raised)}"
@@ -34,7 +34,8 @@ class ImportFailed(ConfigError):
 
 
 def _way_out(raised: BaseException) -> str:
-    """What to do about a module that was not found; nothing about one that is an older version's."""
+    """What to do about a module that was not found; empty if its package is there, perhaps in an older
+    version without it."""
     if not isinstance(raised, ModuleNotFoundError) or not raised.name or known(raised.name):
         return ""
     name, folder = raised.name.partition(".")[0], Path(place_of(raised).rpartition(":")[0]).parent
@@ -44,20 +45,21 @@ def _way_out(raised: BaseException) -> str:
 
 
 def extend_import_path(paths: tuple[Path, ...]) -> None:
-    """Puts folders last on the import path, in their order, each once: behind the standard library and what
-    is installed, as where LangGraph's server has them. A folder of the application that is called as a
-    package is must not take the package's place in the libraries that need it."""
+    """Appends folders to the import path, in their order, each once: behind the standard library and
+    installed packages, like LangGraph's server. A folder of the application that has the name of a package
+    must not replace the package in the libraries that need it."""
     sys.path.extend(path for path in dict.fromkeys(map(str, paths)) if path not in sys.path)
 
 
 def module_of(path: str, source: Path, where: str) -> tuple[ModuleType, str]:
-    """The module of `path:variable`, imported, and the variable's name. `where` begins the messages."""
+    """Imports the module of `path:variable`; returns it and the variable's name. `where` begins the error
+    messages."""
     location, _, variable = path.rpartition(":")
     return import_module(location, source, where), variable
 
 
 def variable_in(path: str, source: Path, where: str) -> Any:
-    """What `path:variable` holds. Raises `ConfigError`."""
+    """The value of `path:variable`. Raises `ConfigError`."""
     module, variable = module_of(path, source, where)
     try:
         return getattr(module, variable)
@@ -69,7 +71,8 @@ def variable_in(path: str, source: Path, where: str) -> Any:
 def sdk_object(
     path: str, kind: type[_Kind], source: Path, import_paths: tuple[Path, ...], where: str
 ) -> _Kind:
-    """What `path:variable` holds, an object of a class of `langgraph_sdk`. Raises `ConfigError`."""
+    """The value of `path:variable`, which must be an object of the `langgraph_sdk` class `kind`. Raises
+    `ConfigError`."""
     extend_import_path(import_paths)
     found = variable_in(path, source, where)
     if not isinstance(found, kind):
@@ -80,8 +83,8 @@ def sdk_object(
 
 
 def import_module(location: str, source: Path, where: str) -> ModuleType:
-    """A module by its dotted name, or by its file, relative to `source`. Raises `ConfigError`, which begins
-    with `where`."""
+    """Imports a module by its dotted name, or by its file relative to `source`. Raises `ConfigError`, whose
+    message begins with `where`."""
     location = location.replace("\\", "/")
     if location.endswith(OTHER_LANGUAGE):
         raise ConfigError(f"{where}: {location}: must be Python; this server runs no JavaScript")
@@ -94,30 +97,30 @@ def import_module(location: str, source: Path, where: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Imports a file as the rest of the application would import it, so that there is one module of it, its
-    package's imports work and its pickled names agree. What has no such name gets a name of ours."""
+    """Imports a file the way the rest of the application would, so that only one module of it exists, its
+    package's imports work, and its pickled names agree. A file without such a name gets a private one."""
     name = next(iter(names_of(path, sys.path)), None)
     if name is None and (name := free_name(path)) is not None:
-        # A package that nobody has installed, nor named among the dependencies.
+        # A package that is neither installed nor named among the dependencies.
         extend_import_path((name.root,))
     if name is None:
         return import_privately(path)
     try:
         module = importlib.import_module(name.dotted)
-    # Whatever the packages around the file raise: without them it may do.
+    # Whatever the packages around the file raise: the file may work without them.
     except Exception as raised:  # noqa: BLE001 - raised again there, or logged
         return _import_alone(path, name, raised)
     return module if is_file(getattr(module, "__file__", None), path) else import_privately(path)
 
 
 def _import_alone(path: Path, name: ModuleName, raised: Exception) -> ModuleType:
-    """A file whose package can't be imported, by itself, as LangGraph's server imports each. Raises what the
-    package raised where that was the file's own doing, or where the file needs its package."""
+    """Imports a file by itself, like LangGraph's server, because its package can't be imported. Raises the
+    package's error if the file itself caused it, or if the file needs its package."""
     if not name.packages or passed_through(raised, path):
         raise raised
     try:
         module = import_privately(path, alone=True)
-    # Then the module needs its package, and the error must name that.
+    # The module needs its package, so the error must name what the package raised.
     except Exception:  # noqa: BLE001 - what was raised first is raised
         raise raised from None
     log.warning(
@@ -132,6 +135,6 @@ def _guarded(load: Callable[[], ModuleType], where: str) -> ModuleType:
         return load()
     except KeyboardInterrupt:
         raise
-    # The module is the user's: it may raise anything (a SystemExit too), all of which is reported.
+    # The module is the user's: it may raise anything, even a SystemExit; all of it is reported.
     except BaseException as raised:
         raise ImportFailed(where, raised) from raised

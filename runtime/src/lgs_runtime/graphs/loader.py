@@ -29,7 +29,7 @@ from lgs_runtime.tracebacks import summary, user_traceback
 
 @dataclass(frozen=True, slots=True)
 class LoadedGraph:
-    """What a variable held: a graph, or a factory of graphs (exactly one of the two)."""
+    """What a variable held: either a graph or a factory of graphs."""
 
     graph_id: str
     spec: GraphSpec
@@ -38,7 +38,7 @@ class LoadedGraph:
 
 
 def load_graphs(specs: Mapping[str, GraphSpec], source: Path) -> list[LoadedGraph]:
-    """Loads every graph. Raises `ConfigError` with all that can't work."""
+    """Loads every graph. Raises `ConfigError` with all graphs that can't work."""
     loaded, errors = try_graphs(specs, source)
     if errors:
         raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
@@ -46,8 +46,8 @@ def load_graphs(specs: Mapping[str, GraphSpec], source: Path) -> list[LoadedGrap
 
 
 def try_graphs(specs: Mapping[str, GraphSpec], source: Path) -> tuple[list[LoadedGraph], list[ConfigError]]:
-    """Those that can be loaded, and what is wrong with the others; a module that raised at import is imported
-    once."""
+    """The graphs that can be loaded, and the errors of the others. A module that raised at import is imported
+    only once."""
     loaded, errors, raised = [], list[ConfigError](), dict[str, BaseException]()
     for graph_id, spec in specs.items():
         location = spec.path.rpartition(":")[0]
@@ -89,11 +89,11 @@ def load_graph(graph_id: str, spec: GraphSpec, source: Path) -> LoadedGraph:
 
 
 def as_pregel(found: Any, where: str) -> Pregel[Any, Any, Any, Any]:
-    """A compiled graph, from one or from its builder. Raises `ConfigError`."""
+    """A compiled graph, made from one or from its builder. Raises `ConfigError`."""
     if isinstance(found, StateGraph):
         try:
             return found.compile()
-        # What its nodes and edges are is the user's: anything may come of it.
+        # Its nodes and edges are the user's: compiling may raise anything.
         except Exception as wrong:
             raise ConfigError(
                 f"{where}: the graph does not compile: {summary(wrong)}", shown=user_traceback(wrong)
@@ -107,7 +107,7 @@ def as_pregel(found: Any, where: str) -> Pregel[Any, Any, Any, Any]:
 async def open_factory(
     loaded: LoadedGraph, config: RunnableConfig, runtime: object
 ) -> AsyncIterator[Pregel[Any, Any, Any, Any]]:
-    """The graph that a factory makes for one call, open as long as the context is."""
+    """The graph that a factory makes for one call, open while the context is."""
     where = _where(loaded.graph_id, loaded.spec)
     if loaded.factory is None:
         raise ConfigError(f"{where}: it is a graph; it must be a factory to be opened for each run")

@@ -1,7 +1,7 @@
 """`langgraph.json`: what a folder of graphs says about itself, section by section.
 
-Reads the keys this runtime uses. Those that only say how an image is built are named in the log; an unknown
-key is a warning. Wrong types are a `ConfigError` that names the key.
+Reads the keys that this runtime uses. Keys that only say how an image is built are logged; an unknown key is
+a warning. Wrong types are a `ConfigError` that names the key.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ FOR_THE_IMAGE = frozenset(
         "ui_config",
     }
 )
-"""How LangGraph's command line builds an image, and what it puts into it: no business of a running server."""
+"""Keys about how LangGraph's command line builds an image, and what it puts into it: a running server ignores
+them."""
 VARIABLES: Final[Mapping[str, str]] = {
     "graphs": "LANGSERVE_GRAPHS",
     "auth": "LANGGRAPH_AUTH",
@@ -64,14 +65,14 @@ VARIABLES: Final[Mapping[str, str]] = {
     "store": "LANGGRAPH_STORE",
     "webhooks": "LANGGRAPH_WEBHOOKS",
 }
-"""Sections that a variable may hold as JSON: images that LangGraph's command line builds say there what the
-file said, with paths as they are in the image."""
+"""Variables that may hold a section as JSON: in images built by LangGraph's command line they repeat what the
+file said, with the image's own paths."""
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """Where a graph is: `path:variable`, as it was written, and what it is for."""
+    """Where a graph is, as `path:variable` in its written form, and what it is for."""
 
     path: str
     description: str | None = None
@@ -89,7 +90,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The parts of the file that are used, with paths made absolute."""
+    """The parts of the file that are used, with absolute paths."""
 
     path: Path | None = None
     folder: Path | None = None
@@ -97,21 +98,21 @@ class Manifest:
     dependencies: tuple[Path, ...] = ()
     http: HttpSection = field(default_factory=HttpSection)
     checkpointer: Section = field(default_factory=lambda: Section(None, "checkpointer"))
-    """`checkpoint.options` checks what it holds."""
+    """Checked by `checkpoint.options`."""
     auth: AuthSpec = field(default_factory=AuthSpec)
     store: Section = field(default_factory=lambda: Section(None, "store"))
-    """`checkpoint.store_options` checks what it holds."""
+    """Checked by `store.options`."""
     priority: str | None = None
     """Where the `langgraph_sdk.Priority` object is, as `path:variable`."""
     encryption: str | None = None
     """Where the `langgraph_sdk.Encryption` object is, as `path:variable`."""
     webhooks: Section = field(default_factory=lambda: Section(None, "webhooks"))
-    """Its headers need the environment."""
+    """Checked later: its headers need the environment."""
 
 
 def manifest_of(file: ManifestFile, values: Variables, found: Gathered) -> Manifest:
-    """What the file says, and in place of its sections what the variables say that hold one. What is wrong
-    with them `found` has then."""
+    """The manifest from the file, and from variables that replace its sections. Errors are gathered in
+    `found`."""
     content, where = file.content, str(file.path)
     warn_unknown(content, USED | FOR_THE_IMAGE, where)
     if unused := sorted(set(content) & FOR_THE_IMAGE - {"$schema"}):
@@ -162,7 +163,8 @@ def _priority(content: Any, where: str) -> str | None:
 
 
 def _encryption(content: Any, where: str) -> str | None:
-    """The object `encryption`. All of it counts: what is misspelt must not be stored in the clear."""
+    """Parses the object `encryption`. Unknown keys are errors: a misspelt one must not leave data
+    unencrypted."""
     if content is None:
         return None
     given = object_of(content, where)
@@ -178,7 +180,7 @@ def _encryption(content: Any, where: str) -> str | None:
 
 
 def parse_graphs(content: Any, where: str) -> Mapping[str, GraphSpec]:
-    """`{"id": "path:variable"}` or `{"id": {"path": …, "description": …}}`. Raises `ConfigError`."""
+    """Parses `{"id": "path:variable"}` or `{"id": {"path": …, "description": …}}`. Raises `ConfigError`."""
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: {content!r}: must be an object of graph id to path:variable")
     for graph_id in map(str, content):
@@ -215,5 +217,5 @@ def _dependencies(content: Any, folder: Path | None, where: str) -> tuple[Path, 
 
 
 def import_folders(folder: Path) -> tuple[Path, ...]:
-    """Where the modules of a folder may be: in itself, and in its `src`."""
+    """The folders in which a folder's modules may be: itself and its `src`."""
     return (folder, folder / "src") if (folder / "src").is_dir() else (folder,)

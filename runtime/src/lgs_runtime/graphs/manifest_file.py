@@ -17,13 +17,13 @@ from dotenv.parser import parse_stream
 from lgs_runtime.errors import ConfigError
 
 ENCODING = "utf-8-sig"
-"""UTF-8, with the mark at its beginning that some editors set."""
+"""UTF-8, with the byte order mark that some editors write."""
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """The file as it stands, and the variables that it gives; without a path there is none."""
+    """The content of the file, and the variables that it gives; empty without a path."""
 
     path: Path | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -31,12 +31,12 @@ class ManifestFile:
 
     @property
     def folder(self) -> Path | None:
-        """Where the file stands."""
+        """The folder of the file; None without a file."""
         return self.path.parent if self.path else None
 
 
 def read_manifest(path: Path, name: str) -> ManifestFile:
-    """Reads the file that setting `name` points to. Raises `ConfigError`."""
+    """Reads the file that the setting `name` points to. Raises `ConfigError`."""
     if not path.is_file():
         raise ConfigError(f"{name}: {path}: must be a file that exists")
     text, where = _text(path, name), str(path)
@@ -55,7 +55,7 @@ def _text(path: Path, name: str) -> str:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """JSON, or a `ConfigError` with line and column."""
+    """Parses JSON. Raises `ConfigError` with line and column."""
     try:
         content = json.loads(text, object_pairs_hook=_unique)
         json.dumps(content, ensure_ascii=False).encode()
@@ -66,13 +66,13 @@ def parse_json(text: str, where: str) -> Any:
     except _RepeatedKeyError as wrong:
         raise ConfigError(f"{where}: {wrong.args[0]}: stands twice in one object: must stand once") from None
     except (RecursionError, ValueError) as wrong:
-        # Too many levels or digits, or half a character, which is valid JSON and no text.
+        # Too many levels or digits, or half of a surrogate pair, which is valid JSON but no text.
         raise ConfigError(f"{where}: must be JSON that can be read: {wrong}") from wrong
     return content
 
 
 class _RepeatedKeyError(ValueError):
-    """Of one of the two nothing would be seen."""
+    """A key stands twice in one object, and one of its values would be lost."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -104,13 +104,13 @@ def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
     if isinstance(content, dict):
         return dict(_variable(str(name), value, where) for name, value in content.items())
     if isinstance(content, list):
-        # A list names variables that the environment must bring.
+        # A list names variables that the environment must provide.
         return {}
     if not isinstance(content, str) or not content:
         raise ConfigError(f"{where}: {content!r}: must be a file, or an object of names to values")
     path = folder / content
     if not path.is_file():
-        # Nobody commits it, and no image has it: there the variables come from the environment itself.
+        # Nobody commits this file, and no image has it: there the variables come from the environment.
         log.warning("config.env_file_missing", where=where, file=content, looked_at=str(path))
         return {}
     given = dotenv_values(stream=StringIO(_readable(_text(path, where), where, content)))
@@ -118,7 +118,7 @@ def _env(content: Any, folder: Path, where: str) -> Mapping[str, str]:
 
 
 def _readable(text: str, where: str, file: str) -> str:
-    """The text of a file of variables without the lines that set none, which the log has."""
+    """The text of a file of variables without its invalid lines, which are logged."""
     found = list(parse_stream(StringIO(text)))
     if wrong := [each.original.line for each in found if each.error]:
         log.warning("config.env_lines", where=where, file=file, lines=wrong)

@@ -1,7 +1,8 @@
-"""By which names Python would import a file, best first. Reads folders and the import path; imports nothing.
+"""The names by which Python would import a file, best first. Reads folders and the import path; imports
+nothing.
 
-A file of a package is called as its package calls it, whichever folders are on the import path; one outside
-of any package is called as from the nearest folder of the import path.
+A file in a package has the name that its package gives it, whichever folders are on the import path; a file
+outside of any package has its name from the nearest folder on the import path.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ class ModuleName:
     """A name by which a file can be imported."""
 
     root: Path
-    """The folder in which the first part of the name stands."""
+    """The folder that contains the first part of the name."""
     parts: tuple[str, ...]
 
     @property
     def dotted(self) -> str:
-        """The name, as in an `import`."""
+        """The name as in an `import`."""
         return ".".join(self.parts)
 
     @property
@@ -50,8 +51,8 @@ def names_of(path: Path, import_path: Sequence[str]) -> list[ModuleName]:
 
 
 def free_name(path: Path) -> ModuleName | None:
-    """The name of a file in its package, where nothing else is called as that package: what it could be
-    imported by, were the folder above on the import path."""
+    """The name of a file in its package, if nothing else has that package's name: the name by which it could
+    be imported if the folder above were on the import path."""
     root = package_root(path)
     parts = parts_below(path, root)
     if root == path.parent or any("." in part for part in parts) or _spec(parts[0]) is not None:
@@ -60,12 +61,13 @@ def free_name(path: Path) -> ModuleName | None:
 
 
 def known(module: str) -> bool:
-    """Whether there is something to import that the name begins with."""
+    """Whether something with the name's first part can be imported."""
     return _spec(module.partition(".")[0]) is not None
 
 
 def package_root(path: Path) -> Path:
-    """The folder above the outermost package that the file is in; its own folder when it is in none."""
+    """The folder above the outermost package that contains the file; the file's own folder if it is in no
+    package."""
     folder = path.parent
     while (folder / INIT).is_file() and folder != folder.parent:
         folder = folder.parent
@@ -73,19 +75,19 @@ def package_root(path: Path) -> Path:
 
 
 def imports_relatively(path: Path) -> bool:
-    """Whether the file has to be a part of a package."""
+    """Whether the file imports relatively, so that it must be part of a package."""
     return _RELATIVE_IMPORT.search(path.read_bytes()) is not None
 
 
 def parts_below(path: Path, folder: Path) -> tuple[str, ...]:
-    """The parts of the name that a file has from a folder on; none for the package that the folder is."""
+    """The parts of a file's module name below a folder; empty for the folder's own package."""
     parts = path.relative_to(folder).with_suffix("").parts
     return parts[:-1] if path.name == INIT else parts
 
 
 def _rank(name: ModuleName, depth: int) -> tuple[bool, int]:
-    """Names that keep the packages whole come first, those with least around them before others; then those
-    that keep most of them."""
+    """Sort key: names that keep the packages whole come first, those with the fewest folders around them
+    before others; then the names that keep most of the packages."""
     missing = depth - len(name.parts)
     return missing > 0, abs(missing)
 
@@ -114,13 +116,13 @@ def _folders(spec: ModuleSpec) -> Iterator[str]:
 
 
 def absolute(path: str | Path) -> Path:
-    """The whole path. Links are kept: the files of a ConfigMap are links into a folder without a name for a
-    module."""
+    """The absolute path. Links are kept: the files of a ConfigMap are links into a folder whose name can't be
+    a module's."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def is_file(found: str | None, path: Path) -> bool:
-    """Whether what an import found is this file, or this folder."""
+    """Whether what an import found is this file or folder."""
     try:
         return found is not None and path.samefile(found)
     except OSError:

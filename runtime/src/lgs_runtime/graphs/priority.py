@@ -1,8 +1,8 @@
-"""`priority` of langgraph.json: the `langgraph_sdk.Priority` object whose function says where the runs of a
-thread stand in the queue.
+"""`priority` of langgraph.json: the `langgraph_sdk.Priority` object whose function decides where a thread's
+runs stand in the queue.
 
-What can't work is a `ConfigError` at start. A function that fails, answers nonsense or takes too long refuses
-the request: nothing is stored.
+A wrong setting is a `ConfigError` at start. If the function fails, returns an invalid answer or takes too
+long, the request is refused and nothing is stored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class PriorityHandler:
-    """The assign function of the service."""
+    """The service's assign function."""
 
     def __init__(self, priority: Priority, where: str) -> None:
         """`where` begins the messages."""
@@ -40,7 +40,7 @@ class PriorityHandler:
 
     @classmethod
     def load(cls, path: str, source: Path, import_paths: tuple[Path, ...]) -> PriorityHandler:
-        """The object at `path:variable`. Raises `ConfigError`."""
+        """Loads the object at `path:variable`. Raises `ConfigError`."""
         where = f"priority.path: {path}"
         found = sdk_object(path, Priority, source, import_paths, where)
         if found._assign_handler is None:
@@ -48,7 +48,7 @@ class PriorityHandler:
         return cls(found, where)
 
     async def assign(self, context: PriorityContext, group: str) -> AssignedPriority:
-        """Where the runs of a thread stand; in `group` unless the function names another.
+        """Where the runs of a thread stand in the queue; in `group` unless the function names another.
 
         Raises `HandlerFailed`, and `RefusedByHandler` for an `Auth.exceptions.HTTPException`.
         """
@@ -60,7 +60,7 @@ class PriorityHandler:
             raise RefusedByHandler(
                 refused.status_code, refused.detail, dict(refused.headers or {})
             ) from refused
-        # The function is the user's: it may raise anything, all of which is reported.
+        # The function is the user's: it may raise anything; all of it is reported.
         except RAISED as raised:
             if is_cancelled(raised):
                 raise
@@ -70,7 +70,7 @@ class PriorityHandler:
 
 
 def priority_of(answer: Any, group: str) -> AssignedPriority:
-    """What an answer of the assign function means. Raises `TypeError`, `ValueError`."""
+    """The meaning of an answer of the assign function. Raises `TypeError`, `ValueError`."""
     if not isinstance(answer, Mapping | None):
         raise TypeError(f"it returned {kind_of(answer)}; it must return a dict or None")
     given = {name: value for name, value in (answer or {}).items() if value is not None}

@@ -1,6 +1,6 @@
-"""Imports a file that no import would find: beside the import path, under a name that something else has, or
-one that is no name in Python. It gets a name of ours, made from its path, and so does the package around it,
-so that its relative imports work."""
+"""Imports a file that no import would find: it is not on the import path, something else has its name, or its
+name is no valid Python name. The module gets a private name made from its path, and so does the package
+around it, so that its relative imports work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ PREFIX = "lgs_graph_"
 
 
 def import_privately(path: Path, *, alone: bool = False) -> ModuleType:
-    """The module of a file, with the package that it is in or takes itself to be in, unless `alone`."""
+    """The module of a file, together with the package that it is in or takes itself to be in, unless
+    `alone`."""
     root = package_root(path)
     if root == path.parent and imports_relatively(path):
         root = path.parent.parent

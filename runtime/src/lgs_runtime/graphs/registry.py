@@ -32,7 +32,7 @@ from lgs_runtime.storage.contract import Storage
 log = structlog.get_logger(__name__)
 ASSISTANT_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 UNNAMED = "LangGraph"
-"""What LangGraph calls a graph that nobody has named."""
+"""LangGraph's default name of a graph."""
 SYSTEM_METADATA: Mapping[str, Any] = {"created_by": "system"}
 
 
@@ -47,7 +47,8 @@ class GraphDescription:
 
 @lru_cache(maxsize=1024)
 def default_assistant_id(graph_id: str) -> str:
-    """The id of the assistant that each graph has from the start, the same in every LangGraph server."""
+    """The id of the assistant that each graph has from the start; it is the same in every LangGraph
+    server."""
     return str(uuid5(ASSISTANT_NAMESPACE, graph_id))
 
 
@@ -80,10 +81,10 @@ class GraphRegistry:
         store: BaseStore,
         cache: CacheManager | None = None,
     ) -> GraphRegistry:
-        """Loads every graph. Raises `ConfigError` that names all that can't work.
+        """Loads every graph. Raises `ConfigError` that names all graphs that can't work.
 
-        To be called in a thread: modules of public applications call `asyncio.run` at import, which a
-        thread that runs an event loop refuses.
+        Call it in a thread without an event loop: modules of public applications call `asyncio.run` at
+        import, which a thread with a running event loop refuses.
         """
         extend_import_path(import_paths)
         loaded = load_graphs(specs, source)
@@ -99,20 +100,20 @@ class GraphRegistry:
         return list(self._loaded)
 
     def is_default_assistant(self, assistant_id: str) -> bool:
-        """Whether it is the assistant that a graph has from the start, which everybody may use."""
+        """Whether the id is that of a graph's default assistant, which everybody may use."""
         return assistant_id in self._default_assistants
 
     @property
     def listing(self) -> str:
-        """The graphs there are, for a message about one that is not."""
+        """The ids of all graphs, for a message about one that does not exist."""
         return f"the graphs of this service are: {', '.join(self.ids)}"
 
     def varies(self, graph_id: str) -> bool:
-        """Whether a factory makes the graph, which may make another one for each configuration."""
+        """Whether a factory makes the graph; it may make another one for each configuration."""
         return graph_id not in self._ready
 
     def describe(self, graph_id: str) -> GraphDescription:
-        """Where a graph comes from. Raises `NotFound`."""
+        """A graph's id, path and description. Raises `NotFound`."""
         loaded = self._get(graph_id)
         return GraphDescription(graph_id, loaded.spec.path, loaded.spec.description)
 
@@ -125,8 +126,8 @@ class GraphRegistry:
         access: AccessContext = "threads.read",
         context: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[Graph]:
-        """The graph for one run, or to read a state; a factory is called with `config` and the reason
-        (`access`, and the run's `context`) and closed afterwards.
+        """The graph for one run, or for reading a state. A factory is called with `config` and the reason
+        (`access`, and the run's `context`); what it made is closed afterwards.
 
         Raises `NotFound`, and whatever the factory raises.
         """
@@ -139,8 +140,8 @@ class GraphRegistry:
             yield self._attached(graph_id, made)
 
     async def schemas(self, graph_id: str, config: RunnableConfig | None = None) -> Mapping[str, Any]:
-        """JSON schemas as `GET /assistants/{id}/schemas` returns them; None where a type has no JSON
-        schema. A factory may make another graph for each `config`: what it makes without one is kept."""
+        """JSON schemas as returned by `GET /assistants/{id}/schemas`; None where a type has no JSON schema. A
+        factory may make another graph for each `config`, so only the result without one is cached."""
         varies = config is not None and self.varies(graph_id)
         if not varies and graph_id in self._schemas:
             return self._schemas[graph_id]
@@ -169,7 +170,7 @@ class GraphRegistry:
             await storage.assistants.create(assistant, if_exists="do_nothing")
 
     def _name(self, graph_id: str) -> str:
-        """The name of a graph's own assistant: the one that it was compiled with, if it was."""
+        """The name of a graph's default assistant: the name that the graph was compiled with, else its id."""
         return str(self._ready[graph_id].name) if graph_id in self._ready else graph_id
 
     def _get(self, graph_id: str) -> LoadedGraph:
@@ -179,14 +180,14 @@ class GraphRegistry:
             raise NotFound("graph", graph_id, self.listing) from None
 
     def _attached(self, graph_id: str, graph: Graph) -> Graph:
-        # A cache and a name of the graph's own choice stay; checkpoints and the store are the service's.
+        # A cache and a name that the graph itself chose stay; checkpoints and the store are the service's.
         kept = graph.cache or (self._cache and ResponseCache(self._cache, graph_id))
         given = {"checkpointer": self._checkpointer, "store": self._store, "cache": kept}
         return graph.copy({**given, "name": graph_id} if graph.name == UNNAMED else given)
 
 
 def _report_own_persistence(loaded: Sequence[LoadedGraph]) -> None:
-    """Says of what a graph was compiled with and does not get here."""
+    """Logs the checkpointers and stores that graphs were compiled with and do not get here."""
     for part, own in (("checkpointer", BaseCheckpointSaver), ("store", BaseStore)):
         if named := [each.graph_id for each in loaded if isinstance(getattr(each.graph, part, None), own)]:
             log.warning("graphs.own_persistence", part=part, graphs=", ".join(named))

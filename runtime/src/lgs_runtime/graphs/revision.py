@@ -1,6 +1,5 @@
-"""Which revision of its graphs a replica runs: one short text, the same in all replicas that run the same
-code, another as soon as the code changes, or what it is installed with. Answers are cached by it.
-"""
+"""The revision of the graphs that a replica runs: a short text that is the same in all replicas with the same
+code, and changes as soon as the code or the installed packages change. Cached answers are keyed by it."""
 
 from __future__ import annotations
 
@@ -16,14 +15,14 @@ CODE: Final = (".py", ".sql")
 SETTINGS: Final = (".json", ".yaml", ".yml", ".toml", ".cfg", ".ini")
 TEXTS: Final = (".txt", ".md", ".csv", ".xml", ".html", ".jinja", ".jinja2", ".j2", ".tmpl", ".prompt")
 SUFFIXES: Final = frozenset((*CODE, *SETTINGS, *TEXTS))
-"""Code, and the texts that stand beside it: prompts, tables, configuration."""
+"""Code, and the texts beside it: prompts, tables, configuration."""
 NOT_ITS_OWN: Final = frozenset(("__pycache__", "node_modules"))
 DIGITS: Final = 16
 
 
 def revision_of(folders: Iterable[Path], variables: Mapping[str, str], said: str) -> str:
-    """The revision of the code in these folders, with the packages that are installed, the variables that the
-    configuration gives to the graphs, and what who deploys it says beside (`LGS_REVISION_DIGEST`)."""
+    """The revision of the code in these folders. It includes the installed packages, the variables that the
+    configuration gives to the graphs, and `said`, what the deployer adds (`LGS_REVISION_DIGEST`)."""
     found = hashlib.sha256()
     for text in (
         platform.python_version(),
@@ -40,7 +39,7 @@ def revision_of(folders: Iterable[Path], variables: Mapping[str, str], said: str
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """The files of a folder in order, without what is hidden, or another's."""
+    """The files of a folder in order, without hidden ones, caches and installed packages."""
     for folder, inside, names in os.walk(root):
         inside[:] = sorted(
             name
@@ -60,7 +59,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        # One that can't be read is none that the graphs read.
+        # A file that can't be read is not read by the graphs either.
         return b""
 
 

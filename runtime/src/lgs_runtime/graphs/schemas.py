@@ -1,9 +1,9 @@
-"""JSON schemas of what a graph takes, keeps, gives out and is configured with, field by field as from
+"""JSON schemas of a graph's input, state, output, config and context, field by field like those of
 LangGraph's own server.
 
-A type that has no JSON schema gives None, whatever the reason: an application's types may be anything. Before
+A type without a JSON schema gives None, whatever the reason: an application's types may be anything. Before
 Python 3.12 pydantic takes no `typing.TypedDict`, which many graphs use for their state: such a type is
-described field by field, a field that can't be as anything.
+described field by field, and a field that can't be described allows anything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 def graph_schemas(graph: Graph) -> Schema:
-    """The schemas of one graph (or subgraph), without an id."""
+    """The schemas of one graph or subgraph, without an id."""
     return {
         "input_schema": _schema(graph.get_input_jsonschema, _type(graph, "input_schema")),
         "output_schema": _schema(graph.get_output_jsonschema, _type(graph, "output_schema")),
@@ -35,8 +35,8 @@ def graph_schemas(graph: Graph) -> Schema:
 
 
 def _config_schema(graph: Graph) -> Schema | None:
-    """What the graph reads of `config["configurable"]`: its context, which older clients give there. Empty
-    where it reads nothing."""
+    """The schema of what the graph reads from `config["configurable"]`: its context, which older clients pass
+    there. Empty if it reads nothing."""
     if graph.context_schema is None:
         return {}
     schema = _schema(partial(_of, graph.context_schema), graph.context_schema)
@@ -47,13 +47,13 @@ def _config_schema(graph: Graph) -> Schema | None:
 
 
 def _state_schema(graph: Graph) -> Schema:
-    """Every channel of the graph by what may be written to it."""
+    """The schema of all channels of the graph, by what may be written to each."""
     fields = {name: (_writable(graph, name), None) for name in graph.stream_channels_list}
     return create_model(graph.get_name("State"), **fields).model_json_schema()
 
 
 def _writable(graph: Graph, name: str) -> Any:
-    """The type of a channel's updates; anything where that has no schema."""
+    """The type of a channel's updates; `Any` if that has no schema."""
     written: Any = getattr(graph.channels[name], "UpdateType", Any)
     try:
         create_model(name, __root__=(written, None)).model_json_schema()

@@ -1,4 +1,4 @@
-"""A key that stands twice in one object: parsers keep the last one, and lose what the first said."""
+"""Refuses a key that stands twice in one object: parsers keep the last value and lose the first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MERGE: Final = "tag:yaml.org,2002:merge"
 
 
 class UniqueKeyLoader(BoundedLoader):
-    """Reads as `BoundedLoader` does, and raises `yaml.MarkedYAMLError` for a key that stands twice, too."""
+    """Like `BoundedLoader`; also raises `yaml.MarkedYAMLError` for a key that stands twice."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)

@@ -1,6 +1,5 @@
-"""`LGS_CACHE_WARMUP`: what is run before a replica takes work, in JSON as `spec.cache.warmup` of a manifest
-says it. What breaks a rule is a `ConfigError` in the words `name: value: rule`.
-"""
+"""`LGS_CACHE_WARMUP`: the runs that are made before a replica takes work, as JSON in the form of a manifest's
+`spec.cache.warmup`. A broken rule is a `ConfigError` with the message `name: value: rule`."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ class WarmupInput:
     """A run that fills the cache."""
 
     where: str
-    """Its path in the file, for messages."""
+    """The path of the input in its file, for messages."""
     input: Any
     assistant: str | None = None
     """A graph, or the id of an assistant; None: the only graph that there is."""
@@ -36,7 +35,7 @@ class Warmup:
 
     inputs: tuple[WarmupInput, ...] = ()
     file: str | None = None
-    """A file with more of them, in the folder of the graphs' code."""
+    """A file with more inputs, in the folder of the graphs' code."""
     timeout_seconds: float = TIMEOUT_SECONDS
 
 
@@ -68,7 +67,7 @@ def _inputs(value: Any, where: str) -> tuple[WarmupInput, ...]:
 
 
 def parse_lines(lines: Iterable[str], file: str) -> Iterator[WarmupInput | ConfigError]:
-    """The inputs of a file, one a line, and what is wrong with a line instead of it. Empty lines are none."""
+    """The inputs in a file, one a line; in place of an invalid line, its error. Empty lines are skipped."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             where = f"{file}:{number}"

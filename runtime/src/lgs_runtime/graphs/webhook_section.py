@@ -1,7 +1,7 @@
 """The section `webhooks` of `langgraph.json`: which receivers may be called, and with which headers.
 
-`UrlPolicy.refusal` decides about a URL as it is written, `UrlPolicy.refuses_address` about an address that
-its host has; nothing here resolves a name. Wrong values are a `ConfigError`, unknown keys a warning.
+`UrlPolicy.refusal` decides about a URL as written, `UrlPolicy.refuses_address` about an address of its host;
+nothing here resolves a name. Wrong values are a `ConfigError`, unknown keys a warning.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FIELDS: Final = frozenset(
         "error",
     }
 )
-"""The fields of a run that a receiver may get, by LangGraph's names."""
+"""The fields of a run that a receiver may get, with LangGraph's names."""
 PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _TEMPLATE: Final = re.compile(r"\$\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -44,25 +44,25 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 @dataclass(frozen=True, slots=True)
 class UrlPolicy:
-    """`webhooks.url`. The defaults: any receiver by HTTP."""
+    """`webhooks.url`. By default any receiver is allowed, by HTTP, too."""
 
     require_https: bool = False
     allowed_domains: tuple[str, ...] = ()
-    """Hosts, or `*.example.com` for the hosts below one; empty: any."""
+    """Hosts, or `*.example.com` for the hosts below a domain; empty: any."""
     allowed_ports: tuple[int, ...] = ()
-    """Empty: any."""
+    """Allowed ports; empty: any."""
     max_url_length: int = LONGEST_URL
-    """Characters."""
+    """In characters."""
     disable_loopback: bool = False
     disable_private_ips: bool = False
 
     @property
     def checks_addresses(self) -> bool:
-        """Whether it matters where a host's name leads."""
+        """Whether the addresses of a host matter."""
         return self.disable_loopback or self.disable_private_ips
 
     def refusal(self, url: str) -> str | None:
-        """The rule that a URL breaks, None when it breaks none."""
+        """The rule that a URL breaks, or None."""
         if len(url) > self.max_url_length:
             return f"must be at most {self.max_url_length} characters long"
         try:
@@ -96,8 +96,8 @@ class UrlPolicy:
         return self.refuses_address(address)
 
     def refuses_address(self, address: IPv4Address | IPv6Address) -> str | None:
-        """The rule that an address breaks, None when it breaks none. Addresses of the link (where clouds keep
-        their credentials) are refused with either rule."""
+        """The rule that an address breaks, or None. Link-local addresses (where clouds keep their
+        credentials) are refused by either rule."""
         if isinstance(address, IPv6Address):
             address = address.ipv4_mapped or address.sixtofour or address
         if not self.checks_addresses:
@@ -113,18 +113,18 @@ class UrlPolicy:
 
 @dataclass(frozen=True, slots=True)
 class WebhookSection:
-    """What `webhooks` says, with its defaults."""
+    """The parsed section `webhooks`, with defaults."""
 
     url: UrlPolicy = field(default_factory=UrlPolicy)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Sent with each call; may hold secrets."""
+    """Headers sent with each call; they may hold secrets."""
     allowed_fields: frozenset[str] | None = None
     """The fields of a run that a receiver gets; None: all."""
 
 
 def parse_webhooks(content: Any, where: str, env: Mapping[str, str] | None) -> WebhookSection:
-    """The object `webhooks`, its headers with the variables of `env` in them; without one, with none. Raises
-    `ConfigError`."""
+    """Parses the object `webhooks`. Its headers get the variables of `env`; if that is None, variables stay
+    empty. Raises `ConfigError`."""
     given = object_of(content, where, ("env_prefix", "url", "headers", "allowed_fields"))
     found = Gathered()
     prefix = found.read(
@@ -146,7 +146,7 @@ def parse_webhooks(content: Any, where: str, env: Mapping[str, str] | None) -> W
 
 
 def _fields(content: Any, where: str) -> frozenset[str] | None:
-    """All of them count: what is misspelt would be left out without a word."""
+    """Unknown names are errors: a misspelt field would silently be left out."""
     if content is None:
         return None
     found = Gathered()
@@ -209,7 +209,7 @@ def _header_name(name: str, where: str) -> str:
 
 
 def _filled(value: Any, where: str, prefix: str, env: Mapping[str, str] | None) -> str:
-    """A header's value with its variables. What comes of it is never in a message."""
+    """A header's value with its variables filled in. The result never appears in a message."""
     text = text_of(value, where)
 
     def variable(match: re.Match[str]) -> str:

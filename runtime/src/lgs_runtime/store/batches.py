@@ -1,7 +1,8 @@
-"""LangGraph's stores take what is asked of them in one moment together, and give one failure to all of it.
+"""Keeps the operations of one batch from failing each other. LangGraph's stores batch what is asked at one
+moment, and answer one failure to all of it.
 
-Those who ask are runs that know nothing of each other, and what fails may be one's own embedding provider: so
-what failed together is asked again apart. A database that is away fails for all.
+The callers are independent runs, and the failure may come from one caller's own embedding provider: so
+operations that failed together are tried again separately. A database that is away fails for all.
 """
 
 from __future__ import annotations
@@ -22,21 +23,20 @@ _Request = tuple[asyncio.Future[object], Op]
 
 
 class IsolatedBatchStore(AsyncBatchedBaseStore):
-    """A store in which the failure of one operation fails no other. To be closed by the code that opened it
-    (`aclose`)."""
+    """A store in which the failure of one operation does not fail others. The code that opened it must close
+    it (`aclose`)."""
 
     _closed = False
 
     def _ensure_task(self) -> None:
-        """Where LangGraph begins the work on what is asked. Raises `StorageUnavailable` once closed."""
+        """Called by LangGraph to start the work on operations. Raises `StorageUnavailable` once closed."""
         if self._closed:
             raise StorageUnavailable(CLOSED)
         if self._task is None or self._task.done():
             self._task = self._loop.create_task(_serve(self._aqueue, weakref.ref(self)), name="store-batches")
 
     async def aclose(self) -> None:
-        """Ends the work. What is not answered yet fails with `StorageUnavailable`, as does what is asked from
-        now on."""
+        """Ends the work. Unanswered operations, and all later ones, fail with `StorageUnavailable`."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -73,13 +73,13 @@ async def _answer(store: IsolatedBatchStore, asked: Sequence[_Request]) -> None:
     places, ops = _dedupe_ops([op for _, op in asked])
     try:
         results = await store.abatch(ops)
-    except RAISED as failed:  # it reaches who asked
+    except RAISED as failed:  # it reaches the callers
         if is_cancelled(failed):
             raise
         if len(asked) > 1 and not isinstance(failed, StorageUnavailable):
             plain = [each for each in asked if not _may_embed(each[1])]
             apart = [[each] for each in asked if _may_embed(each[1])]
-            # Together with nobody who fails it works; else each learns his own failure.
+            # Without the failing ones a group works; else each caller gets its own failure.
             groups = [plain, *apart] if apart else [[each] for each in asked]
             await asyncio.gather(*(_answer(store, group) for group in groups))
             return
@@ -91,7 +91,7 @@ async def _answer(store: IsolatedBatchStore, asked: Sequence[_Request]) -> None:
 
 
 def _may_embed(op: Op) -> bool:
-    """Whether an embedding provider may be asked for it."""
+    """Whether the operation may call an embedding provider."""
     if isinstance(op, PutOp):
         return op.value is not None and op.index is not False
     return isinstance(op, SearchOp) and op.query is not None

@@ -1,6 +1,6 @@
 """The application's embeddings, whose vectors are checked before anything is stored.
 
-That is done with each call rather than once at the start: a replica starts often, and a start must neither
+They are checked at each call rather than once at the start: a replica starts often, and a start must neither
 cost money nor wait for a provider.
 """
 
@@ -18,15 +18,15 @@ _RAISED_BY: Final = "raised by store.index.embed: "
 
 
 def raised_by_embeddings(raised: BaseException) -> bool:
-    """Whether an error came from the application's embeddings, of whatever type it is."""
+    """Whether an error of any type came from the application's embeddings."""
     return any(note.startswith(_RAISED_BY) for note in getattr(raised, "__notes__", ()))
 
 
 class SizedEmbeddings(Embeddings):
-    """Embeddings that give one vector of `dims` numbers for each text, or raise `HandlerFailed`."""
+    """Embeddings that return one vector of `dims` numbers for each text, or raise `HandlerFailed`."""
 
     def __init__(self, inner: Embeddings, dims: int, name: str) -> None:
-        """`name`: what `store.index.embed` says."""
+        """`name`: the value of `store.index.embed`."""
         self._inner = inner
         self._dims = dims
         self._name = name
@@ -54,8 +54,8 @@ class SizedEmbeddings(Embeddings):
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
-        """An error passes as it is, so that a node can recognize a provider's by its type; only its origin is
-        noted."""
+        """Passes errors on as they are, with a note of their origin, so that a node can recognise a
+        provider's error by its type."""
         try:
             yield
         except BaseException as raised:

@@ -1,11 +1,10 @@
-"""What a search of the store filters by, alike on both databases and as LangGraph's store in memory has it:
-any keys, objects inside of objects, numbers as numbers. LangGraph's own stores compare numbers as texts on
-PostgreSQL, and on SQLite take a period in a key for a path and refuse most other characters.
+"""Filters of a store search, the same on both databases and as in LangGraph's store in memory: any keys,
+nested objects, numbers compared as numbers. LangGraph's own stores compare numbers as texts on PostgreSQL; on
+SQLite they take a period in a key for a path, and refuse most other special characters.
 
-A filter has values by keys. A value that is an object with operators (`$eq`, `$ne`, `$gt`, `$gte`, `$lt`,
-`$lte`) compares, another object is a filter of the object there, anything else is what is to be there; None
-stands for a key that is missing, too. Numbers are compared with numbers, texts with texts, by their
-characters.
+A filter maps keys to values. A value that is an object with operators (`$eq`, `$ne`, `$gt`, `$gte`, `$lt`,
+`$lte`) compares; another object is a filter for the object at that key; anything else must be equal. None
+also matches a missing key. Numbers are compared with numbers, and texts with texts, by their characters.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import orjson
 from lgs_runtime.database.json_columns import FLOAT, INTEGER, dump, escape, load
 
 MATCHES: Final = "lgs_store_matches"
-"""The function of a SQLite connection that `sqlite_condition` calls: `matches_texts`."""
+"""The SQLite function that `sqlite_condition` calls: `matches_texts`."""
 _ORDERS: Final[Mapping[str, tuple[str, Callable[[Any, Any], bool]]]] = {
     "$gt": (">", operator.gt),
     "$gte": (">=", operator.ge),
@@ -31,18 +30,18 @@ _ORDERS: Final[Mapping[str, tuple[str, Callable[[Any, Any], bool]]]] = {
 }
 _WHOLE: Final = "$filter"
 MOST_KEYS: Final = 2000
-"""Of a filter, each counted with those above it: PostgreSQL is asked for each by all of them, several times,
-and takes 65,535 values with a statement."""
+"""Keys of a filter, each counted together with those above it: PostgreSQL is given the whole path of each
+key, several times, and takes 65,535 values with a statement."""
 _MARKED: Final = f"^({INTEGER}-?[0-9]+|{FLOAT}-?[0-9.]+e[+][0-9]+)$"
-"""A number that jsonb does not keep, as the text that it is kept as."""
+"""Matches the text form of a number that jsonb does not keep."""
 
 Condition = tuple[str, list[Any]]
 
 
 def as_one(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The filter as LangGraph's stores hand it on unread, to their `_get_filter_condition`. Raises
-    `ValueError` for an operator that there is not, or that can't compare with what it is given, `TypeError`
-    for what no item can hold."""
+    """Wraps the filter so that LangGraph's stores pass it on unread to their `_get_filter_condition`. Raises
+    `ValueError` for an unknown operator, or one that can't compare with its value; `TypeError` for a value
+    that no item can hold."""
     try:
         kept = _as_kept(wanted)
         if _weight(kept) > MOST_KEYS:
@@ -59,7 +58,7 @@ def _weight(wanted: Mapping[str, Any], depth: int = 1) -> int:
 
 
 def _as_kept(wanted: Any) -> Any:
-    """With times, identifiers and the like as the texts that items are kept with."""
+    """The filter with times, identifiers and the like as the texts that are stored in items."""
     if isinstance(wanted, Mapping):
         return {key: _as_kept(each) for key, each in wanted.items()}
     if isinstance(wanted, list | tuple):
@@ -88,7 +87,7 @@ def _compares(wanted: Mapping[str, Any]) -> bool:
 
 
 def matches(found: Any, wanted: Mapping[str, Any]) -> bool:
-    """Whether a value is what a filter wants."""
+    """Whether a value matches a filter."""
     return isinstance(found, dict) and all(_is_so(found.get(key), each) for key, each in wanted.items())
 
 
@@ -104,13 +103,13 @@ def _holds(found: Any, name: str, than: Any) -> bool:
     if name in ("$eq", "$ne"):
         return _same(found, than) is (name == "$eq")
     if isinstance(than, str):
-        # In the order that PostgreSQL has them in.
+        # In PostgreSQL's order.
         return isinstance(found, str) and _ORDERS[name][1](escape(found), escape(than))
     return isinstance(found, int | float) and not isinstance(found, bool) and _ORDERS[name][1](found, than)
 
 
 def _same(one: Any, other: Any) -> bool:
-    """As JSON: true is no number."""
+    """Equality as in JSON: true is no number."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
@@ -121,21 +120,21 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def matches_texts(value: str | bytes, wanted: str) -> bool:
-    """`matches` of an item's value and a filter, each as the document that it is kept or sent as."""
+    """`matches` for an item's value as it is stored, and a filter as it is sent, both JSON documents."""
     return matches(load(value), _read(wanted))
 
 
 _read: Callable[[str], Any] = lru_cache(maxsize=64)(json.loads)
-"""What is asked for is compared with many: it is read once."""
+"""Cached, since one filter is compared with many items."""
 
 
 def sqlite_condition(wanted: Mapping[str, Any]) -> Condition:
-    """Of the column `value`."""
+    """The condition on the column `value`."""
     return f"{MATCHES}(value, ?)", [json.dumps(wanted)]
 
 
 def postgres_condition(wanted: Mapping[str, Any]) -> Condition:
-    """Of the column `value`, which holds jsonb."""
+    """The condition on the column `value`, which holds jsonb."""
     return _all_of("value", [], wanted)
 
 
@@ -162,7 +161,7 @@ def _compared(at: str, path: list[Any], name: str, than: Any) -> Condition:
 
 
 def _ordered(at: str, path: list[Any], sign: str, than: Any) -> Condition:
-    """Compared with a text or a number. CASE keeps the casts from values of another kind."""
+    """Compares with a text or a number. CASE keeps values of another kind from being cast."""
     found = f"({at} #>> '{{}}')"
     if isinstance(than, str):
         kind = f"jsonb_typeof({at}) = 'string' AND {found} !~ '{_MARKED}'"

@@ -1,6 +1,7 @@
-"""`store` of langgraph.json, checked key by key, as frozen values: search by meaning, how long items live.
+"""`store` of langgraph.json, checked key by key, as frozen values: search by meaning, and how long items
+live.
 
-Wrong types and unknown keys are a `ConfigError` in the words `name: value: rule`. Nothing is opened here.
+Wrong types and unknown keys are a `ConfigError` with the message `name: value: rule`. Nothing is opened here.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ STORE_KEYS: Final = ("path", "index", "ttl")
 INDEX_KEYS: Final = ("dims", "embed", "fields")
 TTL_KEYS: Final = ("refresh_on_read", "default_ttl", "sweep_interval_minutes")
 MOST_DIMENSIONS: Final = 16_000
-"""As many as a vector of pgvector may have."""
+"""The most that a vector of pgvector may have."""
 SWEEP_MINUTES: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """`store.index`: what is embedded, and by what."""
+    """`store.index`: what is embedded, and with which embeddings."""
 
     dims: int
     embed: str
@@ -50,14 +51,14 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True)
 class TtlOptions:
-    """`store.ttl`. Times in minutes."""
+    """`store.ttl`. Times are in minutes."""
 
     refresh_on_read: bool = True
     default_ttl: float | None = None
     sweep_interval_minutes: float = SWEEP_MINUTES
 
     def config(self) -> TTLConfig:
-        """The same, as LangGraph's stores take it."""
+        """The same in the form of LangGraph's stores."""
         return {
             "refresh_on_read": self.refresh_on_read,
             "default_ttl": self.default_ttl,
@@ -77,21 +78,21 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`store.index` with its embeddings at hand."""
+    """`store.index` with its embeddings loaded."""
 
     dims: int
     embeddings: Embeddings
     fields: Sequence[str]
 
     def config(self) -> dict[str, Any]:
-        """The same, as LangGraph's stores take it."""
-        # LangGraph's store of SQLite calls the fields `text_fields`.
+        """The same in the form of LangGraph's stores."""
+        # LangGraph's SQLite store calls the fields `text_fields`.
         fields = list(self.fields)
         return {"dims": self.dims, "embed": self.embeddings, "fields": fields, "text_fields": fields}
 
 
 def parse_store(content: Any, where: str) -> StoreOptions:
-    """The object `store`. Raises `ConfigError`."""
+    """Parses the object `store`. Raises `ConfigError`."""
     found = Gathered()
     given = found.entries(content, STORE_KEYS, where)
     index = given.get("index")
@@ -105,8 +106,8 @@ def parse_store(content: Any, where: str) -> StoreOptions:
 
 
 def open_index(options: IndexOptions, found: Any = None) -> Index:
-    """The index with its embeddings: `found`, what `embed` names in the application, or the provider's model
-    by LangChain's `init_embeddings`. Raises `ConfigError`."""
+    """The index with its embeddings: `found`, which `embed` names in the application's code, or the
+    provider's model by LangChain's `init_embeddings`. Raises `ConfigError`."""
     from langchain_core.embeddings import Embeddings  # noqa: PLC0415 - settings are light
     from langgraph.store.base import ensure_embeddings  # noqa: PLC0415
 
@@ -128,7 +129,8 @@ def open_index(options: IndexOptions, found: Any = None) -> Index:
 
 
 def check_dimensions(index: Index, stored: int | None) -> None:
-    """Raises `ConfigError` when the database holds vectors (None: it holds none) of another length."""
+    """Raises `ConfigError` if the database holds vectors of another length. `stored` is their length; None:
+    it holds none."""
     if stored is not None and stored != index.dims:
         raise ConfigError(
             f"store.index.dims: {index.dims}: must be {stored}, as the vectors that this database holds; to "

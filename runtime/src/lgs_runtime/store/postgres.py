@@ -1,6 +1,6 @@
 """LangGraph's Postgres store on a pool that outlives a restart of the server.
 
-Setup is guarded: replicas that start together take turns. Failures to reach the database leave as
+Setup is guarded: replicas that start together take turns. Failures to reach the database become
 `StorageUnavailable`.
 """
 
@@ -48,14 +48,14 @@ WHERE attrelid = to_regclass('store_vectors') AND attname = 'embedding' AND attt
 
 
 class PostgresStore(IsolatedBatchStore, AsyncPostgresStore):
-    """LangGraph's store, whose connections fail in this runtime's words, and nothing else does."""
+    """LangGraph's store, with connection errors (and only those) translated into this runtime's."""
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Reads and writes, as LangGraph's contract says."""
         return [decoded(result) for result in await super().abatch([encoded(op) for op in ops])]
 
     def _get_filter_condition(self, key: str, op: str, value: Any) -> Condition:
-        """Of the whole filter, which `encoded` made one value of."""
+        """The condition for the whole filter, which `encoded` wrapped into one value."""
         return postgres_condition(value)
 
     @asynccontextmanager
@@ -68,7 +68,7 @@ class PostgresStore(IsolatedBatchStore, AsyncPostgresStore):
                     try:
                         yield cursor
                     except BaseException as inside:
-                        # What the cursor raises is translated already: this is the embedding provider's.
+                        # Errors of the cursor are translated already: this one is the embedding provider's.
                         foreign.append(inside)
                         raise
         except StorageUnavailable as gone:
@@ -107,7 +107,7 @@ async def postgres_store(
 
 
 async def _is_set_up(pool: Pool, store: AsyncPostgresStore) -> bool:
-    """Whether there is nothing to do: then the role need not be allowed to make tables, either."""
+    """Whether setup has nothing to do; then the role need not be allowed to create tables."""
     wanted = {"store_migrations": len(store.MIGRATIONS) - 1}
     if store.index_config:
         wanted["vector_migrations"] = len(store.VECTOR_MIGRATIONS) - 1
@@ -134,8 +134,8 @@ def _allowed(uri: str) -> Iterator[None]:
 
 
 async def _keep_fractions(pool: Pool) -> None:
-    """LangGraph keeps the minutes that an item lives as a whole number, so that reading an item of half a
-    minute would end it. Its own store takes the wider column as it is."""
+    """Widens the column of minutes. LangGraph stores an item's lifetime in whole minutes, so that reading an
+    item of half a minute would expire it. Its own store works with the wider column."""
     with translated():
         async with pool.connection() as connection:
             found = await connection.execute(_WHOLE_MINUTES)

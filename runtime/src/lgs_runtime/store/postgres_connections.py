@@ -1,8 +1,8 @@
 """The connections of LangGraph's Postgres store: a pool that outlives a restart of the server, and the
-boundary at which its driver's errors become this runtime's.
+boundary at which errors of its driver become this runtime's.
 
-The store asks an embedding provider while it holds a connection, so errors are translated where the driver is
-called, and not around the store: what the provider raises may be of the same types, and passes as it is.
+The store calls an embedding provider while it holds a connection. So errors are translated where the driver
+is called, and not around the store: the provider's errors may be of the same types, and pass unchanged.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from lgs_runtime.errors import StorageUnavailable
 
 CONNECT_SECONDS: Final = 10.0
 BUSY_SECONDS: Final = 1.0
-"""After so long without a connection a waiter checks whether the server still answers."""
+"""Seconds without a connection after which a waiting caller checks whether the server still answers."""
 PING_SECONDS: Final = 2
 POOLED_CONNECTIONS: Final = 1
-"""Of a replica's ten to a pooler."""
+"""Connections of the store to a pooler, out of a replica's ten."""
 _UNREACHABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.LockNotAvailable,
-    # Its tables are made at the start.
+    # The tables are made at the start.
     psycopg.errors.UndefinedTable,
 )
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
@@ -45,12 +45,12 @@ Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 @contextmanager
 def translated(foreign: list[BaseException] | None = None) -> Iterator[None]:
-    """Turns the driver's errors of an unreachable database into `StorageUnavailable`, but for those that are
-    known to come from elsewhere."""
+    """Turns the driver's errors about an unreachable database into `StorageUnavailable`, except those in
+    `foreign`, which are known to come from elsewhere."""
     try:
         yield
     except psycopg.errors.PipelineAborted:
-        # It follows another error, which is the one to be reported.
+        # It follows another error, which is the one to report.
         raise
     except _UNREACHABLE as error:
         if any(error is other for other in foreign or ()):
@@ -59,7 +59,7 @@ def translated(foreign: list[BaseException] | None = None) -> Iterator[None]:
 
 
 class StoreCursor(AsyncCursor[Any]):
-    """A cursor whose errors are this runtime's."""
+    """A cursor that raises this runtime's errors."""
 
     async def execute(self, *statement: Any, **options: Any) -> Any:
         """See psycopg, as for all that follow."""
@@ -76,7 +76,7 @@ class StoreCursor(AsyncCursor[Any]):
 
 
 def takes_no_writes(failed: BaseException) -> bool:
-    """Whether the server of a connection is a primary no longer: it must not be asked again."""
+    """Whether the server of a connection is no longer a primary; then it must not be used again."""
     return isinstance(failed.__cause__, psycopg.errors.ReadOnlySqlTransaction)
 
 
@@ -86,10 +86,11 @@ async def _configure(connection: AsyncConnection[DictRow]) -> None:
 
 
 class HealingPool(Pool):
-    """A pool that hands out good connections only. Its own check waits longer after each bad one, so that a
-    restart of the server would cost many seconds; here the bad ones are replaced as fast as they are met.
+    """A pool that hands out only working connections. The base class's own check waits longer after each
+    broken one, so that a restart of the server would cost many seconds; here broken ones are replaced at
+    once.
 
-    Who waits for a connection waits long while the pool is only busy, and not while the server is gone.
+    A caller waits long for a connection while the pool is only busy, but not while the server is gone.
     """
 
     def __init__(self, uri: str, **options: Any) -> None:
@@ -100,8 +101,8 @@ class HealingPool(Pool):
         self._left: WeakSet[AsyncConnection[DictRow]] = WeakSet()
 
     async def getconn(self, timeout: float | None = None) -> AsyncConnection[DictRow]:
-        """A connection that works, within `timeout` seconds for each that doesn't. Raises
-        `psycopg.OperationalError` as soon as the server doesn't answer."""
+        """A working connection, within `timeout` seconds for each one that does not work. Raises
+        `psycopg.OperationalError` as soon as the server does not answer."""
         while True:
             connection = await self._patiently(self.timeout if timeout is None else timeout)
             if connection not in self._left and await _good(connection):
@@ -111,7 +112,7 @@ class HealingPool(Pool):
             await self.putconn(connection)
 
     def leave(self) -> None:
-        """The server takes no writes any more: no connection of this moment is used again."""
+        """Stops using all present connections, because the server no longer takes writes."""
         self._left.update(self._used)
 
     async def _patiently(self, timeout: float) -> AsyncConnection[DictRow]:
@@ -126,7 +127,7 @@ class HealingPool(Pool):
                 await self._ping_server()
 
     async def _ping_server(self) -> None:
-        """Asks the server whether it takes connections, once for all who wait."""
+        """Asks the server whether it takes connections, once for all waiting callers."""
         if self._pinging is None or self._pinging.done():
             self._pinging = asyncio.ensure_future(asyncio.to_thread(PGconn.ping, self._ping))
         status = await asyncio.shield(self._pinging)
@@ -161,8 +162,8 @@ async def open_pool(access: Access, connections: int) -> AsyncIterator[Pool]:
 
 
 async def _good(connection: AsyncConnection[DictRow]) -> bool:
-    """Whether a connection of the pool still works, without a round trip while it has no sign of the
-    opposite: an idle one has nothing to read unless the server has closed it."""
+    """Whether a connection of the pool still works. Costs no round trip if nothing indicates the opposite: an
+    idle connection has nothing to read unless the server has closed it."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if not poll.poll(0):

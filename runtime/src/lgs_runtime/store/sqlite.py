@@ -1,4 +1,4 @@
-"""LangGraph's SQLite store, in a file of its own beside the queue's, for several processes."""
+"""LangGraph's SQLite store, in its own file beside the queue's, for several processes."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _NOW: Final = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 
 def _kept(text: str) -> str:
-    """LangGraph's statement that puts items, as the one for PostgreSQL does it: an item that was there keeps
-    when it was made, and of two put in one second the later is the newer."""
+    """LangGraph's statement that puts items, changed to act like the one for PostgreSQL: an existing item
+    keeps its creation time, and of two items put within one second the later is the newer."""
     if _PUT not in text:
         return text
     return text.replace(_PUT, "INSERT INTO store (").replace("CURRENT_TIMESTAMP", _NOW) + _KEEP
 
 
 class SqliteStore(IsolatedBatchStore, AsyncSqliteStore):
-    """The official store, from which nothing is read whose time has passed."""
+    """The official store, which never returns expired items."""
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Reads and writes, as LangGraph's contract says."""
@@ -55,7 +55,7 @@ class SqliteStore(IsolatedBatchStore, AsyncSqliteStore):
         return [decoded(result) for result in await super().abatch([encoded(op) for op in ops])]
 
     def _get_filter_condition(self, key: str, op: str, value: Any) -> Condition:
-        """Of the whole filter, which `encoded` made one value of."""
+        """The condition for the whole filter, which `encoded` wrapped into one value."""
         return sqlite_condition(value)
 
     def _prepare_batch_PUT_queries(self, put_ops: Sequence[tuple[int, PutOp]]) -> Any:
@@ -73,8 +73,8 @@ class SqliteStore(IsolatedBatchStore, AsyncSqliteStore):
                     failed = unavailable
                     raise
         except BaseException:
-            # A commit that failed leaves its transaction open, in which none could begin any more; a full
-            # disk has ended it, so that there is nothing to commit.
+            # After a failed commit the transaction is still open, and no other could begin; after a full disk
+            # it has ended, so there is nothing to commit.
             if self.conn.in_transaction:
                 await self.conn.rollback()
             if failed is not None:
@@ -108,7 +108,7 @@ async def sqlite_store(
 
 @asynccontextmanager
 async def _turn(file: Path) -> AsyncIterator[None]:
-    """Holds a lock beside the file: SQLite doesn't wait when two processes turn WAL on at once."""
+    """Holds a lock file beside the database: SQLite does not wait when two processes turn on WAL at once."""
     lock = await asyncio.to_thread(_locked, Path(f"{file}.lock"))
     try:
         yield

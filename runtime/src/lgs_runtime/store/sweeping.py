@@ -1,4 +1,4 @@
-"""Deletes the items of the store whose time has passed. Every replica does so, which harms nobody."""
+"""Deletes expired items of the store. Every replica does so, which does no harm."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ log = structlog.get_logger(__name__)
 
 @runtime_checkable
 class Sweeps(Protocol):
-    """A store that can delete what has expired."""
+    """A store that can delete expired items."""
 
     async def sweep_ttl(self) -> int:
-        """Deletes it; how many. Raises `StorageUnavailable`."""
+        """Deletes them; returns how many. Raises `StorageUnavailable`."""
 
 
 async def sweep(store: BaseStore) -> None:
-    """Sweeps a store that can. Raises as `Sweeps.sweep_ttl`."""
+    """Sweeps the store if it can. Raises like `Sweeps.sweep_ttl`."""
     deleted = await store.sweep_ttl() if isinstance(store, Sweeps) else 0
     if deleted > 0:
         log.info("store.swept", items=deleted)

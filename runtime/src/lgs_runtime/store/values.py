@@ -1,5 +1,6 @@
-"""Items as both databases take them, and back: with NUL, halves of characters and integers of any size, in
-namespaces, keys and values. All others stand in LangGraph's tables as its own stores have them."""
+"""Converts items to a form that both databases take, and back: with NUL, half surrogate pairs and integers of
+any size, in namespaces, keys and values. All other items look in LangGraph's tables as its own stores write
+them."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from lgs_runtime.store.filters import as_one
 
 
 def encoded(op: Op) -> Op:
-    """An operation with what databases take. A key is a text: LangGraph makes one of what it looks for, and
-    leaves what is put as it is."""
+    """The operation in a form that databases take. Keys become texts: LangGraph itself converts those it
+    looks up, but not those it puts."""
     if isinstance(op, PutOp):
         value = None if op.value is None else _document(op.value)
         return op._replace(namespace=_labels(op.namespace), key=escape(str(op.key)), value=value)

@@ -1,7 +1,7 @@
 """Search by meaning on SQLite, with any Python: LangGraph's store needs one function of sqlite-vec for it.
 
-Where Python's `sqlite3` loads extensions, that function is the extension's own. Elsewhere it is the one here,
-over the same bytes (float32, as sqlite-vec stores them), so that a file can be opened by either.
+If Python's `sqlite3` can load extensions, that function is the extension's own. Otherwise it is the one here,
+over the same bytes (float32, as sqlite-vec stores them), so a file can be opened with either.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOADS_EXTENSIONS: Final = hasattr(sqlite3.Connection, "enable_load_extension")
 
 def cosine_distance(stored: bytes, asked: bytes) -> float | None:
     """One minus the cosine of the angle between two vectors of float32: 0 for the same direction, 2 for the
-    opposite. None where one of them has no direction. Raises `ValueError` for vectors that differ in length.
+    opposite. None if one of them has no direction. Raises `ValueError` for vectors of different lengths.
 
     It costs some 50 µs with 1,536 dimensions.
     """
@@ -44,21 +44,21 @@ def _read(vector: bytes) -> tuple[Sequence[float], float]:
 
 
 _remembered: Callable[[bytes], tuple[Sequence[float], float]] = lru_cache(maxsize=8)(_read)
-"""What is asked for is compared with many: it is read once."""
+"""Cached, since one queried vector is compared with many stored ones."""
 
 
 class VectorConnection(aiosqlite.Connection):
-    """A connection on which a store may search by meaning: asked to load sqlite-vec, it does, or brings the
-    function along itself. Errors of the file leave as `StorageUnavailable`."""
+    """A connection on which a store can search by meaning: asked to load sqlite-vec, it loads it, or
+    registers its own function instead. Errors of the file become `StorageUnavailable`."""
 
     def __init__(self, file: Path, *, own: bool = not LOADS_EXTENSIONS, **options: Any) -> None:
-        """`own`: whether the function is the one of this module. `options` as of `sqlite3.connect`."""
+        """`own`: use the function of this module. `options` are those of `sqlite3.connect`."""
         super().__init__(partial(sqlite3.connect, str(file), **options), iter_chunk_size=64)
         self._own = own
         self._file = file
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        # All that reaches SQLite, of cursors too, passes here, and nothing of who uses the store.
+        # Everything that reaches SQLite, from cursors too, passes here, and nothing of the store's users.
         with translated(self._file):
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
 

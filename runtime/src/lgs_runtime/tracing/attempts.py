@@ -1,4 +1,4 @@
-"""One attempt of a run, as its trace has it: what its graph runs with, and how it ends."""
+"""The trace of one attempt of a run: what its graph runs with, and how it ends."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from lgs_runtime.tracing.tracer import Tracing
 
 LONGEST_CONTENT: Final = 65_536
-"""Characters of the input and the output of a run, where they are shown."""
+"""Characters of a run's input and of its output, where they are shown."""
 
 
 class AttemptTrace:
-    """Owned by the worker: `enter` in the attempt's task, then `ended` unless the attempt is lost, then
-    `close`."""
+    """The trace of one attempt, owned by the worker: call `enter` in the attempt's task, then `ended` unless
+    the attempt is lost, then `close`."""
 
     saver_class = TracedSaver
-    """What its graph stores by."""
+    """The class of the saver that the attempt's graph stores with."""
 
     def __init__(self, tracing: Tracing, trace: RunTrace, run: Run, span: api.Span) -> None:
         self._tracing = tracing
@@ -49,12 +49,13 @@ class AttemptTrace:
 
     @property
     def exemplar(self) -> dict[str, str] | None:
-        """What a histogram shows of the attempt; nothing of one whose trace nobody has."""
+        """The labels of the attempt's exemplar in a histogram; None if its trace is not sampled."""
         return {"trace_id": self.trace_id} if self.sampled else None
 
     @harmless
     def follow(self, saver: AttemptSaver, config: RunnableConfig) -> None:
-        """Has the graph that is called with this configuration, and stores by this saver, make its spans."""
+        """Makes the graph that is called with this configuration and stores with this saver create its
+        spans."""
         if self._nodes is not None:
             config["callbacks"] = [self._nodes]
             if isinstance(saver, TracedSaver):
@@ -62,7 +63,7 @@ class AttemptTrace:
 
     @harmless
     def enter(self) -> None:
-        """Has what this task does from now on belong to the attempt; it ends with the task."""
+        """Makes everything that this task does from now on belong to the attempt; it ends with the task."""
         within = api.set_span_in_context(self._span)
         if self._trace.baggage:
             within = W3CBaggagePropagator().extract({"baggage": self._trace.baggage}, within)
@@ -81,7 +82,7 @@ class AttemptTrace:
     def child(
         self, name: str, began: int, attributes: Mapping[str, Any], failed: BaseException | None = None
     ) -> None:
-        """A span under the attempt's, which ends now."""
+        """A span under the attempt's, which began at `began` and ends now."""
         if not self._span.is_recording():
             return
         own = self._span.get_span_context().span_id
@@ -93,8 +94,8 @@ class AttemptTrace:
 
     @harmless
     def ended(self, outcome: str, raised: BaseException | None = None, *, failed: bool = False) -> None:
-        """How the attempt ended; its span goes out. Not for one that is lost: whoever finds that it is sends
-        its span."""
+        """Records how the attempt ended, and sends its span. Not called for a lost attempt: whoever finds
+        that it is lost sends its span."""
         if not self._span.is_recording():
             return
         self._finish_nodes()
@@ -108,7 +109,7 @@ class AttemptTrace:
 
     @harmless
     def close(self) -> None:
-        """Nothing more comes of this attempt."""
+        """Ends the trace: nothing more comes of this attempt."""
         self._finish_nodes()
         self._tracing.subtrees.attempt_ends(attempt_id_of(self._run))
 

@@ -1,5 +1,5 @@
-"""The saver of an attempt that is traced: each checkpoint that it puts has a span, from the moment it is put
-to the moment it is stored."""
+"""The saver of a traced attempt: each checkpoint has a span, from the moment when it is put to the moment
+when it is stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Spans(Protocol):
     def child(
         self, name: str, began: int, attributes: Mapping[str, Any], failed: BaseException | None = None
     ) -> None:
-        """Makes a span that began then and ends now."""
+        """Makes a span that began at `began` and ends now."""
 
 
 class TracedSaver(AttemptSaver):
@@ -56,7 +56,7 @@ class TracedSaver(AttemptSaver):
         return stored
 
     def _arrived(self, put: asyncio.Future[Any], began: int, said: Mapping[str, Any]) -> None:
-        # One that is given up is no checkpoint: that of a thread that goes with its run.
+        # A cancelled put stores no checkpoint: its thread goes together with its run.
         if not put.cancelled():
             self._stored(began, said, put.exception())
 

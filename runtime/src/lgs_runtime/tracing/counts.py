@@ -1,4 +1,4 @@
-"""What became of the spans, at `/metrics`."""
+"""Counts what became of the spans, for `/metrics`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class SpanCounts(Collector):
         self._spans: Counter[Result] = Counter()
 
     def add(self, result: Result, spans: int = 1) -> None:
-        """So many spans were sent, dropped since too many waited, or refused by the collector."""
+        """Counts spans that were sent, dropped because too many waited, or failed to reach the collector."""
         with self._lock:
             self._spans[result] += spans
 
     def of(self, result: Result) -> int:
-        """How many so far."""
+        """The count of a result so far."""
         with self._lock:
             return self._spans[result]
 
     def collect(self) -> Iterable[Metric]:
-        """Every series from the start."""
+        """Every series, from the start."""
         shown = CounterMetricFamily("lgs_trace_spans", "Spans by what became of them.", labels=["result"])
         for result in RESULTS:
             shown.add_metric([result], self.of(result))

@@ -1,7 +1,7 @@
-"""Spans on their way to the collector: a bounded queue, and a thread of its own that sends it in batches.
+"""Sends spans to the collector: a bounded queue, and its own thread that sends batches.
 
-A collector that is away, slow or refuses costs spans, which are counted, and nothing else: one warning says
-so with the reason, and a line when it takes spans again.
+A collector that is away, slow or refuses costs spans, which are counted, and nothing else. One warning gives
+the reason, and one line says when it takes spans again.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from lgs_runtime.tracing_options import TracingOptions
 
 BATCH: Final = 512
 LAST_SECONDS: Final = 5.0
-"""So long a replica that stops goes on sending the spans that wait."""
+"""Seconds for which a stopping replica still sends waiting spans."""
 log = structlog.get_logger(__name__)
 
 
 class SpanQueue:
-    """Owned by `Tracing`, which closes it."""
+    """The queue of spans, owned by `Tracing`, which closes it."""
 
     def __init__(self, options: TracingOptions, counts: SpanCounts) -> None:
         self._counts = counts
         self._most = options.queue
         inner = OTLPSpanExporter(options.endpoint, headers=dict(options.headers))
         self._exporter = _Exporter(options.endpoint, inner, counts)
-        # It drops the oldest without a count when it is full, which it never is: fewer are let in.
+        # A full processor drops the oldest spans without counting them; it is never full, since fewer are let
+        # in.
         self._batches = BatchSpanProcessor(
             self._exporter,
             max_queue_size=options.queue + 1,
@@ -47,7 +48,7 @@ class SpanQueue:
         self._lock = threading.Lock()
 
     def add(self, span: ReadableSpan) -> None:
-        """Sends a span soon; drops it where too many wait. Never waits."""
+        """Sends a span soon; drops it if too many wait. Never waits."""
         with self._lock:
             if self._let_in - self._exporter.taken >= self._most:
                 self._counts.add("queue_full")
@@ -56,7 +57,7 @@ class SpanQueue:
         self._batches.on_end(span)
 
     async def close(self) -> None:
-        """Sends what waits, for a few seconds."""
+        """Sends the waiting spans, for at most `LAST_SECONDS`."""
         loop = asyncio.get_running_loop()
         closed: asyncio.Future[None] = loop.create_future()
 
@@ -69,7 +70,7 @@ class SpanQueue:
         threading.Thread(target=shut_down, name="last-spans", daemon=True).start()
         await asyncio.wait({closed}, timeout=LAST_SECONDS)
         if not closed.done():
-            # The try that is under way ends, and what is left counts as failed.
+            # The current try ends, and the remaining spans count as failed.
             self._exporter.give_up()
             log.warning("tracing.spans_left", endpoint=self._exporter.endpoint)
         closed.cancel()
@@ -81,23 +82,23 @@ def _done(closed: asyncio.Future[None]) -> None:
 
 
 class _Exporter(SpanExporter):
-    """Counts what becomes of each batch, and says once that a collector takes none."""
+    """Counts what becomes of each batch, and logs once that a collector takes none."""
 
     def __init__(self, endpoint: str, inner: OTLPSpanExporter, counts: SpanCounts) -> None:
         self.endpoint = endpoint
         self.taken = 0
-        """Spans that have left the queue."""
+        """How many spans have left the queue."""
         self._inner = inner
         self._counts = counts
         self._away = False
         self._reason = _FirstMessage()
-        # Its own words come at each try; ours once.
+        # The exporter logs at each try; we log once.
         said = logging.getLogger(trace_exporter.__name__)
         said.handlers[:] = [self._reason]
         said.propagate = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Called by the thread of the queue."""
+        """Sends a batch; called by the queue's thread."""
         self.taken += len(spans)
         self._reason.text = ""
         try:
@@ -114,7 +115,7 @@ class _Exporter(SpanExporter):
         return result
 
     def give_up(self) -> None:
-        """Tries no more."""
+        """Makes no more tries."""
         self._inner.shutdown()  # type: ignore[no-untyped-call]
 
     def shutdown(self) -> None:
@@ -126,7 +127,7 @@ class _Exporter(SpanExporter):
 
 
 class _FirstMessage(logging.Handler):
-    """What the exporter said first of a batch: why its first try failed."""
+    """The exporter's first message about a batch: why its first try failed."""
 
     text = ""
 

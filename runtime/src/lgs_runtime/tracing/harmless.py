@@ -1,4 +1,4 @@
-"""A fault of the tracing is logged, and the run goes on without its spans."""
+"""Errors of the tracing are logged, and the run goes on without its spans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 def harmless(work: Callable[P, T]) -> Callable[P, T | None]:
-    """The same, which gives None where it failed."""
+    """Wraps a function so that it returns None where it would raise."""
 
     @wraps(work)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:

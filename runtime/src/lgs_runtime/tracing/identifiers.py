@@ -1,4 +1,4 @@
-"""The ids of spans: the one that is asked for, or a random one."""
+"""The ids of spans: a requested one, or a random one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 
 
 class Ids(NamedTuple):
-    """Of the span that is made next."""
+    """The ids of the next span."""
 
     trace_id: int
     span_id: int
 
 
 class SpanIds(IdGenerator):
-    """Gives the ids that are asked for, to whoever asks for them."""
+    """An id generator that gives the ids set by `next`, else random ones."""
 
     def __init__(self) -> None:
         self._random = RandomIdGenerator()
@@ -26,7 +26,7 @@ class SpanIds(IdGenerator):
 
     @contextmanager
     def next(self, trace_id: int, span_id: int) -> Iterator[None]:
-        """The span that is made in the context gets these."""
+        """Gives these ids to the span that is made in the context."""
         token = self._next.set(Ids(trace_id, span_id))
         try:
             yield

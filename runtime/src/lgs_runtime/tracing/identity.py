@@ -1,8 +1,8 @@
-"""The ids of a run's trace, which every replica works out alike from the run itself, so that one goes on with
+"""The ids of a run's trace, which every replica derives from the run itself, so that one replica can continue
 the trace of another without asking it.
 
-Random ids would need a place to be kept. Those of runs are not random enough to be trace ids: the sampler's
-share is taken of the last 64 bits, whose first two are the same in all UUIDs.
+Random ids would have to be stored somewhere. The ids of runs are not random enough to be trace ids: the
+sampler decides by the last 64 bits, whose first two are the same in all UUIDs.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from lgs_runtime.model import Run
 
 
 def trace_id_of(run_id: str) -> int:
-    """The trace of a run whose client has none: 128 bits, not zero."""
+    """The trace id of a run whose client sent none: 128 bits, not zero."""
     return _digest("trace", run_id, size=16)
 
 
 def root_id_of(run_id: str) -> int:
-    """The span that all others of the run are under: 64 bits, not zero."""
+    """The id of the run's root span, which all others are under: 64 bits, not zero."""
     return _digest("run", run_id, size=8)
 
 
 def attempt_id_of(run: Run) -> int:
-    """The span of the run's present attempt, or of its last one where it has none.
+    """The span id of the run's present attempt, or of its last one if it has none.
 
-    An attempt that was handed back is not charged, so that the next one has its number: from then on the time
+    An attempt that was handed back is not charged, so the next one has the same number: from then on the time
     of the claim tells them apart.
     """
     claimed = str(run.claimed_at) if run.handed_back else ""
@@ -33,9 +33,10 @@ def attempt_id_of(run: Run) -> int:
 
 
 def earlier_attempt_id_of(run: Run) -> int | None:
-    """The span of an attempt that this one goes on from; None for the first.
+    """The span id of the attempt that this one continues; None for the first.
 
-    The one before it, where that was lost with its replica; where attempts were handed back, the first one.
+    That is the previous attempt, if it was lost with its replica; if attempts were handed back, the first
+    one.
     """
     if run.attempt <= 1 and not run.handed_back:
         return None

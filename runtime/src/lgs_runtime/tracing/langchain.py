@@ -1,8 +1,8 @@
-"""The spans of nodes, models, tools and retrievers: OpenInference's, by the callbacks of one attempt of a
-run.
+"""The spans of nodes, models, tools and retrievers, made by OpenInference through callbacks of one attempt of
+a run.
 
-Given to the graph with its configuration, and not by patching LangChain for the whole process: a run that is
-not sampled costs nothing then. Redacted, what was said does not even come near a span.
+The callbacks are passed to the graph with its configuration, instead of patching LangChain for the whole
+process: so a run that is not sampled costs nothing. With redaction, contents do not even come near a span.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ CUT: Final = "the attempt ended before it"
 
 
 class NodeSpans(OpenInferenceTracer):
-    """Of one attempt. The graph itself has no span of its own: the attempt's is that."""
+    """The spans of one attempt. The graph itself has no span of its own: the attempt's span stands for it."""
 
     run_inline = True
-    """Not in a thread for each call: it would be one of those that nodes need."""
+    """Callbacks run inline, and not in a thread for each call, which would be one of those that nodes
+    need."""
 
     def __init__(self, tracer: Tracer, attempt: Span, *, redact: bool) -> None:
         super().__init__(tracer, False)
@@ -36,7 +37,7 @@ class NodeSpans(OpenInferenceTracer):
         self.graph: Run | None = None
         """The outermost call, with its input and output."""
         self._raised: dict[UUID, str] = {}
-        """Types of exceptions, where nothing else is said of them."""
+        """Types of raised exceptions by call, with redaction: all that is shown of them."""
 
     def _start_trace(self, run: Run) -> None:  # type: ignore[override]
         if run.parent_run_id is None:
@@ -55,7 +56,7 @@ class NodeSpans(OpenInferenceTracer):
         super()._end_trace(run)
 
     def close(self) -> None:
-        """Ends what has not ended, as after a cancellation that a node swallowed."""
+        """Ends spans that have not ended, for instance after a cancellation that a node swallowed."""
         for run_id, span in list(self._spans_by_run.items()):
             self._spans_by_run.pop(run_id, None)
             if span is not self._attempt:
@@ -63,7 +64,7 @@ class NodeSpans(OpenInferenceTracer):
                 span.end()
 
     def _failed(self, error: BaseException, run_id: UUID) -> None:
-        """What was raised, by its type alone."""
+        """Records only the type of what was raised."""
         span, kind = self._spans_by_run.get(run_id), type(error).__name__
         if span is not None and span is not self._attempt:
             span.add_event("exception", {"exception.type": kind})
@@ -96,7 +97,7 @@ class NodeSpans(OpenInferenceTracer):
 
 
 class _Redacting(TraceConfig):
-    """Lets through what says nothing of contents."""
+    """Lets through only attributes that say nothing about contents."""
 
     def mask(self, key: str, value: Any, *, externalize: bool = True) -> AttributeValue | None:
         """See OpenInference's interface."""
@@ -109,15 +110,16 @@ def traced_config(redact: bool) -> TraceConfig:
 
 
 def node_tracer(provider: TracerProvider, redact: bool) -> Tracer:
-    """Makes OpenInference's spans, for all attempts."""
+    """The tracer that makes OpenInference's spans, for all attempts."""
     return cast(Tracer, OITracer(provider.get_tracer(SCOPE), config=traced_config(redact)))
 
 
 def _forget_contents(run: Run, raised: str | None) -> None:
-    """Leaves of a call what its span may show: else all of it would be made text first, to be left out."""
+    """Removes contents from a call: otherwise OpenInference would first convert all of them to text, only to
+    leave them out."""
     run.inputs = {}
     if run.run_type != "llm":
         run.outputs = {}
     if run.error is not None:
-        # In Python's form: by its beginning OpenInference knows those that are no failure.
+        # In Python's form, since OpenInference recognises by its beginning an exception that is no failure.
         run.error = f"{raised or 'Exception'}()"

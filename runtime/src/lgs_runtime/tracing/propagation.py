@@ -1,7 +1,7 @@
 """The trace that a request belongs to (W3C Trace Context: `traceparent`, `tracestate`; `baggage`), and the
 form in which it is stored with a run.
 
-What can't be read counts as not sent: a header must not keep a run from being made.
+An unreadable header counts as not sent: it must not keep a run from being made.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SAMPLED: Final = 1
 LONGEST_STATE: Final = 512
 MOST_IN_STATE: Final = 32
 LONGEST_BAGGAGE: Final = 8192
-"""W3C's limits."""
+"""W3C's limits: characters of a `tracestate`, its members, and characters of `baggage`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The span of a client that a request is sent for."""
+    """The client's span that a request belongs to."""
 
     trace_id: int
     span_id: int
@@ -40,18 +40,19 @@ class Incoming:
     method: str
     path: str
     began: int
-    """Nanoseconds since the epoch; 0 for a connection by which requests come."""
+    """Nanoseconds since the epoch; 0 for a connection over which requests come."""
     parent: Parent | None = None
     baggage: str = ""
     ratio: float = 1.0
     parent_based: bool = True
-    """How the traces of the runs that it makes are sampled."""
+    """How traces of the runs that the request makes are sampled: with `parent_based` as the client's trace
+    is, if it has one; else the share `ratio`."""
 
 
 incoming: Final[ContextVar[Incoming | None]] = ContextVar("lgs_incoming", default=None)
-"""Set where runs are traced, and only there."""
+"""The present request; set only where runs are traced."""
 outgoing: Final[ContextVar[tuple[tuple[bytes, bytes], ...]]] = ContextVar("lgs_outgoing", default=())
-"""The headers by which a request of the present attempt to its own server goes on with its trace."""
+"""Headers with which a request of the present attempt to its own server continues its trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +63,35 @@ class RunTrace:
     root_id: int
     sampled: bool
     parent_id: int | None = None
-    """The client's span, which the root is under."""
+    """The client's span, which the root span is under."""
     tracestate: str = ""
     baggage: str = ""
     known: bool = True
-    """Whether who stored the run has made the root's span."""
+    """Whether the request that stored the run has made the root span."""
 
     @property
     def hex(self) -> str:
-        """The id of the trace as it is written."""
+        """The trace id in hexadecimal."""
         return f"{self.trace_id:032x}"
 
     def traceparent(self, span_id: int | None = None) -> str:
-        """The header that goes on from a span; from the root where none is named."""
+        """The header that continues from a span; from the root if none is given."""
         return written(self.trace_id, self.root_id if span_id is None else span_id, self.sampled)
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored with the run."""
+        """The form that is stored with the run."""
         parent = None if self.parent_id is None else f"{self.parent_id:016x}"
         stored = {"parent": parent, "tracestate": self.tracestate, "baggage": self.baggage}
         return {"traceparent": self.traceparent(), **{name: said for name, said in stored.items() if said}}
 
 
 def written(trace_id: int, span_id: int, sampled: bool) -> str:
-    """A `traceparent`."""
+    """Formats a `traceparent`."""
     return f"00-{trace_id:032x}-{span_id:016x}-{int(sampled):02x}"
 
 
 def parent_of(traceparent: str | None, tracestate: str = "") -> Parent | None:
-    """The span that a header names; None where it names none."""
+    """The span that a header names; None if it names none."""
     found = TRACEPARENT.fullmatch((traceparent or "").strip())
     if found is None:
         return None
@@ -103,7 +104,7 @@ def parent_of(traceparent: str | None, tracestate: str = "") -> Parent | None:
 def incoming_of(
     method: str, path: str, headers: Mapping[str, str], began: int, *, ratio: float, parent_based: bool
 ) -> Incoming:
-    """A request, with what it says of the trace that it belongs to."""
+    """A request, with the trace that its headers say it belongs to."""
     parent = parent_of(headers.get("traceparent"), headers.get("tracestate", ""))
     baggage = headers.get("baggage", "").strip()
     fits = len(baggage) <= LONGEST_BAGGAGE and baggage.isascii() and baggage.isprintable()
@@ -133,7 +134,7 @@ def trace_of_request(run_id: str, request: Incoming) -> RunTrace:
 
 
 def trace_of_run(run_id: str, stored: object, *, ratio: float) -> RunTrace:
-    """The trace of a run by what is stored with it; by its id alone, where no traced request has made it."""
+    """The trace of a run, from what is stored with it; from its id alone if no traced request made it."""
     if isinstance(stored, Mapping) and (root := parent_of(stored.get("traceparent"))) is not None:
         parent, state, baggage = (str(stored.get(name) or "") for name in ("parent", "tracestate", "baggage"))
         return RunTrace(
@@ -149,7 +150,7 @@ def trace_of_run(run_id: str, stored: object, *, ratio: float) -> RunTrace:
 
 
 def _state(text: str) -> str:
-    """A `tracestate`, as it is passed on: whole, or not at all."""
+    """A `tracestate` to pass on: whole, or not at all."""
     members = [one for one in (each.strip() for each in text.split(",")) if one]
     whole = all("=" in one and one.isascii() and one.isprintable() for one in members)
     fits = len(members) <= MOST_IN_STATE and len(text) <= LONGEST_STATE

@@ -1,7 +1,6 @@
-"""What of a span about a model, a tool or a node may leave the service where contents are left out: names,
-kinds, models, numbers of tokens. A list of what may, so that an attribute which a later release adds is left
-out until somebody has looked at it.
-"""
+"""Which attributes of a span about a model, a tool or a node may leave the service when contents are
+redacted: names, kinds, models, numbers of tokens. This is a list of what may, so that an attribute which a
+later release adds is left out until somebody has looked at it."""
 
 from __future__ import annotations
 
@@ -39,11 +38,11 @@ KEPT: Final = frozenset(
 )
 KEPT_UNDER: Final = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "gen_ai.request.")
 SAID: Final = frozenset({"gen_ai.request.stop_sequences"})
-"""Under what is kept, and yet written by somebody."""
+"""Attributes below the kept prefixes that hold contents all the same."""
 
 
 def without_contents(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The attributes of a span, or of an event of one, that say nothing of what was said."""
+    """The attributes of a span, or of one of its events, that say nothing about contents."""
     return {name: value for name, value in (attributes or {}).items() if _kept(name)}
 
 

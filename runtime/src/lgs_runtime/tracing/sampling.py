@@ -8,5 +8,5 @@ LAST_64_BITS: Final = (1 << 64) - 1
 
 
 def is_sampled(trace_id: int, ratio: float) -> bool:
-    """Whether a trace is among such a share of all, by OpenTelemetry's rule of `TraceIdRatioBased`."""
+    """Whether a trace belongs to the sampled share `ratio`, by OpenTelemetry's rule `TraceIdRatioBased`."""
     return (trace_id & LAST_64_BITS) < round(ratio * (LAST_64_BITS + 1))

@@ -1,8 +1,8 @@
-"""Hands spans on when those above them have ended, so that a replica that dies leaves no span behind whose
-parent nobody ever hears of.
+"""Holds spans back until those above them have ended, so that a replica that dies leaves no spans whose
+parent never arrives.
 
-A span waits for the one at the top of its subtree. The spans of attempts are no such tops: a lost attempt's
-is made by the replica that finds it lost, so that each node under it goes out when it ends.
+A span waits for the one at the top of its subtree. Spans of attempts are no tops: the replica that finds an
+attempt lost makes its span, so each node right under an attempt is sent when it ends.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 MOST_OPEN: Final = 100_000
-"""Spans that have begun and not ended, of which it is known what they are under."""
+"""How many spans that have begun and not ended are remembered with their place in the tree."""
 
 
 class Subtrees(SpanProcessor):
-    """Between the tracer and the queue of spans to be sent. No more than `most` spans wait here."""
+    """Stands between the tracer and the queue of spans to send. At most `most` spans wait here."""
 
     def __init__(self, hand_on: Callable[[ReadableSpan], None], most: int) -> None:
         self._hand_on = hand_on
         self._most = most
         self._lock = Lock()
         self._top_of: dict[int, int] = {}
-        """Of each span that has not ended: the top of its subtree."""
+        """The top of the subtree of each span that has not ended."""
         self._waiting: dict[int, list[ReadableSpan]] = {}
-        """By the top."""
+        """The waiting spans, by their top."""
         self._held = 0
         self._attempts: set[int] = set()
 
     @property
     def waiting(self) -> int:
-        """Spans that wait for others to end."""
+        """How many spans wait for others to end."""
         return self._held
 
     def attempt_begins(self, span_id: int) -> None:
-        """Spans right under this one are tops."""
+        """Makes the spans right under this one tops."""
         with self._lock:
             self._attempts.add(span_id)
 
     def attempt_ends(self, span_id: int) -> None:
-        """Nothing more begins under it."""
+        """Notes that nothing more begins under this attempt."""
         with self._lock:
             self._attempts.discard(span_id)
 
@@ -52,7 +52,7 @@ class Subtrees(SpanProcessor):
         own, parent = span.context.span_id, span.parent
         with self._lock:
             if len(self._top_of) >= MOST_OPEN:
-                # Of an application that ends none: each goes out by itself.
+                # An application that ends none of its spans: each is sent by itself.
                 return
             if parent is None or parent.span_id in self._attempts:
                 self._top_of[own] = own
@@ -75,7 +75,7 @@ class Subtrees(SpanProcessor):
             self._hand_on(each)
 
     def shutdown(self) -> None:
-        """What waits for a span that will not end here any more goes out."""
+        """Sends the waiting spans whose tops will no longer end here."""
         with self._lock:
             left = [span for spans in self._waiting.values() for span in spans]
             self._waiting.clear()

@@ -1,7 +1,7 @@
 """The traces of one replica: the spans of requests that make runs, and of attempts.
 
-Opened where an endpoint is configured; everywhere else there is None in its place. Nothing here waits, and
-nothing here fails a run.
+Opened if an endpoint is configured; otherwise there is None in its place. Nothing here waits, and nothing
+here fails a run.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from lgs_runtime.tracing_options import TracingOptions
 
 SCOPE: Final = "lgs_runtime"
 UNNAMED: Final = "unknown_service"
-"""What the SDK calls a service that no variable names."""
+"""The SDK's name of a service that no variable names."""
 LOST: Final = "lost"
 MOST_HELD: Final = 10_000
 MOST_ATTRIBUTES: Final = 10_000
 
 
 class Tracing:
-    """Owned by the opening of the replica, which closes it last."""
+    """The tracing of one replica; owned by the opening of the replica, which closes it last."""
 
     def __init__(self, options: TracingOptions, service: str, replica: str, version: str) -> None:
         self.options = options
@@ -74,17 +74,18 @@ class Tracing:
         self.nodes = node_tracer(self.provider, options.redact)
 
     def serve(self) -> None:
-        """Has the spans that code of the application makes go the same way, unless it has set up its own."""
+        """Sends the spans that the application's own code makes the same way, unless it has set up its own
+        provider."""
         if isinstance(api.get_tracer_provider(), api.ProxyTracerProvider):
             api.set_tracer_provider(self.provider)
 
     async def close(self) -> None:
-        """Sends what is left, for a few seconds."""
+        """Sends the remaining spans, for a few seconds."""
         self.subtrees.shutdown()
         await self._queue.close()
 
     def request(self, method: str, path: str, headers: Mapping[str, str], *, now: bool = True) -> Incoming:
-        """A request that may make runs: `now`, or some day, by a connection that stays."""
+        """A request that may make runs, either `now` or later, over a connection that stays open."""
         options, began = self.options, time_ns() if now else 0
         return incoming_of(
             method, path, headers, began, ratio=options.ratio, parent_based=options.parent_based
@@ -96,7 +97,7 @@ class Tracing:
 
     @harmless
     def admitted(self, run: Run) -> None:
-        """A run is stored: the span that all others of it are under, that of the request, ends."""
+        """Ends the root span of a run that was stored: the span of the request."""
         request, trace = incoming.get(), self.trace_of(run)
         if request is not None and trace.sampled and trace.known:
             asked = {"http.request.method": request.method, "url.path": request.path}
@@ -105,7 +106,7 @@ class Tracing:
 
     @harmless
     def attempt(self, run: Run) -> AttemptTrace:
-        """An attempt of a run begins here."""
+        """Begins the trace of an attempt."""
         trace = self.trace_of(run)
         if not trace.sampled:
             span: api.Span = NonRecordingSpan(self._context(trace, trace.root_id))
@@ -120,10 +121,9 @@ class Tracing:
 
     @harmless
     def lost(self, run: Run) -> None:
-        """A run was taken from a replica that died: the span of its attempt, which that replica can't send
-        any more."""
+        """Sends the span of a lost attempt: its replica died and can't send it any more."""
         trace = self.trace_of(run)
-        # A rollback takes the attempt back with its number.
+        # A rollback takes the attempt back together with its number.
         if trace.sampled and run.claimed_at is not None and run.attempt > 0:
             span = self._begin_attempt(run, trace, nanoseconds(run.claimed_at), known_replica=False)
             span.set_attribute("lgs.attempt.outcome", LOST)
@@ -188,7 +188,7 @@ class Tracing:
         kind: SpanKind = SpanKind.INTERNAL,
         links: Sequence[Link] = (),
     ) -> api.Span:
-        """A span of a run's trace that began then. `own`: its id, where others must know it."""
+        """A span of a run's trace that began at `began`. `own`: its id, if others must know it."""
         above = api.INVALID_SPAN if parent is None else NonRecordingSpan(self._context(trace, parent))
         span_id = self.ids.generate_span_id() if own is None else own
         with self.ids.next(trace.trace_id, span_id):
@@ -203,7 +203,8 @@ class Tracing:
 
 
 def _limits() -> SpanLimits:
-    """The SDK's, but for the number of attributes where nobody has said it: of a message each part is one."""
+    """The SDK's limits, but with more attributes unless a variable limits them: each part of a message is
+    one."""
     said = any(os.environ.get(f"OTEL_{kind}ATTRIBUTE_COUNT_LIMIT") for kind in ("SPAN_", ""))
     return SpanLimits() if said else SpanLimits(max_span_attributes=MOST_ATTRIBUTES)
 
@@ -213,7 +214,8 @@ def _named(what: str, run: Run) -> str:
 
 
 def about(run: Run) -> dict[str, str]:
-    """What each span of ours says of its run. `session.id` is OpenInference's name for a conversation."""
+    """The attributes of all our spans that name the run. `session.id` is OpenInference's name for a
+    conversation."""
     return {
         "lgs.run_id": run.run_id,
         "lgs.thread_id": run.thread_id,
@@ -223,5 +225,5 @@ def about(run: Run) -> dict[str, str]:
 
 
 def nanoseconds(moment: datetime | None) -> int:
-    """Since the epoch; now, where there is none."""
+    """Nanoseconds since the epoch; now if there is no moment."""
     return time_ns() if moment is None else int(moment.timestamp() * 1_000_000) * 1000

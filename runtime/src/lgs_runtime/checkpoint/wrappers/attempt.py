@@ -84,9 +84,9 @@ class AttemptSaver(DelegatingSaver):
         return self._memory.last_put
 
     def cut(self) -> None:
-        """Notes that the graph is cancelled from now on. An answer that a cancelled task has taken is not kept:
-        LangGraph keeps it for the tasks that a node calls, but not for nodes, so the answer of a run that was
-        replaced would come before that of the run that replaced it."""
+        """Notes that the graph is cancelled from now on. An answer that a cancelled task has taken is not
+        kept: LangGraph keeps it for the tasks that a node calls, but not for nodes, so the answer of a run
+        that was replaced would come before that of the run that replaced it."""
         self._memory.is_cut = True
 
     def shut(self) -> None:
