@@ -1,6 +1,6 @@
-"""YAML whose aliases repeat what has aliases: a few lines stand for billions of values, which nobody could
-check or print. They are counted before anything is written out, also where `<<` merges them and where what
-they repeat is a long text.
+"""Loads YAML with a bound on what its aliases expand to. With nested aliases a few lines stand for billions
+of values, which could be neither checked nor printed. The values are counted before anything is expanded,
+including what `<<` merges and long texts that are repeated.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any, Final
 import yaml
 
 MOST_VALUES: Final = 1_000_000
-"""Of a file; a cluster takes no object of more than 1.5 MB."""
+"""Most values of a file; a cluster accepts no object of more than 1.5 MB."""
 _CHARACTERS: Final = 100
-"""So many of a text count as another value."""
+"""How many characters of a text count as another value."""
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """Reads YAML as `yaml.safe_load` does. Raises `yaml.MarkedYAMLError` for a file that stands for more than
-    `MOST_VALUES` values, and for what holds itself."""
+    """Reads YAML like `yaml.safe_load`. Raises `yaml.MarkedYAMLError` for a file that expands to more than
+    `MOST_VALUES` values, and for a value that contains itself."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
@@ -33,7 +33,7 @@ class BoundedLoader(yaml.SafeLoader):
 
 
 def _values_in(node: yaml.Node, known: dict[yaml.Node, int | None]) -> int:
-    """How many values something holds. What an alias repeats is one node, and counts each time."""
+    """How many values a node holds. A node that aliases repeat counts each time."""
     if isinstance(node, yaml.ScalarNode):
         return 1 + len(node.value) // _CHARACTERS
     if node not in known:

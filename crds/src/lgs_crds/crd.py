@@ -1,7 +1,7 @@
-"""The CustomResourceDefinition, made from the models and the rules; pure.
+"""Makes the CustomResourceDefinition from the models and the rules. Pure.
 
-Pydantic's JSON schema is turned into a structural schema: references inlined, defaults kept, `x | None` is an
-optional field, and each rule's CEL is on the object that it is about.
+Pydantic's JSON schema is turned into a structural schema: references are inlined, defaults are kept,
+`x | None` becomes an optional field, and each rule's CEL is attached to the object that it is about.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _SIZE = "status.database.size"
 
 
 def _has(path: str) -> str:
-    """In CEL, that each field on the way to `path` is there."""
+    """A CEL expression that each field on the way to `path` is set."""
     parts = path.split(".")
     return " && ".join(f"has({'.'.join(parts[:end])})" for end in range(2, len(parts) + 1))
 
 
 NO_SHRINKING = {
-    # What the storage class refused may be taken back, so it is the volume's own size that counts.
+    # A size that the storage class refused may be lowered again, so the volume's own size counts.
     "rule": f"!({_has('self.' + _STORAGE)}) || !({_has('oldSelf.' + _STORAGE)})"
     f" || quantity(self.{_STORAGE}).compareTo(quantity(oldSelf.{_STORAGE})) >= 0"
     f" || ({_has('self.' + _SIZE)} && isQuantity(self.{_SIZE})"
@@ -42,8 +42,8 @@ NO_SHRINKING = {
     f"its size, which is ' + ({_has('self.' + _SIZE)} ? self.{_SIZE} : oldSelf.{_STORAGE})",
 }
 LONGEST_PATTERN = 200
-"""The API server's error shows the pattern that a value breaks. A longer pattern is described in words
-instead."""
+"""Most characters of a pattern in the schema: the API server's error shows the pattern that a value breaks,
+so a longer one is described in words instead."""
 _PASSED_ON = (
     "type",
     "description",
@@ -63,7 +63,7 @@ _PASSED_ON = (
 
 
 class _Plain(yaml.SafeDumper):
-    """YAML without anchors: the file is for people and for `kubectl diff`."""
+    """Writes YAML without anchors, as the file is for people and for `kubectl diff`."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -213,7 +213,7 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
 
 
 def _explained(node: dict[str, Any]) -> str:
-    """The field's text with its default, which `kubectl explain` does not show by itself."""
+    """The field's description with its default, which `kubectl explain` does not show by itself."""
     text, default = " ".join(node["description"].split()), node.get("default")
     if default is None or default == "" or isinstance(default, dict | list):
         return text
@@ -222,13 +222,13 @@ def _explained(node: dict[str, Any]) -> str:
 
 @cache
 def _fragments() -> dict[str, dict[str, Any]]:
-    """The schemas of parts of a pod, by their kinds."""
+    """The schemas of parts of a pod, by kind."""
     found: dict[str, dict[str, Any]] = json.loads(FRAGMENTS.read_text("utf-8"))["schemas"]
     return found
 
 
 def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The node with references inlined and `x | None` reduced to `x`; the field's words win."""
+    """The node with references inlined and `x | None` reduced to `x`; the field's own keys win."""
     own = {key: value for key, value in node.items() if key not in {"$ref", "anyOf", "allOf"}}
     if own.get("default", ...) is None:
         del own["default"]

@@ -1,6 +1,6 @@
-"""What is wrong with a manifest, in words that name the field, its value and the rule.
+"""The errors of a manifest, in words that name the field, its value and the rule.
 
-A `ManifestError` carries every problem that was found, not only the first; each reads
+A `ManifestError` has every problem that was found, not only the first. A problem reads like
 `spec.workers.queues.high: 0: must be at least 1`.
 """
 
@@ -24,7 +24,7 @@ _LONGEST_VALUE = 80
 
 @dataclass(frozen=True)
 class Problem:
-    """One broken rule. `value` is `ABSENT` where the field is missing or its value says nothing."""
+    """One broken rule. `value` is `ABSENT` if the field is missing or its value says nothing."""
 
     path: str
     rule: str
@@ -34,7 +34,7 @@ class Problem:
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line is not None else ""
         value = "" if self.value is ABSENT else f"{_shown(self.value)}: "
-        # Half of a surrogate pair, which YAML and JSON can say, can't be printed.
+        # A lone surrogate, which YAML and JSON can express, can't be printed.
         return f"{where}{self.path}: {value}{self.rule}".encode(errors="backslashreplace").decode()
 
 
@@ -50,6 +50,6 @@ def _shown(value: Any) -> str:
     try:
         text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     except ValueError:
-        # Python writes no number of more than some thousand digits, however it was read.
+        # Python does not write a number of more than some thousand digits, however it was read.
         return "a number too long to be shown"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -1,6 +1,6 @@
 """`python -m lgs_crds.generate [--check]`: writes the CRD where the repository and the chart keep it.
 
-`--check` writes nothing and exits 1 when a file differs from what the models give.
+`--check` writes nothing and exits 1 if a file differs from the models.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PATHS = (
 
 
 def main() -> int:
-    """Exit code 0 when the files are (now) as the models say, 1 when `--check` found a difference."""
+    """Returns exit code 0 if the files are (now) as the models say, 1 if `--check` found a difference."""
     parser = argparse.ArgumentParser(description="Write the CRD from the models of the manifest.")
     parser.add_argument("--check", action="store_true", help="only report whether the files are up to date")
     check = parser.parse_args().check

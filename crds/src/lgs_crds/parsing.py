@@ -1,7 +1,7 @@
-"""From a document to the model: `parse` for a mapping, `load` for a YAML file.
+"""Turns a document into the model: `parse` a mapping, `load` a YAML file.
 
-Both raise `ManifestError` with every problem, each naming field, value and rule; neither fills in a
-default that is not in `model/`.
+Both raise `ManifestError` with every problem, each naming field, value and rule. Neither fills in a default
+that is not in `model/`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from lgs_crds.weight import RULE as TOO_LARGE
 from lgs_crds.weight import is_too_large
 
 MOST_LEVELS = 100
-"""Of lists and mappings in each other: more than any field has, and fewer than what writes them out takes."""
+"""Most levels of nested lists and mappings: more than any field has, and fewer than a
+serialiser can handle."""
 _SHOWN_LEVELS = 5
 _MAX_UNAVAILABLE_RULE = "must be a number of at least 1, or a percentage such as 25%"
 
@@ -49,7 +50,7 @@ def parse(
         details = error.errors(include_url=False, include_context=True)
         problems = [_problem(detail, document) for detail in details]
         between = broken_among(document.get("spec"), details, on_cluster=on_cluster)
-        # By their words: each compared with each takes minutes where there are thousands.
+        # By their words: comparing each with each takes minutes if there are thousands.
         found: dict[str, Problem] = {}
         for each in (*problems, *between):
             found.setdefault(str(each), each)
@@ -61,9 +62,9 @@ def parse(
 
 
 def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
-    """The one `LangGraphService` of a YAML file; other kinds in the file are passed over.
+    """The one `LangGraphService` in a YAML file; documents of other kinds are skipped.
 
-    `on_cluster` as in `parse`. Raises `ManifestError`, with the line where YAML itself is broken.
+    `on_cluster` is as in `parse`. Raises `ManifestError`, with the line if the YAML itself is broken.
     """
     path = Path(path)
     try:
@@ -82,7 +83,7 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
     except UnicodeDecodeError as error:
         raise ManifestError(str(path), (Problem("YAML", f"is not UTF-8: {error.reason}"),)) from None
     except (RecursionError, ValueError) as error:
-        # Too many levels or digits, or a date that there can't be.
+        # Too many levels or digits, or an impossible date.
         raise ManifestError(str(path), (Problem("YAML", f"can't be read: {error}"),)) from None
     ours = [each for each in documents if isinstance(each, dict) and each.get("kind") == KIND]
     if len(ours) > 1:
@@ -97,7 +98,7 @@ def load(path: Path | str, *, on_cluster: bool = False) -> LangGraphService:
 
 
 def too_deep(value: Any, left: int = MOST_LEVELS) -> tuple[str | int, ...] | None:
-    """Where something with more levels is; None where nothing has more."""
+    """The path to something nested deeper than `left` levels; None if there is nothing."""
     if not isinstance(value, dict | list):
         return None
     if left == 0:

@@ -1,5 +1,5 @@
-"""The rules between fields of a spec in which single fields are wrong: these are removed, and of the other
-problems only those are reported that do not come from the removal."""
+"""Checks the rules between fields of a spec in which single fields are wrong: the wrong fields are removed,
+and only problems that do not come from the removal are reported."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from lgs_crds.rules.source import NEEDS_CODE
 
 Location = tuple[int | str, ...]
 _DEEPEST = 8
-# What else a rule reads than the fields at and below its own path.
+# The paths that a rule reads besides the fields at and below its own path.
 _READS = {NEEDS_POSTGRES: ("spec.persistence", "spec.scaling.mode"), NEEDS_CODE: ("spec.source",)}
 
 
 def broken_among(spec: Any, details: Sequence[ErrorDetails], *, on_cluster: bool) -> tuple[Problem, ...]:
-    """The problems between the fields that are right. `details` are those of the whole manifest."""
+    """The problems between the fields that are right. `details` are pydantic's errors for
+    the whole manifest."""
     if not isinstance(spec, dict):
         return ()
     wrong = [_taken_out(detail) for detail in details if detail["loc"][:1] == ("spec",)]
@@ -39,8 +40,9 @@ def broken_among(spec: Any, details: Sequence[ErrorDetails], *, on_cluster: bool
 
 
 def _pruned(rest: dict[str, Any], wrong: list[Location]) -> Spec | None:
-    """The spec without what is `wrong`, which gets what can't be without that: of an alert whose metric is
-    wrong nothing is left. None where that does not end in a spec."""
+    """The spec without the fields in `wrong`, and without what can't exist without them: an alert
+    whose metric is wrong is removed as a whole. All that is removed is added to `wrong`. None if no
+    valid spec is left."""
     last: Sequence[Location] = wrong
     for _ in range(_DEEPEST):
         for location in sorted(last, key=_order, reverse=True):
@@ -56,7 +58,8 @@ def _pruned(rest: dict[str, Any], wrong: list[Location]) -> Spec | None:
 
 
 def location_of(detail: ErrorDetails) -> Location:
-    """Where an error is; pydantic also names the branch of `int | str` that it tried."""
+    """The location of an error, without the branch of `int | str` that pydantic tried,
+    which it also names."""
     return tuple(part for part in detail["loc"] if not _is_union_branch(part))
 
 
@@ -65,13 +68,14 @@ def _is_union_branch(part: int | str) -> bool:
 
 
 def _taken_out(detail: ErrorDetails) -> Location:
-    """The field that is wrong; where one is missing, what it is missing in."""
+    """The location of the wrong field; for a missing field, that of the object without it."""
     location = location_of(detail)
     return location[:-1] if detail["type"] == "missing" else location
 
 
 def _order(location: Location) -> tuple[tuple[bool, int, str], ...]:
-    """Entries of a list from its end, so that the places of those before them stay."""
+    """A sort key by which entries are removed from the end of a list, so that those before
+    keep their places."""
     return tuple(
         (isinstance(part, int), part if isinstance(part, int) else 0, str(part)) for part in location
     )
@@ -90,6 +94,6 @@ def _remove(document: Any, location: Location) -> None:
 
 
 def _comes_from(problem: Problem, gone: Sequence[str]) -> bool:
-    """Whether a rule may be broken only because something was taken out."""
+    """Whether a rule may be broken only because something was removed."""
     reads = (problem.path, *_READS.get(problem.rule, ()))
     return any(path == field or path.startswith(f"{field}.") for field in reads for path in gone)

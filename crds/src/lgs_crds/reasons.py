@@ -1,6 +1,6 @@
-"""The reasons that conditions and Events of a service have: docs/errors.md says of each what to do.
+"""The reasons in conditions and Events of a service; docs/errors.md says what to do about each.
 
-Those that Kubernetes has a word for have that word.
+Where Kubernetes has a word for a reason, that word is used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ State = Literal[
     "UpdatePending",
     "Verified",
 ]
-"""How a service is, with nothing to mend."""
+"""States of a service with nothing to mend."""
 
 Manifest = Literal[
     "ConfigMapKeyNotFound",
@@ -47,7 +47,7 @@ Manifest = Literal[
     "SecretNotFound",
     "SourceNotCopied",
 ]
-"""What the manifest says can't be brought about."""
+"""The operator can't do what the manifest says."""
 
 Refusal = Literal[
     "AdmissionDenied",
@@ -58,7 +58,7 @@ Refusal = Literal[
     "QuotaExceeded",
     "ResourcesRequired",
 ]
-"""The namespace or the cluster takes no pod of the service."""
+"""The namespace or the cluster refuses the service's pods."""
 
 Image = Literal[
     "ErrImageNeverPull",
@@ -73,25 +73,25 @@ Start = Literal[
 ]
 Node = Literal["SchedulingGated", "Unschedulable"]
 Preparation = Literal["FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume", "FailedMount"]
-"""A node that took a pod does not come to its containers."""
+"""A node that has a pod can't start its containers."""
 Pod = Literal["CrashLoopBackOff", "OOMKilled"]
 Service = Literal[
     "CircuitOpen", "DatabaseUnreachable", "InternalError", "NotReady", "ProgressDeadlineExceeded"
 ]
 Release = Literal["ReleaseFailed", "RolledBack"]
-"""What was released does not work."""
+"""The release does not work."""
 Cluster = Literal["ClusterHibernated", "ClusterNotFound", "ClusterNotReady", "ClusterReadOnly"]
-"""The database of CloudNativePG that the manifest names can't be used."""
+"""The CloudNativePG database that the manifest names can't be used."""
 
 Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
-"""A backup or a restore that does not come about."""
+"""A backup or a restore fails or is overdue."""
 
 Monitoring = Literal["KindNotFound", "MonitoringForbidden"]
-"""What watches a service can't be made."""
+"""The objects that monitor a service can't be created."""
 Exposure = Literal["ExposureForbidden", "NotAccepted", "RoutePending", "Routed"]
-"""Whether clients outside of the cluster are led to a service."""
+"""Whether clients outside of the cluster can reach a service."""
 Budget = Literal["BudgetLeft", "BudgetUsedUp"]
-"""Whether something is left of what models may cost."""
+"""Whether something is left of the budgets for models."""
 Alerting = Literal["AlertsFiring", "NoneFiring"]
 """Whether alerts of the manifest fire."""
 Scaling = Literal[
@@ -107,7 +107,7 @@ Scaling = Literal[
     "TooManyReplicas",
 ]
 Data = Literal["DatabaseEmpty", "DatabaseReplaced", "VolumeGoing", "VolumeNotExpandable"]
-"""What could cost a service its sessions."""
+"""Problems with data that could cost a service its sessions."""
 Event = Literal[
     "Adopted",
     "AlertFiring",

@@ -1,7 +1,7 @@
-"""When the times of a cron schedule come, in its time zone. Pure, but for the time zones' data.
+"""Computes the times of a cron schedule in its time zone. Pure, except for reading time zone data.
 
-A time that a change to summer time skips comes as soon as the clocks have changed; one that a change from it
-repeats comes once, the first time.
+A time that is skipped by the change to summer time comes right after the change; one that is repeated by the
+change back comes once, the first time.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ NAMED: Final[Mapping[str, str]] = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-"""The names that crontab has for schedules."""
+"""The names for schedules in crontab, and what they stand for."""
 _CHANGE: Final = timedelta(hours=3)
-"""More than any clock is changed by."""
+"""More than any clock change."""
 _REACHES: Final = tuple(timedelta(days=days) for days in (0.1, 1, 8, 32, 366, 9 * 366))
-"""How far back a time is searched for, until there is one: the last of them has a February 29th in any
-case."""
+"""How far back to search for a time, step by step until one is found: the longest contains a 29th of
+February in any case."""
 
 
 class UnknownZone(ValueError):
-    """There is no such time zone, or no data of any; the message is the rule that is broken."""
+    """There is no such time zone, or no data for any; the message is the broken rule."""
 
 
 @lru_cache(maxsize=256)
 def zone(name: str) -> tzinfo:
-    """The time zone of that name. Raises `UnknownZone`."""
+    """The time zone of this name. Raises `UnknownZone`."""
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (KeyError, ValueError, OSError) as unknown:
@@ -55,15 +55,15 @@ def _has_data() -> bool:
 
 
 def next_time(schedule: str, after: datetime, time_zone: tzinfo = UTC) -> datetime | None:
-    """The first time after a moment; None when none comes, as of a schedule whose day there isn't."""
-    # In the hour that a change from summer time repeats, what follows may be of the hour before.
+    """The first time after a moment; None if there is none, as for a schedule with an impossible date."""
+    # In the hour that the change from summer time repeats, the next time may belong to the hour before.
     found = times(schedule, (after - _CHANGE).astimezone(time_zone))
     return next((each for each in found if each > after), None)
 
 
 def last_time(schedule: str, until: datetime, time_zone: tzinfo = UTC) -> datetime | None:
-    """The last time that is not after a moment; None when there was none."""
-    # Backwards, a change by half an hour would give other times than forwards.
+    """The last time that is not after a moment; None if there was none."""
+    # Searched forwards, since searching backwards over a half-hour clock change gives other times.
     for reach in _REACHES:
         first = (until - reach - _CHANGE).astimezone(time_zone)
         found = None
@@ -77,7 +77,8 @@ def last_time(schedule: str, until: datetime, time_zone: tzinfo = UTC) -> dateti
 
 
 def times(schedule: str, start: datetime, *, reverse: bool = False) -> Iterator[datetime]:
-    """The times after (before) `start`, in whose time zone they are; without end, or none."""
+    """The times after `start` (before it with `reverse`), by the schedule in the time zone of `start`, given
+    in UTC. There is no end to them, unless there are none."""
     try:
         for each in CronSim(NAMED.get(schedule, schedule), start, reverse=reverse):
             yield each.astimezone(UTC)

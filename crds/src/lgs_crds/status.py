@@ -1,7 +1,7 @@
 """The status of a `LangGraphService`: its model, and how conditions change by the Kubernetes conventions.
 
-`merged` is pure: `lastTransitionTime` moves only when a condition's status does, so an unchanged service
-gives an unchanged status and no write.
+`merged` is pure: `lastTransitionTime` changes only with a condition's status, so an unchanged service gives
+an unchanged status and no write.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RevisionState = Literal["Progressing", "Ready", "Failed", "Replaced"]
 _LONGEST_MESSAGE = 2048
 MOST_DIGESTS = 8
 MOST_ALERTS = 100
-"""Those of a manifest, the operator's own, and those of objectives are fewer."""
+"""Most alerts in a status; a manifest's, the operator's own and those of objectives together are fewer."""
 
 
 class StatusPart(BaseModel):
@@ -312,7 +312,7 @@ class Status(StatusPart):
 
 
 def status_before(written: Mapping[str, Any]) -> Status:
-    """The status that an earlier operator wrote; an empty one where this version can't read it."""
+    """The status that an earlier operator wrote; an empty one if this version can't read it."""
     try:
         return Status.model_validate(dict(written))
     except ValidationError:
@@ -320,7 +320,7 @@ def status_before(written: Mapping[str, Any]) -> Status:
 
 
 def condition(kind: ConditionType, status: Truth, reason: Reason, message: str = "") -> Condition:
-    """A condition as it is now; `merged` gives it its generation and time."""
+    """A condition as it is now; `merged` adds its generation and time."""
     if len(message) > _LONGEST_MESSAGE:
         message = message[: _LONGEST_MESSAGE - 1] + "…"
     return Condition(type=kind, status=status, reason=reason, message=message)
@@ -349,8 +349,8 @@ def timestamp(at: datetime) -> str:
 
 
 def timestamp_of(written: object) -> str | None:
-    """The time that somebody wrote, in Kubernetes' format; UTC where it names no zone. None for what is none:
-    one such value would have the API server refuse the whole status."""
+    """A written time in Kubernetes' format, read as UTC if it names no zone. None for what is no time: a
+    single such value would make the API server refuse the whole status."""
     try:
         found = datetime.fromisoformat(str(written))
         moment = timestamp(found if found.tzinfo else found.replace(tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""The texts that a manifest may hold: the pattern of each, and that pattern's rule in words."""
+"""The types of text in a manifest: the pattern of each, and its rule in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import StringConstraints
 
 SERVICE_NAME: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 LONGEST_SERVICE_NAME: Final = 40
-"""With what Kubernetes adds for pods and revisions a name stays within the 63 characters of a label."""
+"""The longest name of a service: with what Kubernetes adds for pods and revisions, it stays within the 63
+characters of a label."""
 _CLASS: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 LONGEST_CLASS: Final = 40
 _OBJECT_NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -19,7 +20,7 @@ _QUANTITY: Final = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
 _HOST_PORT: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?$"
 _GRAPH_PATH: Final = r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$"
 _BUCKET: Final = r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$"
-# No folder is called . or .., which clients of S3 and servers take for ways.
+# No folder may be called . or .., which clients and servers of S3 take for relative paths.
 _FOLDER: Final = r"(\.*[A-Za-z0-9_=-][A-Za-z0-9_.=-]*|\.{3,})"
 _PREFIX: Final = rf"^{_FOLDER}(/{_FOLDER})*$"
 _ENDPOINT: Final = r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$"
@@ -34,7 +35,7 @@ _WEBHOOK: Final = (
 _ALERT: Final = r"^[A-Za-z][A-Za-z0-9_]*$"
 _DURATION: Final = r"^(0|[1-9][0-9]{0,4})[smh]$"
 _DAYS: Final = r"^([7-9]|[1-8][0-9]|90)d$"
-# What has no @ is the registry's to judge.
+# A name without @ is left to the registry to judge.
 _IMAGE: Final = r"^[^@]+(@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?$"
 _RUNTIME_VERSION: Final = r"^([A-Za-z0-9_][-A-Za-z0-9_.]{0,127}|sha256:[0-9a-f]{64})$"
 _HOST_NAME: Final = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -119,10 +120,10 @@ BackupName = Annotated[str, StringConstraints(pattern=_BACKUP_NAME, max_length=6
 
 
 def rule_of_image(text: str) -> str | None:
-    """The rule that the name of an image breaks; None for one that can be."""
+    """The rule that the name of an image breaks; None for a valid one."""
     return None if re.fullmatch(_IMAGE, text) else RULES[_IMAGE]
 
 
 def is_operator_class(text: str) -> bool:
-    """Whether an operator's class can be called so."""
+    """Whether the text is a valid name for an operator's class."""
     return len(text) <= LONGEST_CLASS and re.fullmatch(_CLASS, text) is not None

@@ -1,5 +1,5 @@
-"""A key that stands twice in one object of YAML or JSON: parsers keep the last one, and what the first said
-is lost unseen. Both are refused here, with the lines of both.
+"""Refuses a key that occurs twice in one object of YAML or JSON: parsers keep the last one, and the value of
+the first is lost silently. The error names the lines of both.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _TOKEN: Final = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\],:]|\n')
 
 
 class UniqueKeyLoader(BoundedLoader):
-    """Reads YAML as `BoundedLoader` does. Raises `yaml.MarkedYAMLError` for a repeated key, too; what `<<`
-    brings may be said otherwise beside it."""
+    """Reads YAML like `BoundedLoader`, and also raises `yaml.MarkedYAMLError` for a repeated key. Keys that
+    `<<` merges may be overridden."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
@@ -34,7 +34,7 @@ class UniqueKeyLoader(BoundedLoader):
 
 
 def repeated_in_json(text: str) -> tuple[str, int] | None:
-    """What is wrong, and its line, where an object of a text that is valid JSON has a key twice."""
+    """The error and its line if an object has a key twice; None if none has. `text` must be valid JSON."""
     line, last = 1, ""
     objects: list[dict[str, int] | None] = []
     for token in _TOKEN.findall(text):

@@ -1,5 +1,5 @@
-"""How much memory a manifest takes where it is read: a list of four hundred thousand empty mappings is one
-megabyte of JSON, which the API server takes, and forty of memory. Pure.
+"""Estimates how much memory a manifest takes when it is read: a list of four hundred thousand empty mappings
+is one megabyte of JSON, which the API server accepts, and forty megabytes of memory. Pure.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 MOST_BYTES: Final = 2**20
 A_VALUE: Final = 64
-"""Bytes that a value takes at least, beside its text."""
+"""Bytes that a value takes at least, besides its text."""
 RULE: Final = (
     f"must be smaller: at most {MOST_BYTES} bytes, where each value counts {A_VALUE} and its text; put more "
     "into a ConfigMap or the image"
@@ -16,7 +16,8 @@ RULE: Final = (
 
 
 def is_too_large(value: Any, most: int = MOST_BYTES) -> bool:
-    """Whether all of it, as JSON has it, weighs more. No more is looked at than that takes."""
+    """Whether a JSON value weighs more than `most` bytes. It looks at no more of the value
+    than needed to tell."""
     left, waiting = most, [value]
     while waiting:
         each = waiting.pop()

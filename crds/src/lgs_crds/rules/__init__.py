@@ -1,10 +1,10 @@
 """The rules between fields of a manifest, each once in Python and once in CEL for the API server.
 
-Each module has the rules of one section or subject. `RULES` is all of them, and `broken(spec)` gives the
-problems of a parsed spec. The CEL forms go into the CRD. Transition rules (what may not change) exist in
-CEL alone, because only the API server has the old manifest. What CEL can't measure is refused by Python
-alone, and a condition of the service reports it. Rules with `cluster_only` do not hold for `lgs up`, which
-runs several processes on SQLite.
+Each module has the rules of one section or subject. `RULES` has all of them, and `broken(spec)` gives the
+problems of a parsed spec. The CEL forms go into the CRD. Transition rules (what may not change) exist only in
+CEL, because only the API server has the old manifest. What CEL can't measure is checked only in Python, and
+reported by a condition of the service. Rules with `cluster_only` do not apply to `lgs up`, which runs several
+processes on SQLite.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ RULES: tuple[Rule, ...] = (
     *pod.RULES,
     *budgets.RULES,
 )
-"""In the order in which problems are reported, and in which the CRD has the rules of one object."""
+"""All rules, in the order in which problems are reported and in which the CRD has the rules of one object."""
 
 
 def broken(spec: Spec, *, on_cluster: bool) -> tuple[Problem, ...]:
-    """Problems of a spec whose single fields are right. `on_cluster`: also the rules that hold there only."""
+    """The problems of a spec whose single fields are right. `on_cluster` adds the rules that
+    only apply there."""
     checks = (rule.check for rule in RULES if rule.check and (on_cluster or not rule.cluster_only))
     return tuple(problem for check in checks if (problem := check(spec)) is not None)

@@ -1,4 +1,5 @@
-"""Rules of `spec.observability.alerts`. That names occur once the API server knows of the list itself."""
+"""Rules of `spec.observability.alerts`. The API server itself ensures that names are unique, by the
+type of the list."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from lgs_crds.model.service import Spec
 from lgs_crds.rules.rule import Rule
 
 OURS: Final = "LGS"
-"""How the names of the operator's own alerts begin."""
+"""The prefix of the names of the operator's own alerts."""
 _PATH: Final = "spec.observability.alerts.rules"
 
 
@@ -20,7 +21,7 @@ def _rules(spec: Spec) -> list[AlertRule]:
 
 
 def twice(spec: Spec) -> Problem | None:
-    """A name that two rules have."""
+    """The problem of a name that two rules have."""
     names: set[str] = set()
     for index, each in enumerate(_rules(spec)):
         if each.name in names:
@@ -30,7 +31,7 @@ def twice(spec: Spec) -> Problem | None:
 
 
 def ours(spec: Spec) -> Problem | None:
-    """A name that one of the operator's own might have."""
+    """The problem of a name that an alert of the operator might have."""
     for index, each in enumerate(_rules(spec)):
         if each.name.startswith(OURS):
             return Problem(f"{_PATH}[{index}].name", f"must not begin with {OURS}", each.name)
@@ -38,7 +39,7 @@ def ours(spec: Spec) -> Problem | None:
 
 
 def too_long(spec: Spec) -> Problem | None:
-    """One that could hardly ever fire."""
+    """The problem of a rule with so long a `for` that it could hardly ever fire."""
     for index, each in enumerate(_rules(spec)):
         if each.seconds > LONGEST_SECONDS:
             return Problem(f"{_PATH}[{index}].for", "must be at most 24h", each.lasts)

@@ -1,4 +1,4 @@
-"""Rules of `spec.budgets`. That a kind of budget occurs once is refused by Python alone."""
+"""Rules of `spec.budgets`. That each kind of budget occurs only once is checked only in Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATH: Final = "spec.budgets"
 ONE: Final = "must have exactly one of tokens, cost"
 PRICES: Final = "must be given, since a budget is of cost"
 ANY_OTHER: Final = "*"
-"""Stands for each model that has no price of its own."""
+"""The key for each model without a price of its own."""
 
 
 def _limits(spec: Spec) -> list[Budget]:

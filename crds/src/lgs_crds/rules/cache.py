@@ -1,5 +1,5 @@
-"""Rules of `spec.cache`: one source of Redis, and which graphs and assistants `answers` and `warmup` may
-name."""
+"""Rules of `spec.cache`: a single source of Redis, and which graphs and assistants `answers` and
+`warmup` may name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ NO_SUCH_ASSISTANT = "must be a graph of spec.graphs, or the id of an assistant"
 WHICH_GRAPH = "each must name its assistant, since there are several graphs"
 ASSISTANT_ID = "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 MOST_WARMUP_BYTES = 64 * 1024
-"""The replica gets them in an environment variable, which Linux limits to 128 KiB."""
+"""Most bytes of warm-up inputs: a replica gets them in an environment variable, which Linux
+limits to 128 KiB."""
 TOO_MUCH_WARMUP = f"must take at most {MOST_WARMUP_BYTES} bytes of JSON together; put more into file"
 _WARMUP = "self.cache.warmup.inputs"
 _NO_WARMUP = f"{NO_GRAPHS} || !has(self.cache) || !has(self.cache.warmup) || !has({_WARMUP})"

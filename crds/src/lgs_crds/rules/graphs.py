@@ -1,5 +1,5 @@
-"""Rules of fields that name graphs: each must be one of `spec.graphs`. Without `spec.graphs` the graphs are
-those of a langgraph.json, which only the replica reads, so these rules check nothing."""
+"""Rules of fields that name graphs: each must be one of `spec.graphs`. Without `spec.graphs` these rules
+check nothing, as the graphs are then those of a langgraph.json, which only the replica reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_GRAPHS = "!has(self.graphs) || size(self.graphs) == 0"
 
 
 def graphs_rule(parts: tuple[str, str], check: Check) -> Rule:
-    """The rule that each key of the mapping at `parts` is a graph of the service."""
+    """The rule that each key of the mapping at the path `parts` is a graph of the service."""
     path = ".".join(parts)
     return Rule(
         "",
@@ -27,7 +27,8 @@ def graphs_rule(parts: tuple[str, str], check: Check) -> Rule:
 
 
 def unknown_graph(spec: Spec, path: str, named: Iterable[str]) -> Problem | None:
-    """The problem of the first of the graphs `named` at `path` that the service does not have."""
+    """The problem of the first graph in `named`, by name, that the service does not have;
+    `path` names the field."""
     unknown = sorted(set(named) - set(spec.graphs)) if spec.graphs else []
     return Problem(path, NO_SUCH_GRAPH, unknown[0]) if unknown else None
 

@@ -1,4 +1,4 @@
-"""Rules of `spec.persistence`: one source of the database, and what can't change later."""
+"""Rules of `spec.persistence`: a single source of the database, and what can't change later."""
 
 from __future__ import annotations
 

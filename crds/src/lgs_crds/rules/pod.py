@@ -1,6 +1,6 @@
-"""Rules of `spec.pod`: what is added to the pods leaves the runtime's own container, volumes and paths as
-they are. What is inside of a part with Kubernetes' own schema may be of any type here: only the API server
-has looked at it."""
+"""Rules of `spec.pod`: additions to the pods must leave the runtime's own container, volumes and paths as
+they are. Values inside a part with Kubernetes' own schema may be of any type here, since only the API server
+has checked them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SYSTEM_PATHS: Final = (
     *("/bin", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys"),
     *("/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib"),
 )
-"""Without which nothing starts."""
+"""System folders without which nothing starts."""
 VOLUME_KINDS: Final = (
     "configMap",
     "csi",
@@ -32,15 +32,17 @@ VOLUME_KINDS: Final = (
     "persistentVolumeClaim",
     "secret",
 )
-"""Those that Pod Security's `restricted` takes; a projected one may hold an account's token."""
+"""Kinds of volumes that Pod Security's `restricted` allows, without projected ones, which may hold a
+service account's token."""
 OURS: Final = "belongs to the runtime; take another"
 SYSTEM: Final = "system-"
 NEEDED: Final = "which the runtime needs as it is"
 APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
-"""Before a container's name: an annotation by which Kubernetes sets its profile where no field says one."""
+"""The prefix, before a container's name, of the annotation that sets its AppArmor profile
+if no field does."""
 CONFINED: Final = re.compile(r"|runtime/default|localhost/.*", re.DOTALL)
 LONGEST_SLEEP: Final = 3600
-"""Seconds that a hook may sleep: what preStop sleeps is added to the time that a node waits for the pod."""
+"""Most seconds that a hook may sleep: a node waits for the pod longer by the sleep of preStop."""
 _POD: Final = "spec.pod"
 
 
@@ -50,7 +52,7 @@ def _texts(entries: Sequence[dict[str, Any]], field: str) -> Iterator[tuple[int,
 
 
 def _beside(spec: Spec) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The containers beside the runtime's, each with where it stands."""
+    """The containers beside the runtime's, each after its path in the manifest."""
     for name, entries in (("initContainers", spec.pod.init_containers), ("containers", spec.pod.containers)):
         yield from ((f"{_POD}.{name}[{index}]", each) for index, each in enumerate(entries))
 
@@ -93,7 +95,7 @@ def _volume_kinds(spec: Spec) -> Problem | None:
 
 
 def _mounted(spec: Spec) -> Problem | None:
-    """A mount of a volume that is not there."""
+    """The problem of a mount whose volume does not exist."""
     volumes = {name for _, name in _texts(spec.pod.volumes, "name")}
     mounts = [(f"{_POD}.volumeMounts", spec.pod.volume_mounts)]
     mounts += [(f"{path}.volumeMounts", _parts(each, "volumeMounts")) for path, each in _beside(spec)]
@@ -105,7 +107,7 @@ def _mounted(spec: Spec) -> Problem | None:
 
 
 def _paths(spec: Spec) -> Problem | None:
-    """A mount over what the runtime has of its own, or needs."""
+    """The problem of a mount over a path that the runtime owns or needs."""
     has_source = spec.source is not None and spec.source.config_map is not None
     own = (*PATHS, SOURCE_PATH) if has_source else PATHS
     for index, path in _texts(spec.pod.volume_mounts, "mountPath"):
@@ -118,7 +120,7 @@ def _paths(spec: Spec) -> Problem | None:
 
 
 def _ports(spec: Spec) -> Problem | None:
-    """A port of another container that requests would come to in place of the runtime's."""
+    """The problem of another container's port that would get the runtime's requests."""
     for path, container in _beside(spec):
         for index, port in enumerate(_parts(container, "ports")):
             for field, ours in (("containerPort", PORT), ("name", PORT_NAME)):
@@ -128,7 +130,7 @@ def _ports(spec: Spec) -> Problem | None:
 
 
 def _priority(spec: Spec) -> Problem | None:
-    """A class of what a cluster can't do without, before which all else goes."""
+    """The problem of a priority class for critical parts of a cluster, which evict everything else."""
     name = spec.pod.priority_class_name
     if name is None or not name.startswith(SYSTEM):
         return None
@@ -136,7 +138,7 @@ def _priority(spec: Spec) -> Problem | None:
 
 
 def _app_armor(spec: Spec) -> Problem | None:
-    """A profile that Pod Security's `restricted` does not take."""
+    """The problem of an AppArmor profile that Pod Security's `restricted` does not allow."""
     for name, profile in spec.pod.annotations.items():
         if name.startswith(APP_ARMOR) and not CONFINED.fullmatch(profile):
             rule = "must be runtime/default or begin with localhost/"
@@ -145,7 +147,7 @@ def _app_armor(spec: Spec) -> Problem | None:
 
 
 def _sleeps(spec: Spec) -> Problem | None:
-    """A pod that would not stop for longer than a node can wait for it."""
+    """The problem of a hook whose sleep is negative or too long for a node to wait."""
     hooks = [(f"{_POD}.lifecycle", spec.pod.lifecycle)]
     hooks += [(f"{path}.lifecycle", each.get("lifecycle")) for path, each in _beside(spec)]
     for path, given in hooks:
@@ -168,7 +170,7 @@ def _no_list(name: str, holds: str) -> str:
 
 
 def _free(paths: Sequence[str]) -> str:
-    """In CEL, that a mount is at none of these and at none of what they are in."""
+    """A CEL expression that a mount is neither at one of these paths nor at a folder above one."""
     return f"[{_listed(paths)}].all(own, !(own + '/').startsWith(each.mountPath + '/'))"
 
 

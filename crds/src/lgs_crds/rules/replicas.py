@@ -1,4 +1,4 @@
-"""Rules that a service on a cluster has several replicas only with a database that they share."""
+"""Rules that a service on a cluster may have several replicas only with a shared database."""
 
 from __future__ import annotations
 

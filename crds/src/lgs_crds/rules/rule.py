@@ -1,5 +1,4 @@
-"""A rule between fields; and the rule, which several sections have, that exactly one of some fields is
-set."""
+"""A rule between fields, and the rule of several sections that exactly one of some fields is set."""
 
 from __future__ import annotations
 
@@ -14,8 +13,9 @@ Check = Callable[[Spec], Problem | None]
 
 @dataclass(frozen=True)
 class Rule:
-    """`at` is the object that CEL sees as `self`, as a path under `spec`; `message` is a CEL expression. Both
-    None: only Python has the rule."""
+    """A rule. `at` is the path under `spec` of the object that CEL sees as `self`; `cel` is the
+    rule and `message` its message, both as CEL expressions, or None if the rule is checked only in
+    Python by `check`."""
 
     at: str
     cel: str | None
@@ -25,7 +25,7 @@ class Rule:
 
 
 def exactly_one(path: str, given: list[str], names: tuple[str, ...]) -> Problem | None:
-    """The problem, if `given` are not exactly one of `names`."""
+    """The problem if `given` is not exactly one of `names`; else None."""
     if len(given) == 1:
         return None
     return Problem(path, f"must have exactly one of {', '.join(names)}", " ".join(given) or "none of them")
@@ -33,7 +33,7 @@ def exactly_one(path: str, given: list[str], names: tuple[str, ...]) -> Problem 
 
 def exactly_one_rule(path: str, names: tuple[str, ...], check: Check) -> Rule:
     """The rule that the object at `path` has exactly one of the fields `names`."""
-    # only pieces of known length: the API server refuses a message whose cost it can't foresee
+    # only parts of known length: the API server refuses a message whose cost it can't estimate
     given = " + ".join(f"(has(self.{name}) ? ' {name}' : '')" for name in names)
     return Rule(
         path,

@@ -1,5 +1,5 @@
-"""Rules of `spec.scaling`. Where an entry of `schedule` breaks one, Python names the first such entry. CEL
-does not: the API server can't foresee the cost of finding it."""
+"""Rules of `spec.scaling`. If an entry of `schedule` breaks one, Python names the first such entry. CEL does
+not, as the API server can't estimate the cost of finding it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SOME_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
 def first_scheduled(
     spec: Spec, wrong: Callable[[ScheduledMinimum], tuple[str, str] | None]
 ) -> Problem | None:
-    """The problem of the first entry in which `wrong` finds one: a field, and the rule that it breaks."""
+    """The problem of the first entry for which `wrong` returns one: a field, and the rule that it breaks."""
     for index, each in enumerate(spec.scaling.schedule):
         if (found := wrong(each)) is not None:
             name, rule = found
@@ -39,7 +39,7 @@ def scheduled_rule(
     unless: str = "false",
     cluster_only: bool = False,
 ) -> Rule:
-    """The rule that `holds` is true of each entry of the schedule, written as a condition on `each`."""
+    """The rule that `holds`, a CEL condition on `each`, is true of every entry of the schedule."""
     entries = f"{scaling}.schedule"
     return Rule(
         at,
@@ -58,21 +58,21 @@ def _min_above_max(spec: Spec) -> Problem | None:
 
 
 def above_max(spec: Spec) -> Problem | None:
-    """An entry with more replicas than the highest number allowed."""
+    """The problem of an entry with more replicas than the maximum."""
     most = spec.max_replicas
     rule = f"must not be above maxReplicas, which is {most}"
     return first_scheduled(spec, lambda each: ("minReplicas", rule) if each.min_replicas > most else None)
 
 
 def below_min(spec: Spec) -> Problem | None:
-    """An entry with fewer replicas than at all times."""
+    """The problem of an entry with fewer replicas than the general minimum."""
     fewest = spec.scaling.min_replicas
     rule = f"must not be below minReplicas of all times, which is {fewest}"
     return first_scheduled(spec, lambda each: ("minReplicas", rule) if each.min_replicas < fewest else None)
 
 
 def never_comes(spec: Spec) -> Problem | None:
-    """An entry whose time never comes, or whose time zone is unknown."""
+    """The problem of an entry whose time never comes, or whose time zone is unknown."""
 
     def wrong(each: ScheduledMinimum) -> tuple[str, str] | None:
         try:
@@ -107,7 +107,7 @@ RULES: Final = (
     ),
     Rule(
         "scaling",
-        # For an unknown time zone the API server returns an error of its own instead of the message.
+        # For an unknown time zone the API server returns its own error in place of the message.
         "!has(self.schedule) || self.schedule.all(each,"
         " timestamp('2026-01-01T00:00:00Z').getFullYear(each.timeZone) > 0)",
         "'spec.scaling.schedule: timeZone of each entry must be a name of the IANA database'",

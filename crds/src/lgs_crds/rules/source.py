@@ -1,4 +1,5 @@
-"""The rules that a service on a cluster has code to run, and that only the stock runtime has versions."""
+"""The rules that a service on a cluster must have code to run, and that only the stock
+runtime has versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of `spec.topology`: what replicas of two kinds need, and what needs them."""
+"""Rules of `spec.topology`: what two kinds of replicas require, and what requires two kinds."""
 
 from __future__ import annotations
 

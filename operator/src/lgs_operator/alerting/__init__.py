@@ -1,1 +1,1 @@
-"""Alerts of a manifest: what is measured, when one fires, and what its receiver is told. Pure."""
+"""Alerts of a manifest: what is measured, when an alert fires, and what its receiver is sent. Pure."""

@@ -1,6 +1,6 @@
-"""The error budgets of a service's objectives: how fast they go, and what is left of them. Pure.
+"""The error budgets of a service's objectives: how fast they burn, and what is left of them. Pure.
 
-As in the rules that Prometheus gets (`monitoring/slo_alerts.py`), from what the operator counted itself.
+They are computed as in the rules for Prometheus (`monitoring/slo_alerts.py`), from what the operator counted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from lgs_operator.alerting.window import Counts
 from lgs_operator.monitoring.objectives import DAY, FEWEST, Burn, Objective
 
 MOST_OVERSPENT: Final = -1e6
-"""Further below nothing tells more."""
+"""The least share of a budget that is reported; lower values would say no more."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """How an objective was kept over its window: of `runs` the share `measured` was good (None: there was
-    none), and the share `left` of the budget is left, below 0 where more than all was used up."""
+    """How an objective was kept over its window: of `runs` runs the share `measured` was good (None: there
+    were none), and the share `left` of the budget is left, below 0 if more than all was used up."""
 
     objective: Objective
     runs: float
@@ -29,7 +29,7 @@ class Kept:
 
 
 def outcomes(counts: Counts, seconds: float | None) -> Outcomes:
-    """What was counted, in terms of objectives. `seconds`: what a run may take."""
+    """The counts in terms of objectives. `seconds` is how long a run may take; None: any time."""
     timed = counts.latency.count if seconds is not None else 0.0
     within = 0.0 if seconds is None else counts.latency.below(seconds)
     return Outcomes(
@@ -41,7 +41,7 @@ def outcomes(counts: Counts, seconds: float | None) -> Outcomes:
 
 
 def kept(objective: Objective, history: History, now: float) -> Kept:
-    """How it was kept until now."""
+    """How an objective was kept until now."""
     runs, bad = _of(objective, history.counted(objective.days * DAY, now))
     if not runs:
         return Kept(objective, 0, None, 1.0)
@@ -50,8 +50,8 @@ def kept(objective: Objective, history: History, now: float) -> Kept:
 
 
 def burn_of_bound(objective: Objective, burns: Mapping[Burn, float], history: History, now: float) -> float:
-    """How fast the budget goes, in parts of the rate at which somebody is told: the most of `burns`. Where no
-    run ended of late nothing of it goes: an alert is over then."""
+    """How fast the budget burns, relative to the rate at which an alert fires: the largest value for `burns`.
+    If no run ended recently it is 0, so that an alert ends."""
     return max((_part(objective, burn, rate, history, now) for burn, rate in burns.items()), default=0.0)
 
 

@@ -1,4 +1,5 @@
-"""The alerts of one service: its own rules, and those of the operator that it turned on. Pure."""
+"""The alerts of one service: its own rules, the operator's rules if it turned them on, and those of its
+objectives. Pure."""
 
 from __future__ import annotations
 
@@ -23,17 +24,17 @@ COMPARISONS: Final[Mapping[AlertOperator, tuple[Callable[[float, float], bool], 
     "eq": (operator.eq, "==", "equal to"),
     "ne": (operator.ne, "!=", "not equal to"),
 }
-"""Of each operator: what it does, PromQL's sign, and a word."""
+"""For each operator: its function, the sign in PromQL, and the word for it."""
 FEWEST_FAILED: Final = 5
-"""Fewer runs that fail may be an accident."""
+"""How many runs must have failed; fewer may be an accident."""
 BURN: Final = "burnOfItsBound"
-"""How fast an error budget goes, in parts of the rate at which somebody is told."""
+"""The metric of how fast an error budget burns, relative to the rate at which an alert fires."""
 SECTION: Final = "alerts-in-the-manifest"
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One alert: it fires when `read` has compared so with the threshold for `seconds`."""
+    """One alert: it fires once the comparison of `read` with the threshold has held for `seconds`."""
 
     name: str
     severity: AlertSeverity
@@ -46,11 +47,11 @@ class Definition:
 
     @property
     def of_events(self) -> bool:
-        """As of its `Measure`; False where it has none."""
+        """The `of_events` of its `Measure`; False if it has none."""
         return any(name == self.metric and each.of_events for name, each in MEASURES.items())
 
     def holds(self, value: float) -> bool:
-        """Whether it is so."""
+        """Whether the comparison holds for this value."""
         return COMPARISONS[self.comparison][0](value, self.threshold)
 
     @property
@@ -60,7 +61,7 @@ class Definition:
 
 
 def definitions(spec: Spec) -> tuple[Definition, ...]:
-    """All that are evaluated, in the order of the manifest."""
+    """All alerts to evaluate: the manifest's rules in order, then the defaults and those of objectives."""
     alerts = spec.observability.alerts or Alerts()
     own = tuple(
         Definition(
@@ -88,8 +89,8 @@ def needs_usage(spec: Spec) -> bool:
 
 
 def _defaults(spec: Spec, webhook: AlertWebhook | None) -> Iterator[Definition]:
-    """Those of the rules for Prometheus (`monitoring/service_alerts.py`) that can be read here, by their
-    names."""
+    """The rules for Prometheus in `monitoring/service_alerts.py` that can be evaluated here,
+    under the same names."""
     refused = MEASURES["rejectionRate"].read
     yield Definition("LGSQueueFull", "critical", "rejectionRate", "gt", 0, 300, refused, webhook)
     waits = _waits(spec)
@@ -105,7 +106,7 @@ def _defaults(spec: Spec, webhook: AlertWebhook | None) -> Iterator[Definition]:
 
 
 def _of_objectives(spec: Spec, webhook: AlertWebhook | None) -> Iterator[Definition]:
-    """Those of the rules for Prometheus (`monitoring/slo_alerts.py`), by their names."""
+    """The rules for Prometheus in `monitoring/slo_alerts.py`, under the same names."""
     for each in objectives(spec):
         for fast, burns in ((True, FAST), (False, SLOW)):
             if rates := each.burns(burns):
@@ -122,7 +123,8 @@ def _burn(objective: Objective, rates: Mapping[Burn, float]) -> Callable[[Seen],
 
 
 def _waits(spec: Spec) -> Callable[[Seen], float | None]:
-    """How long the oldest run has waited, in parts of what its priority may at most."""
+    """A function that reads how long the oldest run has waited, relative to the longest
+    wait of its priority."""
     bounds = [longest_wait(spec, priority) for priority in PRIORITIES]
 
     def read(seen: Seen) -> float | None:
@@ -141,13 +143,13 @@ def _failures(seen: Seen) -> float | None:
 
 
 def own_alerts(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
-    """The rules of the manifest as Prometheus evaluates them; the operator's own are there already."""
+    """The rules of the manifest in the form for Prometheus, which has the operator's own already."""
     alerts = spec.observability.alerts
     return () if alerts is None else tuple(_alert(of, each, MEASURES[each.metric]) for each in alerts.rules)
 
 
 def _number(value: float) -> str:
-    """Whole, and as short as it can be written."""
+    """The exact number in its shortest notation."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 

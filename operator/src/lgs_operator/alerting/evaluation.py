@@ -1,4 +1,4 @@
-"""One evaluation of all alerts of a service after the other. Pure."""
+"""Evaluates all alerts of a service, time after time. Pure."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ from lgs_operator.monitoring.objectives import Objective
 from lgs_operator.scaling.samples import Observation
 
 SECONDS: Final = 5.0
-"""Between two evaluations: an alert fires or ends no more often."""
+"""Seconds between two evaluations: an alert fires or ends no more often."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`states` are by the names of `definitions`; `at` is when that was, in seconds since the epoch."""
+    """The result of an evaluation. `states` are by the names of `definitions`; `at` is its time, in
+    seconds since the epoch."""
 
     definitions: tuple[Definition, ...] = ()
     states: Mapping[str, AlertState] = field(default_factory=dict)
     window: Window = field(default_factory=Window)
     at: float | None = None
     known: bool = False
-    """Replicas answered."""
+    """Whether replicas answered."""
     objectives: tuple[Objective, ...] = ()
     history: History = field(default_factory=History)
 
     @property
     def kept(self) -> tuple[Kept, ...]:
-        """How the objectives were kept until then."""
+        """How the objectives were kept until this evaluation."""
         return tuple(kept(each, self.history, self.at or 0.0) for each in self.objectives)
 
     def is_due(self, now: float) -> bool:
-        """Whether there is to be another one."""
+        """Whether the next evaluation is due."""
         return self.at is None or not 0 <= now - self.at < SECONDS
 
 
 @dataclass(frozen=True)
 class Change:
-    """An alert has begun to fire, or that is over; in `state` is when and by which value. `gone`: the
-    manifest has it no more."""
+    """An alert has begun to fire, or has ended; `state` has the time and the value. `gone`: the manifest
+    no longer has it."""
 
     definition: Definition
     state: AlertState
@@ -61,7 +62,7 @@ def evaluate(
     now: float,
     objectives: tuple[Objective, ...] = (),
 ) -> Evaluation:
-    """The next one. Without an observation nobody could be asked."""
+    """The next evaluation. `observation` is None if no replica could be asked."""
     known = observation is not None and bool(observation.samples)
     window = before.window if observation is None or not definitions else advanced(before.window, observation)
     at = now if observation is None else observation.at
@@ -71,7 +72,7 @@ def evaluate(
     for each in definitions:
         state = _as_it_was(each, earlier.get(each.name), before.states.get(each.name, AlertState(at=now)))
         value = each.read(Seen(observation, window, history)) if known and observation is not None else None
-        # what replicas answer may be any number, and their sum none
+        # replicas may answer any number, so the sum may not be finite
         measured = value if value is not None and isfinite(value) else None
         is_over = measured is None and each.of_events and known and window.is_whole
         states[each.name] = evaluated(each, state, measured, now, nothing_happened=is_over)
@@ -79,7 +80,7 @@ def evaluate(
 
 
 def _history(before: Evaluation, objectives: tuple[Objective, ...], window: Window, now: float) -> History:
-    """With what was counted since; nothing is kept where nothing is promised."""
+    """The history with what was counted since; empty without objectives."""
     if not objectives:
         return History()
     seconds = next((each.seconds for each in objectives if each.seconds is not None), None)
@@ -90,8 +91,9 @@ def _history(before: Evaluation, objectives: tuple[Objective, ...], window: Wind
 
 
 def _as_it_was(now: Definition, before: Definition | None, state: AlertState) -> AlertState:
-    """What is pending begins anew where it is about something else now, and what fires is told to a receiver
-    that is another one now, or whose Secret is, where the last call was not taken."""
+    """The state of an alert whose definition may have changed. A pending alert starts again if its
+    rule changed. A firing one is sent again if its receiver changed, or if the Secret did and the
+    last call failed."""
     if now.webhook is None:
         state = replace(state, unsent=None, error=None)
     if before is None:
@@ -105,7 +107,7 @@ def _as_it_was(now: Definition, before: Definition | None, state: AlertState) ->
 
 
 def changes(before: Evaluation, after: Evaluation) -> tuple[Change, ...]:
-    """What fires that did not before, and the other way round."""
+    """The alerts that have begun to fire, and those that have ended."""
     found = []
     for each in after.definitions:
         was, now = before.states.get(each.name, AlertState()), after.states[each.name]

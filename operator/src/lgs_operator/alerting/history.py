@@ -1,8 +1,8 @@
-"""What a service's runs were like in the last hours and days, in few numbers: the further back, the coarser.
+"""The outcomes of a service's runs in the last hours and days, in few numbers: the further back, the coarser.
 Pure. Times are seconds since the epoch.
 
-Every count goes into a bucket of each tier. A window is counted in the finest tier that reaches so far back;
-of the bucket in which it begins the part counts that lies inside.
+Every count goes into a bucket of each tier. A window is counted in the finest tier that reaches back far
+enough; the bucket in which it begins counts in proportion.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from typing import Any, Final
 from lgs_operator.scaling.values import value
 
 TIERS: Final = ((60, 30 * 60), (600, 6 * 3600), (3 * 3600, 3 * 86400), (86400, 90 * 86400))
-"""Of each: the seconds of a bucket, and of the longest window."""
+"""For each tier: the seconds of a bucket, and of the longest window."""
 MOST: Final = 1e15
-"""Of runs, that sums stay numbers."""
+"""The most runs that are counted, so that sums stay finite."""
 MOST_TEXT: Final = 16384
 VERSION: Final = 1
 
 
 @value(frozen=True, slots=True)
 class Outcomes:
-    """`runs` ended or were refused, `bad` of them not well; `timed` ended, `slow` of them took too long."""
+    """Counts of runs: `runs` ended or were refused, of which `bad` failed or were refused; `timed` ended, of
+    which `slow` took too long."""
 
     runs: float = 0.0
     bad: float = 0.0
@@ -33,35 +34,35 @@ class Outcomes:
     slow: float = 0.0
 
     def plus(self, other: Outcomes, part: float = 1.0) -> Outcomes:
-        """With a part of others."""
+        """The sum with a part of `other`."""
         mine, others = self.numbers, other.numbers
         return Outcomes(*(min(MOST, one + part * two) for one, two in zip(mine, others, strict=True)))
 
     @property
     def numbers(self) -> tuple[float, float, float, float]:
-        """In the order of the fields."""
+        """The numbers in the order of the fields."""
         return self.runs, self.bad, self.timed, self.slow
 
     @property
     def bounded(self) -> Outcomes:
-        """As what replicas answer may be: any number, and their sum none."""
+        """The same with each number between 0 and `MOST`, since replicas may answer any number."""
         return Outcomes(*(min(MOST, each) if each > 0 else 0.0 for each in self.numbers))
 
 
 Bucket = tuple[int, Outcomes]
-"""From when on, in seconds of its tier's size; and what was counted in it."""
+"""The start, in multiples of the tier's bucket size, and what was counted in it."""
 
 
 @dataclass(frozen=True)
 class History:
-    """`seconds` is what a run may take, of which `slow` was counted. `since` is when it began."""
+    """What was counted since `since`. `seconds` is how long a run may take before it counts as `slow`."""
 
     tiers: tuple[tuple[Bucket, ...], ...] = ((),) * len(TIERS)
     since: float | None = None
     seconds: float | None = None
 
     def counted(self, window: float, now: float) -> Outcomes:
-        """In the last `window` seconds."""
+        """What was counted in the last `window` seconds."""
         size, buckets = next(
             (size, buckets)
             for (size, longest), buckets in zip(TIERS, self.tiers, strict=True)
@@ -78,7 +79,7 @@ class History:
         return total
 
     def following(self, seconds: float | None) -> History:
-        """Where a run may take another time now, what was slow is counted anew."""
+        """The history with this limit for a run; if the limit changed, slow runs are counted afresh."""
         if seconds == self.seconds:
             return self
         tiers = tuple(
@@ -88,7 +89,8 @@ class History:
         return History(tiers, self.since, seconds)
 
     def with_more(self, outcomes: Outcomes, now: float) -> History:
-        """With what was counted just now. What a clock that was ahead left in the future goes."""
+        """The history with what was counted just now. Buckets in the future, left by a clock that was
+        ahead, are dropped."""
         outcomes = outcomes.bounded
         since = now if self.since is None else min(self.since, now)
         if not any(outcomes.numbers):
@@ -100,14 +102,14 @@ class History:
         return History(tiers, since, self.seconds)
 
     def to_json(self) -> str:
-        """For the status: below 12 KiB."""
+        """The history as JSON for the status, below 12 KiB."""
         tiers = [[[number, *map(_short, each.numbers)] for number, each in buckets] for buckets in self.tiers]
         body = {"v": VERSION, "since": _short(self.since or 0.0), "seconds": self.seconds, "tiers": tiers}
         return json.dumps(body, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str | None) -> History:
-        """What an operator wrote; nothing where this one can't read it."""
+        """The history that an operator wrote; an empty one if this version can't read it."""
         try:
             if text is None or len(text) > MOST_TEXT:
                 return History()

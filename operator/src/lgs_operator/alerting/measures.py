@@ -1,7 +1,8 @@
-"""What a rule may be about: each measure once as the operator reads it of the replicas' answers, and once in
-PromQL. Pure. docs/monitoring.md has a line for each.
+"""The measures that a rule may name, each in two forms: read from the replicas' answers by the operator, and
+in PromQL. Pure. docs/monitoring.md has a line for each.
 
-No data is None, and no comparison is true of it. In PromQL the same: a rate of nothing has no series.
+Missing data is None, for which no comparison is true. The same holds in PromQL, where a rate of
+nothing has no series.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _FAILED: Final = 'status=~"error|timeout"'
 
 @dataclass(frozen=True)
 class Seen:
-    """What there is to measure: the last answers of the replicas, what they counted in five minutes, and what
-    runs were like before, where there are objectives."""
+    """What is measured: the last answers of the replicas, what they counted in five minutes, and the earlier
+    outcomes of runs, if there are objectives."""
 
     observation: Observation
     window: Window
@@ -32,15 +33,15 @@ class Seen:
 
     @property
     def lately(self) -> Counts:
-        """What was counted; nothing where there is nothing to compare with."""
+        """What was counted in the window; zeros if there is nothing to compare with."""
         return self.window.change
 
 
 @dataclass(frozen=True)
 class Measure:
-    """`read` gives the value, `query` its PromQL. `usage`: it needs what the scaling law does not read.
-    `of_events`: it has no value where nothing happened in the last minutes, in which an alert is over, as
-    where a series ends."""
+    """A measure: `read` gives the value, `query` its PromQL. `usage`: it needs series that the scaling law
+    does not read. `of_events`: it has no value if nothing happened in the last minutes; an alert is then
+    over, as when a series ends."""
 
     read: Callable[[Seen], float | None]
     query: Callable[[Replicas], str]
@@ -95,7 +96,7 @@ def _increase(series: str) -> str:
 
 
 def _ratio(part: str, whole: str) -> str:
-    """A part that has no series yet is none of the whole."""
+    """PromQL for `part` over `whole`; a part that has no series yet counts as 0."""
     return f"({part} or {whole} * 0) / ({whole} > 0)"
 
 

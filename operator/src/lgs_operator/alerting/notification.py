@@ -1,4 +1,4 @@
-"""What the receiver of an alert's webhook is sent, and how it is signed. Pure.
+"""The message that the receiver of an alert's webhook is sent, and its signature. Pure.
 
 The body is the one of Alertmanager's webhooks, version 4 (https://prometheus.io/docs/alerting/latest/configuration/,
 `webhook_config`), with one alert; headers and signature are those of Standard Webhooks
@@ -24,16 +24,16 @@ from lgs_operator.alerting.states import AlertState, Told
 PREFIX: Final = "whsec_"
 SHORTEST, LONGEST = 24, 64
 _NEVER: Final = "0001-01-01T00:00:00Z"
-"""As Alertmanager writes the end of what still fires."""
+"""How Alertmanager writes the end of an alert that still fires."""
 
 
 class BadSecret(ValueError):
-    """What is in the Secret can't sign; says how it must be."""
+    """The content of the Secret can't sign; the message says what it must be."""
 
 
 @dataclass(frozen=True)
 class Notification:
-    """One call. `identity` is the same for each attempt, by which a receiver knows what it has had."""
+    """One call. `identity` is the same for each attempt, so that a receiver recognises what it has had."""
 
     namespace: str
     service: str
@@ -48,7 +48,7 @@ class Notification:
 def notification(
     namespace: str, service: str, definition: Definition, state: AlertState, told: Told
 ) -> Notification | None:
-    """What is to be told; None where there is nobody to be told."""
+    """The message to send; None if the alert has no receiver."""
     webhook = definition.webhook
     if webhook is None:
         return None
@@ -93,7 +93,7 @@ def notification(
 
 
 def described(state: AlertState) -> str:
-    """What was measured, in words."""
+    """The measured value, in words."""
     return "it is not known" if state.value is None else f"it is {state.value:.4g}"
 
 
@@ -119,7 +119,7 @@ def signing_key(text: str) -> bytes:
 
 
 def headers(told: Notification, key: bytes, now: float) -> Mapping[str, str]:
-    """Those of one attempt, with its signature."""
+    """The headers of one attempt, with its signature."""
     stamp = str(int(now))
     signed = hmac.new(key, f"{told.identity}.{stamp}.".encode() + told.body, hashlib.sha256).digest()
     return {

@@ -1,7 +1,7 @@
 """The life of an alert: inactive, pending, firing, resolved. Pure; `now` is in seconds since the epoch.
 
-No data is neither: it neither makes an alert fire nor ends it, and the time without it does not count
-towards `for`. That nothing happened is known: whatever was so is over.
+Missing data neither makes an alert fire nor ends it, and the time without data does not count towards `for`.
+If it is known that nothing happened, an alert ends.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Told = Literal["firing", "resolved"]
 
 @dataclass(frozen=True)
 class AlertState:
-    """`since` is when the phase began, `at` when it was evaluated last, `value` what was measured when the
-    phase began. `fired_at` is when it fired last. `unsent` is what the receiver is to be told and has not
-    taken."""
+    """The state of an alert. `since` is when the phase began, `at` when it was last evaluated, `value` what
+    was measured when the phase began, `fired_at` when it last fired. `unsent` is the message that the
+    receiver has not accepted yet."""
 
     phase: Phase = "Inactive"
     since: float = 0.0
@@ -29,7 +29,7 @@ class AlertState:
     resolved_at: float | None = None
     unsent: Told | None = None
     error: str | None = None
-    """Why the receiver did not take the last call."""
+    """Why the receiver did not accept the last call."""
 
 
 def evaluated(
@@ -40,9 +40,9 @@ def evaluated(
     *,
     nothing_happened: bool = False,
 ) -> AlertState:
-    """The state a moment later, when this was measured."""
+    """The state at `now`, when `value` was measured."""
     elapsed = max(0.0, now - state.at)
-    # a clock that was set back must not keep anything waiting
+    # a clock that was set back must not prolong any wait
     state = replace(state, at=now, since=min(state.since, now))
     if value is None and not nothing_happened:
         return replace(state, since=state.since + elapsed) if state.phase == "Pending" else state
@@ -72,7 +72,8 @@ def _quiet(definition: Definition, state: AlertState, value: float | None, now: 
 
 
 def taken(state: AlertState, told: Told, error: str | None, *, final: bool) -> AlertState:
-    """The receiver took what it was told; or did not, for this reason. `final`: it is not told again."""
+    """The state after the receiver accepted a message, or did not because of `error`. `final`:
+    no more attempts."""
     if state.unsent != told:
         return state
     return replace(state, unsent=None if error is None or final else told, error=error)

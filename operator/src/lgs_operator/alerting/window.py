@@ -1,7 +1,7 @@
-"""What a service did in the last five minutes, from what its replicas answer now and then. Pure.
+"""What a service did in the last five minutes, from the answers of its replicas. Pure.
 
-Counters belong to one process: what each has counted since it was asked last is added up over all of them,
-so that one that restarts, comes or goes makes no false number. Times are seconds since the epoch.
+Counters belong to one process: what each has counted since its last answer is summed over all, so that a
+replica that restarts, comes or goes makes no false number. Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lgs_operator.scaling.samples import Observation, ReplicaSample, baseline
 from lgs_operator.scaling.values import value
 
 SECONDS: Final = 300.0
-"""As in the rules that Prometheus gets: `[5m]`."""
+"""The length of the window, `[5m]` as in the rules for Prometheus."""
 
 
 @value(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Counts:
     latency: Histogram = NOTHING
 
     def plus(self, other: Counts) -> Counts:
-        """Both together."""
+        """The sum of both."""
         return _joined(self, other, add, self.wait.plus(other.wait), self.latency.plus(other.latency))
 
     def minus(self, earlier: Counts) -> Counts:
-        """What was counted since."""
+        """What was counted since `earlier`."""
         wait, latency = self.wait.minus(earlier.wait), self.latency.minus(earlier.latency)
         return _joined(self, earlier, sub, wait, latency)
 
@@ -64,45 +64,44 @@ def _joined(
 
 
 def _grown(now: float, before: float) -> float:
-    """Of a counter, which never falls."""
+    """The growth of a counter, which never falls."""
     return max(0.0, now - before)
 
 
 @value(frozen=True, slots=True)
 class Window:
-    """`points` are sums at earlier moments, the oldest first; `complete`: at the last no replica was
-    silent."""
+    """A window over counters. `points` are sums at earlier moments, oldest first; `complete`: at the last one
+    no replica was silent."""
 
     points: tuple[tuple[float, Counts], ...] = ()
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict)
     complete: bool = False
     latest: Counts = field(default_factory=Counts)
-    """What was counted from the answers before the last ones to those."""
+    """What was counted between the last two rounds of answers."""
 
     @property
     def seconds(self) -> float:
-        """For how long it has been counted; 0 where there is nothing to compare with."""
+        """How many seconds it covers; 0 if there is nothing to compare with."""
         return self.points[-1][0] - self.points[0][0] if self.points else 0.0
 
     @property
     def is_whole(self) -> bool:
-        """Whether all replicas have answered lately, and what they did in all of `SECONDS` is known."""
+        """Whether all replicas answered in the last round, and the window covers `SECONDS`."""
         return self.complete and self.seconds >= SECONDS
 
     @property
     def change(self) -> Counts:
-        """What was counted in that time."""
+        """What was counted in the window."""
         return self.points[-1][1].minus(self.points[0][1]) if self.points else Counts()
 
 
 def advanced(window: Window, observation: Observation, seconds: float = SECONDS) -> Window:
-    """The window, of so many seconds, with one more answer of each replica. Where none answered it is as it
-    was."""
+    """The window of `seconds` with one more round of answers; unchanged if no replica answered."""
     if not observation.samples:
         return window
     at = observation.at
     if window.points and at <= window.points[-1][0]:
-        # a clock that was set back: counted anew from here
+        # the clock was set back: start afresh from here
         window = Window()
     since = window.points[-1][0] if window.points else None
     earlier = total = window.points[-1][1] if window.points else Counts()
@@ -113,7 +112,7 @@ def advanced(window: Window, observation: Observation, seconds: float = SECONDS)
     points = (*window.points, (at, total))
     while len(points) > 2 and points[1][0] <= at - seconds:
         points = points[1:]
-    # of one that is silent now the next answer counts from its last one
+    # the next answer of a replica that is silent now counts from its last one
     kept = {name: each for name, each in window.baselines.items() if at - each.at <= SECONDS}
     kept.update({sample.replica: sample for sample in observation.samples})
     return Window(points, kept, not (observation.failed or observation.silent), total.minus(earlier))

@@ -1,5 +1,5 @@
-"""What a repository says of its application: `langgraph.json`, read whole with every problem of it, and what
-can be found out beside it. Reads files, imports nothing of the application.
+"""What a repository says about its application: `langgraph.json`, read completely with all its problems, and
+what can be found out besides. Reads files, and imports nothing of the application.
 """
 
 from lgs_operator.application.check import read

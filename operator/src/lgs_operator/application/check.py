@@ -1,5 +1,5 @@
-"""Reads a `langgraph.json` whole: every key of LangGraph's public schema is used or named as not used, and
-all problems are reported at once."""
+"""Reads a `langgraph.json` completely: every key of LangGraph's public schema is used or reported as unused,
+and all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ VARIABLES: Final = (
 
 
 def read(path: Path, *, check_code: bool = True) -> Application:
-    """The application of a file. Raises `ManifestError` with every problem; without `check_code` not with
-    those of the code that it names, which are reported when that is loaded."""
+    """The application of a file. Raises `ManifestError` with every problem; without `check_code`, problems of
+    the code that it names are left out, as they are reported when the code is loaded."""
     path = path.absolute()
     content = document(path)
     findings = Findings()
@@ -57,7 +57,7 @@ def read(path: Path, *, check_code: bool = True) -> Application:
         rule = f"is none that pyproject.toml allows, which requires {required}"
         findings.note("python_version", rule, image.python_version)
     if findings.problems:
-        # An unknown key is no problem by itself, but it may be the reason why another one is missing.
+        # An unknown key is no problem by itself, but may be the reason why another key is missing.
         slips = [note for note in findings.notes if note.path not in KEYS]
         raise ManifestError(str(path), (*findings.problems, *slips))
     return Application(
@@ -75,8 +75,8 @@ def read(path: Path, *, check_code: bool = True) -> Application:
 
 
 def check_graphs(graphs: Mapping[str, str], folder: Path) -> tuple[Problem, ...]:
-    """What is wrong with the graphs that a manifest names, where their code is in `folder`. The folders of a
-    `langgraph.json` there are on the import path, too."""
+    """The problems of the graphs that a manifest names, if their code is in `folder`. The folders of a
+    `langgraph.json` there are on the import path too."""
     findings, folders = Findings(), tuple[Path, ...]()
     if (folder / CONFIG).is_file():
         folders, _ = _dependencies(Findings(), document(folder / CONFIG), folder)
@@ -120,7 +120,8 @@ def _graphs(findings: Findings, content: Mapping[str, Any], places: Places) -> M
 
 
 def _javascript(findings: Findings, paths: Mapping[str, Any], others: Sequence[str]) -> None:
-    """One problem of all graphs that are none for this server, with the way to serve the others."""
+    """Reports one problem for all JavaScript graphs, which this server can't run, with the way to
+    serve the others."""
     python = {name: path for name, path in paths.items() if name not in others and isinstance(path, str)}
     served = ", ".join(f"{json.dumps(str(name))}: {json.dumps(path)}" for name, path in python.items())
     way = f"; a manifest with spec.graphs: {{{served}}} serves those in Python" if python else ""
@@ -130,7 +131,7 @@ def _javascript(findings: Findings, paths: Mapping[str, Any], others: Sequence[s
 
 
 def _embeddings(findings: Findings, store: Mapping[str, Any], places: Places) -> None:
-    """`store.index.embed` is a provider's model, or code in a file."""
+    """Checks `store.index.embed` if it names code in a file; else it is a provider's model."""
     index = store.get("index")
     embed = index.get("embed") if isinstance(index, dict) else None
     location = embed.rpartition(":")[0] if isinstance(embed, str) else ""
@@ -162,7 +163,8 @@ def _dependencies(
 
 
 def _unread(findings: Findings, path: str, entry: str, place: Path, content: Mapping[str, Any]) -> None:
-    """A `requirements.txt` beside a `pyproject.toml`, which counts, as for LangGraph's tools."""
+    """Notes a `requirements.txt` that is not installed, since a `pyproject.toml` beside it counts, as in
+    LangGraph's tools."""
     project = pyproject_of(place).get("project")
     if content.get("source") or not isinstance(project, dict) or "dependencies" in project.get("dynamic", ()):
         return
@@ -172,7 +174,7 @@ def _unread(findings: Findings, path: str, entry: str, place: Path, content: Map
 
 
 def _unnamed(findings: Findings, content: Mapping[str, Any], folder: Path, folders: Sequence[Path]) -> None:
-    """Requirements beside the file that nothing names."""
+    """Notes requirements beside the file that `dependencies` does not name."""
     beside = [
         name for name in ("pyproject.toml", "setup.py", "requirements.txt") if (folder / name).is_file()
     ]

@@ -1,5 +1,5 @@
-"""What is said where a manifest or a `langgraph.json` is to be and there is code alone, or a file of code is
-named: the `langgraph.json` that serves it."""
+"""The message when there is only code where a manifest or a `langgraph.json` should be, or when a file of
+code is named: it shows the `langgraph.json` that would serve the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lgs_operator.application.names import NotPython, graphs_in
 _OTHERS: Final = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".ipynb")
 _UNKNOWN: Final = "NAME"
 _MOST_FILES: Final = 200
-"""That are looked through for a graph."""
+"""How many files are searched for a graph, at most."""
 
 
 def refuse_code(path: Path) -> None:
@@ -29,7 +29,8 @@ def refuse_code(path: Path) -> None:
 
 
 def for_code_of(folder: Path) -> str:
-    """The `langgraph.json` that would serve the first graph of the folder, in words that follow `;`."""
+    """Words to follow a `;`, with the `langgraph.json` that would serve the first graph
+    found in the folder."""
     for path in islice(_code_of(folder), _MOST_FILES):
         if found := _graphs_of(path):
             location = path.relative_to(folder).as_posix()

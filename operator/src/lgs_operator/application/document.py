@@ -1,5 +1,5 @@
-"""A configuration file as a mapping: JSON, or YAML by its suffix. What can't be read is a problem with its
-line.
+"""Reads a configuration file as a mapping: JSON, or YAML by its suffix. What can't be read is
+reported with its line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lgs_operator.application.code_files import for_code_of, refuse_code
 
 
 def document(path: Path) -> Mapping[str, Any]:
-    """Raises `ManifestError`."""
+    """The content of a file. Raises `ManifestError`."""
     refuse_code(path)
     try:
         text = path.read_text("utf-8-sig")
@@ -45,7 +45,7 @@ def _json(path: Path, text: str) -> Any:
         rule = f"{wrong.msg} (column {wrong.colno})"
         raise _refused(path, Problem("JSON", rule, line=wrong.lineno)) from None
     except (RecursionError, ValueError) as wrong:
-        # Too many levels or digits, or half a character, which is valid JSON and can't be printed.
+        # Too many levels or digits, or a lone surrogate, which is valid JSON but can't be printed.
         rule = str(wrong).encode("ascii", "backslashreplace").decode()
         raise _refused(path, Problem("JSON", f"can't be read: {rule}")) from None
     if (repeated := repeated_in_json(text)) is not None:

@@ -1,5 +1,5 @@
-"""What was found while a file is read: each finding in the words `name: value: rule`, gathered so that all
-are reported at once. A value of the wrong type is a problem, and reads as if it were absent."""
+"""Collects what is found while a file is read: each finding in the form `name: value: rule`, so that all are
+reported at once. A value of the wrong type is a problem, and reads as if it were absent."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lgs_crds import ABSENT, Problem
 
 @dataclass(slots=True)
 class Findings:
-    """`problems` keep the file from working; `unbuildable` only keep an image of it from being made; `notes`
-    are worth a word.
+    """The findings of one file. `problems` keep it from working; `unbuildable` only keep an image from being
+    built; `notes` are worth knowing.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -22,19 +22,19 @@ class Findings:
     notes: list[Problem] = field(default_factory=list)
 
     def wrong(self, path: str, rule: str, value: Any = ABSENT) -> None:
-        """A problem."""
+        """Adds a problem."""
         self.problems.append(Problem(path, rule, value))
 
     def not_in_images(self, path: str, rule: str, value: Any = ABSENT) -> None:
-        """Something that no image of ours can have."""
+        """Adds something that no image of ours can have."""
         self.unbuildable.append(Problem(path, rule, value))
 
     def note(self, path: str, rule: str, value: Any = ABSENT) -> None:
-        """Something that works."""
+        """Adds a note about something that works."""
         self.notes.append(Problem(path, rule, value))
 
     def text(self, given: Mapping[str, Any], name: str, path: str | None = None) -> str | None:
-        """A text that is not empty."""
+        """Reads a text that is not empty; None if it is absent or wrong."""
         value = given.get(name)
         if value is None or (isinstance(value, str) and value.strip()):
             return value
@@ -45,7 +45,7 @@ class Findings:
         return None
 
     def texts(self, given: Mapping[str, Any], name: str) -> tuple[str, ...]:
-        """A list of texts."""
+        """Reads a list of texts; empty if it is absent or wrong."""
         value = given.get(name)
         if value is None:
             return ()
@@ -58,7 +58,7 @@ class Findings:
         return tuple(entry for entry in value if isinstance(entry, str) and entry.strip())
 
     def section(self, given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-        """An object."""
+        """Reads an object; empty if it is absent or wrong."""
         value = given.get(name)
         if value is None or isinstance(value, dict):
             return value or {}
@@ -66,7 +66,7 @@ class Findings:
         return {}
 
     def choice(self, given: Mapping[str, Any], name: str, choices: Collection[str]) -> str | None:
-        """One of a few texts."""
+        """Reads one of a few texts; None if it is absent or wrong."""
         value = given.get(name)
         if value is None or value in choices:
             return value
@@ -75,6 +75,6 @@ class Findings:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """`; did you mean …?`, where something is near."""
+    """`; did you mean …?` if a known name is similar, else an empty text."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""

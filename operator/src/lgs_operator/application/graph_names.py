@@ -1,5 +1,5 @@
-"""Which fields of a manifest name graphs that are not there, where the graphs are known: a manifest may leave
-them to the `langgraph.json` beside the code, which the rules of the manifest alone can't read.
+"""Finds fields of a manifest that name graphs which do not exist, if the graphs are known. A manifest may
+leave them to the `langgraph.json` beside the code, which the rules of the manifest can't read.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from lgs_operator.application.target import CONFIG
 
 
 def check_names(spec: Spec, graphs: Collection[str]) -> list[Problem]:
-    """A problem for each graph that `spec.cache.answers` or `spec.circuitBreaker.graphs` names and that is
-    none of `graphs`; none where these are not known."""
+    """A problem for each graph in `spec.cache.answers` or `spec.circuitBreaker.graphs` that is not among
+    `graphs`; empty if these are not known."""
     if not graphs:
         return []
     circuits = spec.circuit_breaker.graphs if spec.circuit_breaker else {}
@@ -23,6 +23,6 @@ def check_names(spec: Spec, graphs: Collection[str]) -> list[Problem]:
 
 
 def config_of(spec: Spec, folder: Path) -> Path:
-    """The file that names the graphs of a service whose code is in `folder`, there or not."""
+    """The file that names the graphs of a service whose code is in `folder`, whether or not it exists."""
     given = [each.value for each in spec.pod.env if each.name == "LGS_CONFIG" and each.value]
     return folder / (given[-1] if given else CONFIG)

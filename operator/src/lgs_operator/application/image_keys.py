@@ -1,5 +1,5 @@
-"""The keys of `langgraph.json` that say how an image is built: what is taken, and what is refused by its
-name.
+"""Reads the keys of `langgraph.json` that say how an image is built: some are used, others
+are refused by name.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _WITH_USER: Final = re.compile(r"\w+://[^/\s\"']*@")
 
 
 def user_of(text: str) -> bool:
-    """Whether a URL in it names a user or a token."""
+    """Whether a URL in the text names a user or a token."""
     return _WITH_USER.search(text) is not None
 
 
 def image_section(findings: Findings, content: Mapping[str, Any], folder: Path) -> ImageSection:
-    """Those keys; what no image of ours can have goes to `findings.unbuildable`."""
+    """The keys about images; what no image of ours can have goes to `findings.unbuildable`."""
     base = findings.text(content, "base_image")
     if base is not None and base.startswith("langchain/"):
         rule = "is LangGraph's own server; leave it out, or name an image made from lgs-runtime"

@@ -1,9 +1,9 @@
-"""The packages of a repository that are installed, into an image or an environment, and what each of them
+"""The packages of a repository that are installed into an image or an environment, and what each
 needs from elsewhere.
 
-A folder with a build system is installed; one without is put on the import path by the runtime. What a
-package takes from its own repository (`tool.uv.sources` with `workspace` or `path`) is a member too. pip
-knows nothing of that table: a name of it that is left to pip is a stranger's package of the same name.
+A folder with a build system is installed; the runtime puts one without on the import path. What a package
+takes from its own repository (`tool.uv.sources` with `workspace` or `path`) is a member too. pip does not
+read that table: for a name in it, pip would install a stranger's package of the same name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lgs_operator.application.workspace import normal, workspace_members, worksp
 
 
 class _Unnamed(Enum):
-    """Places that no requirement of pip can name."""
+    """Sources that no requirement of pip can name."""
 
     INDEX = "index"
     LOST = "lost"
@@ -33,7 +33,7 @@ Source = Path | str | _Unnamed
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A folder of the repository. `requirements` are None where only its build system has them."""
+    """A folder of the repository. `requirements` is None if only its build system knows them."""
 
     folder: Path
     name: str | None = None
@@ -41,20 +41,20 @@ class Member:
     requirements: tuple[str, ...] | None = ()
     requirements_file: Path | None = None
     file_stands_alone: bool = True
-    """Whether that file can be installed without the rest of the folder."""
+    """Whether `requirements_file` can be installed without the rest of the folder."""
     nearby: tuple[Path, ...] = ()
-    """Folders of the repository that it takes a package from."""
+    """Folders of the repository from which it takes packages."""
     direct: tuple[str, ...] = ()
-    """Requirements that `tool.uv.sources` leads to a URL."""
+    """Requirements that `tool.uv.sources` points to a URL."""
     indexed: tuple[str, ...] = ()
-    """Names that it leads to an index, which only uv can be told for single packages."""
+    """Names that it points to an index, which only uv supports for single packages."""
     lost: tuple[str, ...] = ()
-    """Names that it leads to what is no folder of the repository."""
+    """Names that it points to something that is no folder of the repository."""
 
 
 def members_of(folders: Iterable[Path], *, with_extras: bool = False) -> tuple[Member, ...]:
-    """The folders and what they need of their own repository, each once; `with_extras` also what their
-    optional dependencies need of it.
+    """The folders and what they need from their own repository, each once; `with_extras` adds what their
+    optional dependencies need from it.
     """
     found: dict[Path, Member] = {}
     waiting = list(folders)
@@ -67,8 +67,8 @@ def members_of(folders: Iterable[Path], *, with_extras: bool = False) -> tuple[M
 
 
 def what_to_install(application: Application) -> list[str]:
-    """The arguments of `pip install` for what a `langgraph.json` depends on. All that comes from the
-    repository or a URL is named, since pip would look for it in the index."""
+    """The arguments of `pip install` for what a `langgraph.json` depends on. Packages from the repository or
+    from a URL are all listed, since pip would otherwise look for them in the index."""
     members = members_of(application.folders, with_extras=True)
     wanted = {place for member in members for place in member.nearby}
     installed = [member for member in members if member.installable or member.folder in wanted]
@@ -84,13 +84,13 @@ def what_to_install(application: Application) -> list[str]:
 
 
 def only_by_uv(application: Application) -> Path | None:
-    """The first folder with a package that pip can't be told the place of."""
+    """The first folder with a requirement whose source pip can't be told; None without one."""
     members = members_of(application.folders, with_extras=True)
     return next((member.folder for member in members if member.indexed or member.lost), None)
 
 
 def needed_from_outside(members: Iterable[Member], of: Iterable[Member] | None = None) -> list[str]:
-    """The requirements of all members (or `of` some) but for one another, each once."""
+    """The requirements of all members (or only those of `of`), without the members themselves, each once."""
     members = list(members)
     own = {normal(member.name) for member in members if member.name}
     wanted = (text for member in (members if of is None else of) for text in member.requirements or ())
@@ -98,7 +98,7 @@ def needed_from_outside(members: Iterable[Member], of: Iterable[Member] | None =
 
 
 def name_in(requirement: str) -> str:
-    """The name that a requirement begins with."""
+    """The package name with which a requirement begins."""
     return re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]
 
 
@@ -113,19 +113,19 @@ def _member(folder: Path, with_extras: bool) -> Member:
         poetry = content.get("tool", {}).get("poetry", {})
         if poetry.get("dependencies") and "build-system" not in content:
             return Member(folder, poetry.get("name"), requirements=requirements(poetry["dependencies"]))
-        # Only the build system has them.
+        # Only the build system knows the requirements.
         return Member(folder, installable=True, requirements=None)
     sources = _sources(folder, content)
     nearby = {name: place for name, place in sources.items() if isinstance(place, Path)}
     dynamic = "dependencies" in project.get("dynamic", ())
     given = [str(text) for text in project.get("dependencies", ())]
     asked = [*given, *(_extras(project) if with_extras else ())]
-    # Which of them a build system asks for is not known.
+    # With dynamic dependencies it is not known which sources the build system needs.
     wanted = set(sources) if dynamic else {normal(name_in(text)) for text in asked}
     from_elsewhere = [_from_source(text, sources) for text in given if normal(name_in(text)) not in nearby]
     tools = content.get("tool", {})
     managed = tools.get("uv", {}).get("package")
-    # pip would take setuptools for any folder, and fail where it finds several packages in it.
+    # pip would use setuptools for any folder, and fail if that finds several packages.
     builds = "build-system" in content or "setuptools" in tools or (folder / "setup.py").is_file()
     installable = builds if managed is None else bool(managed)
     return Member(
@@ -163,7 +163,7 @@ def _without_package(folder: Path) -> Member:
 
 
 def _sources(folder: Path, content: Mapping[str, Any]) -> dict[str, Source]:
-    """`tool.uv.sources`: a folder for what is in the repository, a URL else."""
+    """The sources in `tool.uv.sources` by name: a folder of the repository, a URL, or neither."""
     workspace = workspace_of(folder)
     tables = [pyproject_of(workspace) if workspace else {}, content]
     found: dict[str, Source] = {}

@@ -1,5 +1,5 @@
-"""A `langgraph.json` as values. Only what makes an image or a manifest is taken apart; the sections of the
-server (`http`, `auth`, `store`, …) are the runtime's to read.
+"""A `langgraph.json` as values. Only what an image or a manifest needs is parsed; the server's sections
+(`http`, `auth`, `store`, …) are read by the runtime.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PACKAGE_TOOLS = ("pip", "setuptools", "wheel")
 
 @dataclass(frozen=True, slots=True)
 class UvSource:
-    """`source` of kind `uv`: what to install is read from the `uv.lock` in `root`."""
+    """A `source` of kind `uv`: what to install is read from the `uv.lock` in `root`."""
 
     root: Path
     package: str | None = None
@@ -38,24 +38,24 @@ class ImageSection:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What the file says, with paths made absolute.
+    """The content of the file, with absolute paths.
 
-    `notes` are what works and is worth a word; a file with problems makes no application.
+    `notes` are worth knowing but no problems; a file with problems makes no application.
     """
 
     path: Path
     graphs: Mapping[str, str]
     folders: tuple[Path, ...] = ()
-    """`dependencies` that are folders."""
+    """The `dependencies` that are folders."""
     packages: tuple[str, ...] = ()
-    """`dependencies` that are requirements of pip."""
+    """The `dependencies` that are requirements of pip."""
     env_file: Path | None = None
-    """Which may be missing."""
+    """The file of variables that `env` names, which may not exist."""
     env: Mapping[str, str] = field(default_factory=dict)
     has_auth: bool = False
     image: ImageSection = field(default_factory=ImageSection)
     unbuildable: tuple[Problem, ...] = ()
-    """What no image of ours can have."""
+    """Problems with what no image of ours can have."""
     notes: tuple[Problem, ...] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""What a Python file defines and imports, read from its syntax: nothing of it is run."""
+"""Reads what a Python file defines and imports from its syntax, without running it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class NotPython(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names at the top of a module. `open` where it may have others: `import *`, `__getattr__`."""
+    """The top-level names of a module. `open`: it may have others, by `import *` or `__getattr__`."""
 
     defined: frozenset[str]
     open: bool
 
 
 def names_in(path: Path) -> Names:
-    """Raises `NotPython`, `OSError`."""
+    """The names of a module. Raises `NotPython`, `OSError`."""
     defined: set[str] = set()
     is_open = False
     for statement in _statements(_parsed(path).body):
@@ -32,8 +32,8 @@ def names_in(path: Path) -> Names:
 
 
 def imports_in(path: Path) -> frozenset[str]:
-    """The first parts of all that is imported anywhere in the file, but for relative imports. Raises
-    `NotPython`.
+    """The top-level modules that are imported anywhere in the file, without relative imports. Raises
+    `NotPython`, `OSError`.
     """
     found: set[str] = set()
     for node in ast.walk(_parsed(path)):
@@ -45,8 +45,8 @@ def imports_in(path: Path) -> frozenset[str]:
 
 
 def graphs_in(path: Path) -> tuple[str, ...]:
-    """The names at the top of a module that look like graphs, the likeliest first: what is compiled, made by
-    what makes agents, and functions of the functional API. Raises `NotPython`, `OSError`."""
+    """The top-level names of a module that look like graphs, the last in the file first: compiled graphs,
+    agents from `create_…agent`, and functions of the functional API. Raises `NotPython`, `OSError`."""
     found: list[str] = []
     for statement in _statements(_parsed(path).body):
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -63,8 +63,8 @@ def _makes_a_graph(value: ast.expr | None) -> bool:
 
 
 def _called(value: ast.expr | None) -> str:
-    """The last part of the name of what is called; empty where it is no call. What is called of the answer
-    (`create_agent(…).with_config(…)`) passes that on."""
+    """The last part of the name of the called function; empty if the value is no call. For a `with_config` on
+    a call (`create_agent(…).with_config(…)`) it is the name of the inner call."""
     if not isinstance(value, ast.Call):
         return ""
     called = value.func
@@ -83,7 +83,7 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that run at import, those in `if`, `try`, `with` and loops too."""
+    """The statements that run at import, including those in `if`, `try`, `with`, `match` and loops."""
     for statement in body:
         yield statement
         for part in ("body", "orelse", "finalbody"):

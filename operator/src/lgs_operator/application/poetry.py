@@ -1,5 +1,5 @@
-"""Requirements in Poetry's words, where a project names no build system that would read them: pip would take
-setuptools, which reads none of them. Pure.
+"""Translates requirements in Poetry's notation, for projects that name no build system that would read them:
+pip would use setuptools, which does not. Pure.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from typing import Any
 
 
 def requirements(dependencies: Mapping[str, Any]) -> tuple[str, ...]:
-    """As pip reads them, but for `python` and what is optional or in the repository itself."""
+    """The requirements in pip's notation, without `python` and those that are optional or given by a path."""
     made = (_requirement(name, value) for name, value in dependencies.items() if name.lower() != "python")
     return tuple(text for text in made if text is not None)
 
 
 def versions(text: str) -> str:
-    """`^1.2` and `~1.2` as bounds; `*` as none."""
+    """A version constraint in pip's notation: `^1.2` and `~1.2` become bounds, `*` becomes empty."""
     return ",".join(bound for part in text.split(",") if (bound := _bounds(part.strip())))
 
 
@@ -47,5 +47,6 @@ def _bounds(part: str) -> str:
 
 
 def _changing(numbers: list[int]) -> int:
-    """Which number a caret keeps: the first that is not 0, else the last."""
+    """The index of the number that a caret raises for the upper bound: the first that is not
+    0, else the last."""
     return next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)

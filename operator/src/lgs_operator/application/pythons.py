@@ -1,4 +1,4 @@
-"""Which Python an application is for."""
+"""Finds out which Python an application is for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lgs_operator.application.project import pyproject_of, upwards
 
 
 def python_for(folder: Path, asked: str | None) -> str:
-    """The Python of an image: as `python_version` asks, or the repository's `.python-version`, or the newest
-    that `requires-python` allows.
+    """The Python of an image: what `python_version` asks for, else the repository's `.python-version`, else
+    the newest supported one that `requires-python` allows.
     """
     if asked:
         return asked
@@ -29,7 +29,7 @@ def python_for(folder: Path, asked: str | None) -> str:
 
 
 def required_by(folder: Path) -> str:
-    """`requires-python` of the folder's `pyproject.toml`; empty where it says nothing."""
+    """The `requires-python` of the folder's `pyproject.toml`, else Poetry's; empty if it has neither."""
     content = pyproject_of(folder)
     poetry = content.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
     return str(content.get("project", {}).get("requires-python", versions(str(poetry))))

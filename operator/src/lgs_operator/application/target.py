@@ -1,4 +1,4 @@
-"""Which file a command means: the one that is named, or the one in a folder; and of which kind it is."""
+"""Finds the file that a command means: the named one, or the one in a folder; and its kind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG: Final = "langgraph.json"
 def found(named: Path | None) -> Path:
     """The file to work on. A folder stands for the manifest in it, else for its `langgraph.json`.
 
-    Raises `ManifestError` where there is none, or more than one manifest, and for a file of code.
+    Raises `ManifestError` if there is none, or more than one manifest, and for a file of code.
     """
     folder = Path.cwd() if named is None else named
     if not folder.is_dir():
@@ -42,7 +42,7 @@ def found(named: Path | None) -> Path:
 
 
 def kind_of(path: Path) -> Kind:
-    """By what is in the file; by its name where it can't be read."""
+    """The kind of a file, by its content and its name."""
     documents = _documents(path)
     if any("kind" in each for each in documents):
         return "manifest"
@@ -55,7 +55,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _was_meant(path: Path) -> bool:
-    """A file that claims to be a manifest and is no YAML: reading it reports what is wrong."""
+    """Whether a file claims to be a manifest and is not valid YAML: reading it then reports what is wrong."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, ValueError):

@@ -1,4 +1,5 @@
-"""`path:variable` in a `langgraph.json`: whether the file is there and has that name, without running it."""
+"""Checks `path:variable` in a `langgraph.json`: whether the file exists and has that name,
+without running it."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ JAVASCRIPT = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What paths are relative to, and where modules are searched for. Without `check_code` only the form of
-    a path is checked, not the file."""
+    """The folder to which paths are relative, and where modules are searched. Without `check_code` only the
+    form of a path is checked, not the file."""
 
     folder: Path
     import_path: tuple[Path, ...]
@@ -24,13 +25,13 @@ class Places:
 
 
 def is_javascript(value: Any) -> bool:
-    """Whether a path is one of a file in JavaScript or TypeScript."""
+    """Whether a path names a file in JavaScript or TypeScript."""
     return isinstance(value, str) and value.rpartition(":")[0].endswith(JAVASCRIPT)
 
 
 def check_variable(findings: Findings, path: str, value: Any, places: Places, example: str) -> None:
-    """Adds what is wrong with one. A dotted module that is in none of the places may be an installed
-    package.
+    """Adds the problems of a `path:variable`. A dotted module that is in none of the places may be an
+    installed package, so it is no problem.
     """
     location, colon, variable = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     if not (location and colon and variable):
@@ -42,7 +43,7 @@ def check_variable(findings: Findings, path: str, value: Any, places: Places, ex
 
 
 def _file(location: str, folder: Path, import_path: Sequence[Path]) -> Path | None:
-    """The file that a location means; None where only an import could find it."""
+    """The file that a location means; None if only an import could find it."""
     if location.endswith(".py") or "/" in location or "\\" in location:
         return folder / location
     parts = location.split(".")

@@ -1,5 +1,5 @@
-"""What can be said of `spec.cache.warmup` where the code is at hand: whether its file is there and each line
-can be read, and whether the graphs that are named are there.
+"""Checks `spec.cache.warmup` if the code is at hand: whether its file exists and each line can be read, and
+whether the named graphs exist.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _FILE: Final = "spec.cache.warmup.file"
 
 
 def check_warmup(spec: Spec, folder: Path, graphs: Sequence[str]) -> tuple[list[Problem], list[Problem]]:
-    """What can't work, and what can't be known here. `folder` is that of the code; `graphs` are those that
-    are known, from the manifest or from the `langgraph.json` beside the code."""
+    """Problems, and what can't be known here. `folder` is the folder of the code; `graphs` are the known
+    graphs, from the manifest or from the `langgraph.json` beside the code."""
     warmup = spec.cache.warmup
     if warmup is None:
         return [], []
@@ -36,7 +36,7 @@ def check_warmup(spec: Spec, folder: Path, graphs: Sequence[str]) -> tuple[list[
     if path.is_file():
         return [*problems, *_of_file(path, warmup.file, graphs)][:MOST_REPORTED], []
     missing = Problem(_FILE, f"there is no such file in {folder}", warmup.file)
-    # The code may be in an image or in a ConfigMap alone.
+    # The code may exist only in an image or in a ConfigMap.
     here = bool(spec.source and spec.source.folder) or (folder / CONFIG).is_file()
     return ([*problems, missing], []) if here else (problems, [missing])
 
@@ -62,7 +62,7 @@ def _of_line(line: str, where: str, graphs: Sequence[str]) -> Iterator[Problem]:
         yield Problem(where, "must be an object with input", content)
         return
     try:
-        # Its input may be anything that a graph takes; a manifest's is an object.
+        # A line's input may be anything that a graph takes; in a manifest it is an object.
         given = WarmupInput.model_validate(content | ({} if content.get("input") is None else {"input": {}}))
     except ValidationError as error:
         for detail in error.errors(include_url=False):

@@ -1,4 +1,4 @@
-"""What a manifest says that has no effect beside what else it says: valid, and not what its author meant."""
+"""Finds fields of a manifest that have no effect because of others: valid, but not what its author meant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lgs_crds import Problem, Spec
 
 
 def without_effect(spec: Spec) -> Iterator[Problem]:
-    """Each such field, with the one that does it. Pure."""
+    """Each field without effect, with the fields that have it instead. Pure."""
     if "replicas" in spec.model_fields_set and spec.scaling.mode == "Auto":
         way = "scaling.minReplicas and maxReplicas bound the number, or scaling.mode Manual takes it"
         yield Problem("spec.replicas", f"has no effect in scaling.mode Auto: {way}", spec.replicas)

@@ -11,12 +11,12 @@ from lgs_operator.application.project import pyproject_of
 
 
 def normal(name: str) -> str:
-    """A distribution's name as it is compared."""
+    """A distribution's name, normalised for comparison."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def workspace_of(folder: Path) -> Path | None:
-    """The root of the workspace that a folder is a member of, or in a member of."""
+    """The root of the workspace of which a folder is a member, or inside a member; None without one."""
     folder = folder.resolve()
     for root in (folder, *folder.parents):
         if _table(root) is not None:
@@ -29,7 +29,7 @@ def workspace_of(folder: Path) -> Path | None:
 
 
 def workspace_members(root: Path) -> Mapping[str, Path]:
-    """The members of a workspace by their names, the root among them where it is a package too."""
+    """The members of a workspace by their normalised names, including the root if it is a package too."""
     table = _table(root) or {}
     out = {path.resolve() for pattern in table.get("exclude", ()) for path in root.glob(pattern)}
     folders = [path for pattern in table.get("members", ()) for path in sorted(root.glob(pattern))]
@@ -42,7 +42,8 @@ def workspace_members(root: Path) -> Mapping[str, Path]:
 
 
 def lock_root(folder: Path) -> Path | None:
-    """The folder whose `uv.lock` locks what this one needs: itself, or its workspace's root."""
+    """The folder whose `uv.lock` locks what this one needs: itself or its workspace's root;
+    None without one."""
     for root in (folder.resolve(), workspace_of(folder)):
         if root is not None and all((root / name).is_file() for name in ("uv.lock", "pyproject.toml")):
             return root

@@ -1,2 +1,2 @@
-"""What `lgs dashboard` and `lgs up` show in a browser, and the JSON of the history that it is made of. All of
-it listens on the loopback interface alone."""
+"""The page that `lgs dashboard` and `lgs up` show in a browser, and the history as JSON that it is made from.
+All servers for people listen on the loopback interface only."""

@@ -1,9 +1,9 @@
-"""The way of the page to the API of a service, with the token that its user gave and nothing else.
+"""Passes the page's requests on to the API of a service, with the token that its user gave and nothing else.
 
-The browser asks one origin alone, so that its policy can forbid all others. What is passed on is named here:
-no cookie, no header by which a caller says who it is but the two of a token, and of the answer only JSON and
-events. So the page can do what the token can, and what an application answers is no page of this origin.
-A token goes to the very service for which it was given, and not to another one that has its name now.
+The browser asks only one origin, so that its policy can forbid all others. Only what is named here is passed
+on: no cookie, of the headers that identify a caller only the two for a token, and of the answer only JSON and
+events. So the page can do what the token can, and no answer of an application becomes a page of this origin.
+A token goes only to the service for which it was given, not to a later one of the same name.
 """
 
 from __future__ import annotations
@@ -22,26 +22,28 @@ from lgs_operator.dashboard.sources import Source
 
 PREFIX: Final = "/runtime/{namespace}/{name}/{path:.+}"
 SERVED: Final = re.compile(r"(?:assistants|threads|runs|users)(?:/[A-Za-z0-9._~%@:-]+)*|info")
-"""Of the API what concerns sessions; paths as they are written in the request."""
+"""The paths of the API that are served, those about sessions, as they are written in the request."""
 SENT: Final = ("Accept", "Authorization", "Content-Type", "Last-Event-ID", "X-Api-Key")
 GIVEN: Final = ("Retry-After", "X-Pagination-Total", "X-Pagination-Next", "WWW-Authenticate")
 UID: Final = "Lgs-Service"
-"""Of an answer: who it is of. Of a request: who may have its token."""
+"""The header that names a service: in an answer the one that answered, in a request the one that
+may have its token."""
 EVENTS: Final = "text/event-stream"
 KINDS: Final = ("application/json", "application/problem+json", EVENTS)
 MOST_BYTES: Final = 8 * 2**20
 MOST_GIVEN: Final = 64 * 2**20
-"""Of an answer that is no stream: a browser must hold all of it."""
+"""Most bytes of an answer that is no stream: a browser must hold all of it."""
 ASKS_BY_ITSELF: Final = re.compile(r"(?<![\w-])(?:basic|digest|ntlm|negotiate)(?![\w-])", re.IGNORECASE)
-"""Ways of signing in for which a browser has a window of its own: what is typed there goes to each service,
-since all are asked by one origin."""
+"""Authentication schemes for which a browser opens its own dialogue: what is typed there would go to every
+service, since all share one origin."""
 _CONNECT_SECONDS: Final = 10.0
 SILENT_SECONDS: Final = 60.0
-"""After which an answer that is no stream is given up: a browser has few connections for all of the page."""
+"""Seconds of silence after which an answer that is no stream is given up: a browser has few connections
+for the whole page."""
 
 
 def add_api(app: web.Application, source: Source) -> None:
-    """Passes on what is below `/runtime/NAMESPACE/NAME/`."""
+    """Adds routes that pass on what is below `/runtime/NAMESPACE/NAME/`."""
 
     async def opened(_: web.Application) -> None:
         app[_SESSION] = aiohttp.ClientSession(
@@ -64,10 +66,10 @@ _SESSION: Final = web.AppKey("session", aiohttp.ClientSession)
 
 
 def path_of(raw: str) -> str | None:
-    """The path at the service, of one that was asked for here; None for what is not served. Pure."""
+    """The path at the service for a path requested here; None if it is not served. Pure."""
     path = raw.split("/", 4)[-1]
     segments = path.split("/")
-    # Who is asked decodes it, and a slash that was written as %2F may count as one there.
+    # The service decodes the path, and a slash written as %2F may count as one there.
     steps = [step for each in segments for step in re.split(r"[/\\]", unquote(each))]
     if not SERVED.fullmatch(path) or "%2e" in path.lower() or any(each in (".", "..") for each in steps):
         return None
@@ -88,9 +90,9 @@ async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
         raise web.HTTPConflict(text="another service has this name now\n", headers={UID: api.uid})
     query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
     sent = {name: request.headers[name] for name in SENT if name in request.headers}
-    # A service that takes requests of this machine for its developer's own is told that this is none.
+    # A service that trusts requests from its own machine as its developer's is told that this is not one.
     sent["Via"] = "1.1 lgs-dashboard"
-    # What is small on its way and huge here takes the memory of all.
+    # A compressed answer could be small on its way and huge here, and take all memory.
     sent["Accept-Encoding"] = "identity"
     silent = None if EVENTS in sent.get("Accept", "") else SILENT_SECONDS
     patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silent)
@@ -135,7 +137,8 @@ def _passed(answer: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 def _cut(request: web.Request, stream: web.StreamResponse) -> web.StreamResponse:
-    """An answer that has begun is seen to be cut: another one would be read as more of it."""
+    """Closes the connection of an answer that has begun, so that it is seen to be cut off: an error sent now
+    would be read as part of it."""
     if request.transport is not None:
         request.transport.close()
     return stream

@@ -1,6 +1,6 @@
-"""The services of a cluster for the page: who they are from the API server, what they did from the operator.
+"""The services of a cluster for the page: their names from the API server, their history from the operator.
 
-Where the operator's history can't be had, what the status says is shown, one point of it, and why.
+If the operator's history can't be had, a single point from the status is shown, and the reason.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lgs_operator.dashboard.sources import Api, Json, Unread
 from lgs_operator.naming import RUNTIME_PORT
 
 HISTORY_PORT: Final = 8081
-"""Of an operator that the chart installs."""
+"""The port for the history of an operator that the chart installs."""
 _PATIENCE: Final = aiohttp.ClientTimeout(total=10)
 _STEP: Final = 5
 _SERVICES_SECONDS: Final = 1.0
@@ -28,8 +28,8 @@ Item = TypeVar("Item")
 
 
 class _Kept(Generic[Item]):
-    """What was read last, read again when it is older than so many seconds, by one for all who wait: a page
-    asks often. `trouble` says why it can't be read now; then it is as it was."""
+    """A cache of what was last read. It is read again once it is older than `seconds`, once for all who wait,
+    as a page asks often. `trouble` says why it can't be read now; then the last value stays."""
 
     def __init__(self, read: Callable[[], Awaitable[Sequence[Item]]], seconds: float) -> None:
         self._read = read
@@ -51,8 +51,8 @@ class _Kept(Generic[Item]):
 
 
 class ClusterSource:
-    """`services_of` reads the services (raises `Unread`), `operators_of` the namespace and name of each pod
-    of an operator."""
+    """The source for a cluster. `services_of` reads the services (raises `Unread`), `operators_of` the
+    namespace and name of each pod of an operator."""
 
     def __init__(
         self,
@@ -96,12 +96,14 @@ class ClusterSource:
             return None
         uid = service["metadata"].get("uid", "")
         url = await self._forwards.url(Place(namespace, f"service/{name}", RUNTIME_PORT), uid)
-        # kubectl waits for a pod: meanwhile the service may have been made again, and the way lead there
+        # kubectl waits for a pod: meanwhile the service may have been replaced, and the forward lead to the
+        # new one
         there = await self._service(namespace, name)
         return Api(url, uid) if there is not None and there["metadata"].get("uid", "") == uid else None
 
     async def _service(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        """Only what is there is asked for, so that no name leads anywhere else."""
+        """The service of this name; None without one. Only existing services are asked, so that no name
+        leads anywhere else."""
         for each in await self._services_of():
             if (each["metadata"].get("namespace", ""), each["metadata"]["name"]) == (namespace, name):
                 return each
@@ -113,7 +115,8 @@ class ClusterSource:
         return {(each["namespace"], each["name"]): each for each in services}, trouble
 
     async def _of_operator(self, path: str) -> tuple[Json | None, str]:
-        """The answer of the operator that acts, else why there is none. One that stands by knows nothing."""
+        """The answer of the acting operator, else why there is none. An operator that stands
+        by knows nothing."""
         empty: Json | None = None
         trouble = "no pod of an operator was found: what is shown is what the status of each service says"
         for namespace, pod in await self._operators_of():
@@ -135,7 +138,7 @@ class ClusterSource:
 
 
 def from_status(service: Mapping[str, Any]) -> Json:
-    """A service as its status has it. Pure."""
+    """A service for the page, from its status. Pure."""
     status = status_before(service.get("status") or {})
     inputs = (status.scaling.inputs if status.scaling is not None else None) or {}
     decision = None
@@ -161,7 +164,7 @@ def from_status(service: Mapping[str, Any]) -> Json:
 
 
 def one_point(service: Mapping[str, Any], now: float, trouble: str) -> Json:
-    """What the status says as a history of one moment. Pure."""
+    """The status as a history with a single point. Pure."""
     one = from_status(service)
     at = now // _STEP * _STEP
     decisions = [] if one["decision"] is None else [{**one["decision"], "at": at}]

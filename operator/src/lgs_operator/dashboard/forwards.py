@@ -1,8 +1,8 @@
-"""Ways from this machine to what runs in a cluster: `kubectl port-forward`, one process for each place, begun
-when it is asked for first and again when it has ended.
+"""Connections from this machine to what runs in a cluster: `kubectl port-forward`, one process for each
+place, started when it is first needed and again when it has ended.
 
-kubectl has the person's kubeconfig, plugins for signing in among it, and their rights: who may not forward
-ports is told so by the API server.
+kubectl uses the user's kubeconfig, with its authentication plugins, and their rights: the API server refuses
+users who may not forward ports.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Final, NamedTuple
 _FORWARDS: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+) ->")
 PATIENCE_SECONDS: Final = 15.0
 PAUSE_SECONDS: Final = 3.0
-"""In which nobody tries again what has just failed: who waited for it is told the same."""
+"""Seconds after a failure in which it is not tried again: everyone who waited gets the same error."""
 
 
 class Place(NamedTuple):
-    """What is forwarded: `what` as kubectl names it (`service/support`), and the port there."""
+    """What to forward: `what` as kubectl names it (`service/support`), and its port."""
 
     namespace: str
     what: str
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
 
 class NotForwarded(Exception):
-    """There is no way to a place; says why, in kubectl's words."""
+    """A place can't be reached; the message says why, in kubectl's words."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _Forward:
 
 
 class Forwards:
-    """All of one command. Close it with `close`."""
+    """All forwards of one command. End them with `close`."""
 
     def __init__(self, command: tuple[str, ...] = ("kubectl",)) -> None:
         self._command = command
@@ -51,12 +51,12 @@ class Forwards:
 
     @property
     def processes(self) -> tuple[asyncio.subprocess.Process, ...]:
-        """Those that were begun last."""
+        """The last process started for each place."""
         return tuple(each.process for each in self._begun.values())
 
     async def url(self, place: Place, uid: str = "") -> str:
-        """Where it is asked, `http://127.0.0.1:port`. What is there under another `uid` now than when the way
-        was made has a way of its own. Raises `NotForwarded`."""
+        """The address of a place, `http://127.0.0.1:port`. If its `uid` has changed since the forward was
+        made, a new one is made. Raises `NotForwarded`."""
         async with self._locks.setdefault(place, asyncio.Lock()):
             found = self._begun.get(place)
             if found is not None and self._uids.get(place) != uid:
@@ -75,7 +75,7 @@ class Forwards:
             return self._begun[place].url
 
     async def close(self) -> None:
-        """Ends all of them."""
+        """Ends all forwards."""
         await asyncio.gather(*(_ended(each) for each in self.processes))
         self._begun.clear()
 
@@ -89,7 +89,7 @@ class Forwards:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                # Ctrl-C in the terminal is for the command alone, which then ends these.
+                # Ctrl-C in the terminal is for the command only, which then ends these.
                 start_new_session=True,
             )
         except OSError as error:
@@ -99,13 +99,13 @@ class Forwards:
         try:
             return await _leading(process, place)
         except BaseException:
-            # also where who asked has gone meanwhile: nobody else knows of it
+            # also if the caller was cancelled meanwhile: nobody else knows the process
             await _ended(process)
             raise
 
 
 async def _leading(process: asyncio.subprocess.Process, place: Place) -> _Forward:
-    """A process that says where it listens. Raises `NotForwarded`."""
+    """The forward of a process, once it has printed where it listens. Raises `NotForwarded`."""
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -120,7 +120,7 @@ async def _leading(process: asyncio.subprocess.Process, place: Place) -> _Forwar
 
 
 async def _drained(stream: asyncio.StreamReader | None) -> None:
-    """What kubectl says of each connection is nobody's to read, and must not fill its pipe."""
+    """Reads and drops what kubectl prints for each connection, so that it does not fill the pipe."""
     while stream is not None and await stream.read(65_536):
         pass
 

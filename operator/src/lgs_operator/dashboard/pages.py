@@ -1,4 +1,4 @@
-"""The files of the page, read once: what is not among them is not served."""
+"""The files of the page, read once at the start. No other file is served."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPES: Final = {
 
 
 def add_pages(app: web.Application) -> None:
-    """The page at `/`, and its files below `/assets/`."""
+    """Adds the page at `/`, and its files below `/assets/`."""
     found = _read()
 
     async def page(_: web.Request) -> web.Response:
@@ -35,12 +35,12 @@ def add_pages(app: web.Application) -> None:
 
 
 def _answer(kind: str, body: bytes) -> web.Response:
-    # Asked again each time: after an update no old half is in a browser.
+    # Not cached, so that after an update no browser has half of the old page.
     return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers(POLICY))
 
 
 def _read() -> dict[str, tuple[str, bytes]]:
-    """By path: the content type and the bytes."""
+    """The content type and the bytes of each file, by its path."""
     top = files("lgs_operator.dashboard") / "static"
     found = {}
     for folder, prefix in ((top, ""), (top / "vendor", "vendor/")):

@@ -1,8 +1,8 @@
-"""Who may ask a server on the loopback interface, and what a browser may do with its answers.
+"""Decides who may ask a server on the loopback interface, and what a browser may do with its answers.
 
-Any page that a person has open can send requests to such a port. So what names another host is refused (a
-name of somebody else that was made to lead here), what a page of another origin sends too, and no answer can
-be shown in a frame or run a script that is not a file of ours.
+Any page that a person has open can send requests to such a port. So requests that name another host are
+refused (DNS rebinding: a foreign name that resolves to this machine), and so are those from pages of another
+origin. No answer can be shown in a frame or run a script that is not a file of ours.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ POLICY: Final = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""Of pages: with it, text that was meant for HTML is none even where a mistake of ours made it so."""
+"""The content security policy of pages: with it, injected HTML runs no script even if a mistake
+of ours let it in."""
 OF_DATA: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
-"""Of answers that are no pages: what an application says must not become one of this origin."""
+"""The content security policy of answers that are not pages: no answer of an application may become a
+page of this origin."""
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -45,8 +47,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def refusal(host: str, origin: str | None, site: str | None, *, is_page: bool) -> str | None:
-    """Why a request is refused; None where it is not. `site` is its `Sec-Fetch-Site`; `is_page`: it asks for
-    a page, to which a link may lead from anywhere. Pure."""
+    """Why a request is refused; None if it is not. `site` is its `Sec-Fetch-Site`; `is_page` says that it
+    asks for the page, to which a link may lead from anywhere. Pure."""
     if _name(f"//{host}") not in LOOPBACK:
         return f"this server is asked by 127.0.0.1 or localhost, not by {host or 'no name'}"
     if origin is not None and (_name(origin) not in LOOPBACK or _netloc(origin) != host):
@@ -72,7 +74,8 @@ def _netloc(address: str) -> str | None:
 
 @web.middleware
 async def protected(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses with 403, and sends the headers with every answer."""
+    """A middleware that refuses requests with 403. Its refusals and other HTTP errors
+    have the headers too."""
     why = refusal(
         request.headers.get("Host", ""),
         request.headers.get("Origin"),
@@ -93,11 +96,11 @@ def _with_headers(error: web.HTTPException) -> web.HTTPException:
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Before an answer begins; it may have a policy of its own."""
+    """Adds the headers before an answer begins; headers that it already has stay."""
     for name, text in headers(OF_DATA).items():
         response.headers.setdefault(name, text)
 
 
 def headers(policy: str) -> dict[str, str]:
-    """Those of an answer."""
+    """The headers of an answer with this content security policy."""
     return {**HEADERS, "Content-Security-Policy": policy, "Cache-Control": "no-store"}

@@ -1,4 +1,4 @@
-"""The HTTP of it: JSON of the history for the operator, and around it the page for a person."""
+"""The HTTP servers: the history as JSON, which the operator serves, and with the page for people."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lgs_operator.dashboard.sources import Json, Source
 from lgs_operator.history.service import DAY
 
 LIVE_SECONDS: Final = 2.0
-"""Between two events of a stream."""
+"""Seconds between two events of a stream."""
 SPAN_SECONDS: Final = 900.0
 _SOURCE: Final = web.AppKey("source", Source)
 
 
 def history_app(source: Source) -> web.Application:
-    """What is known, to be read and nothing else."""
+    """An application that serves the history as JSON, read-only."""
     app = web.Application(middlewares=[protected], client_max_size=MOST_BYTES)
     app.on_response_prepare.append(add_headers)
     app[_SOURCE] = source
@@ -37,7 +37,7 @@ def history_app(source: Source) -> web.Application:
 
 
 def add_streams(app: web.Application) -> None:
-    """The same, live."""
+    """Adds routes that serve the same as streams of events."""
     app.add_routes(
         [
             web.get("/api/events", _services_live),
@@ -47,7 +47,7 @@ def add_streams(app: web.Application) -> None:
 
 
 def page_app(source: Source) -> web.Application:
-    """The page, and what it is made of."""
+    """An application that serves the page, and all that it needs."""
     app = history_app(source)
     add_streams(app)
     add_pages(app)
@@ -56,7 +56,7 @@ def page_app(source: Source) -> web.Application:
 
 
 async def serve_loopback(stack: AsyncExitStack, app: web.Application, port: int) -> int:
-    """Until the stack is closed; gives the port. Raises `OSError` where it is taken."""
+    """Serves until the stack is closed; returns the port. Raises `OSError` if the port is taken."""
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -104,7 +104,7 @@ async def _services_live(request: web.Request) -> web.StreamResponse:
 
 
 async def _history_live(request: web.Request) -> web.StreamResponse:
-    """First all that is asked for, then what came since."""
+    """Streams the whole span first, then what is new."""
     found = {**await _read(request, None), "whole": True}
     stream = await _begin(request)
     with suppress(ConnectionResetError, web.HTTPException):

@@ -1,4 +1,4 @@
-"""Where the page has its services from: the histories of this process, or those of a cluster's operator."""
+"""Where the page gets its services from: the histories of this process, or those of a cluster's operator."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ Json = dict[str, Any]
 
 
 class Unread(Exception):
-    """What is shown can't be read now; says why."""
+    """What is to be shown can't be read now; the message says why."""
 
 
 class Api(NamedTuple):
-    """Where the API of a service is asked, `http://host:port`, and what tells the service from another one of
-    its name: that is made anew, of another cluster, of another folder."""
+    """The address of a service's API, `http://host:port`, and a `uid` that distinguishes the service from
+    others of the same name: a later one, one in another cluster, one from another folder."""
 
     url: str
     uid: str
 
 
 class Source(Protocol):
-    """What is shown."""
+    """A source of what the page shows."""
 
     async def services(self) -> Json:
-        """`{"now", "services": [{"namespace", "name", "at", "values", "decision", "facts"}]}`; beside it
-        `trouble`, in words, where something could not be read."""
+        """All services: `{"now", "services": [{"namespace", "name", "at", "values", "decision", "facts"}]}`,
+        with `trouble`, in words, if something could not be read."""
         ...
 
     async def history(self, namespace: str, name: str, seconds: float, since: float | None) -> Json | None:
-        """The last `seconds` of one, or what came since; None: there is no such service."""
+        """The last `seconds` of a service, or what is newer than `since`; None if there
+        is no such service."""
         ...
 
     async def api(self, namespace: str, name: str) -> Api | None:
-        """That of one; None where it can't be asked."""
+        """The API of a service; None if it can't be asked."""
         ...
 
 
 class Kept:
-    """The histories of this process. What else is known of a service a front of them may add."""
+    """A source from the histories of this process. A wrapper may add what else is known of a service."""
 
     def __init__(self, histories: Histories) -> None:
         self._histories = histories
@@ -54,5 +55,5 @@ class Kept:
         return None if found is None else found.as_json(self._histories.now(), seconds, since)
 
     async def api(self, namespace: str, name: str) -> Api | None:
-        """See `Source`: of services alone nobody knows where they are."""
+        """See `Source`. Always None: the histories do not know where services are."""
         return None

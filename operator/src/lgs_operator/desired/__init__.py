@@ -1,1 +1,1 @@
-"""What a manifest wants to exist: one pure builder a kind of object, None where it is not wanted."""
+"""The objects that a manifest asks for: one pure builder for each, which gives None if it is not wanted."""

@@ -1,7 +1,8 @@
-"""The backups of a managed database: a CronJob, and the claim that keeps them where no bucket does.
+"""The backups of a managed database: a CronJob, and the claim that stores them if no bucket does.
 
-A backup is made in two steps, a container each: pg_dump writes a file that pg_restore then reads to its end,
-and the runtime's `dump keep` describes and keeps it. The claim belongs to nobody: it outlives the service.
+A backup is made in two steps, one container each: pg_dump writes a file that pg_restore then reads
+to its end, and the runtime's `dump keep` describes and stores it. The claim has no owner, so it
+outlives the service.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from lgs_operator.kube.kinds import CLAIM, CRON_JOB, Manifest
 from lgs_operator.naming import labels
 
 TEMPLATE_ANNOTATION: Final = "lgs.dev/template"
-"""Of a Job: the hash of the pods' template that it was made by."""
+"""The annotation of a Job with the hash of its pod template."""
 _SIZE = "10Gi"
 _MOST_SECONDS = 6 * 3600
-"""A backup that does not end would hold up all that follow."""
+"""Seconds that a backup may take: one that does not end would hold up all that follow."""
 _PARTS = f"{BACKUPS}/.parts"
-# A try that fails takes what it wrote with it, else tries would fill the volume; what a killed pod left goes
-# when none that works can be so old. The pod's name keeps two that work at once apart.
+# A failed try deletes what it wrote, or tries would fill the volume. What a killed pod left is deleted once
+# it is older than any running backup can be. The pod's name keeps two that run at once apart.
 _DUMP = f"""\
 part={_PARTS}/$POD_NAME
 trap '[ $? = 0 ] || rm -rf "$part"' EXIT
@@ -45,19 +46,20 @@ pg_restore --file=/dev/null "$part/dump"
 
 
 def backup_of(inputs: Inputs) -> Backup | None:
-    """What the manifest says of backups."""
+    """The manifest's settings for backups; None without any."""
     return inputs.postgres.spec.backup if inputs.postgres is not None else None
 
 
 def claim_name(inputs: Inputs, backup: Backup) -> str | None:
-    """The claim that the backups are on; None for a bucket."""
+    """The name of the claim that stores the backups; None for a bucket."""
     if backup.volume is None:
         return None
     return backup.volume.claim_name or name_of(inputs, "backup")
 
 
 def backup_claim(inputs: Inputs) -> Wanted:
-    """Wanted with backups on a volume that the manifest does not bring. Never deleted by the operator."""
+    """The claim for backups, wanted unless a bucket or a claim of the manifest stores them. The operator
+    never deletes it."""
     backup = backup_of(inputs)
     if backup is None or backup.volume is None or backup.volume.claim_name is not None:
         return None
@@ -72,7 +74,7 @@ def backup_claim(inputs: Inputs) -> Wanted:
 
 
 def backup_cron_job(inputs: Inputs) -> Wanted:
-    """Wanted with backups."""
+    """The CronJob, wanted with backups."""
     backup = backup_of(inputs)
     if inputs.postgres is None or backup is None:
         return None
@@ -82,7 +84,7 @@ def backup_cron_job(inputs: Inputs) -> Wanted:
         "schedule": backup.schedule,
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
-        # without it a CronJob that missed a hundred times would never start again
+        # without it, a CronJob that missed a hundred times would never start again
         "startingDeadlineSeconds": 3600,
         "successfulJobsHistoryLimit": 3,
         "failedJobsHistoryLimit": 3,

@@ -1,7 +1,7 @@
-"""The password of the managed database: made once, made anew when somebody asks or its Secret is lost. Pure.
+"""The password of the managed database: made once, and again on request or if its Secret is lost. Pure.
 
-Two roles take turns, so that replicas of the old password go on until the last of them is gone: what they
-know is `previous` until then, and void afterwards.
+Two roles take turns, so that replicas with the old password go on until the last of them is gone: until then
+it is `previous`, and afterwards it is void.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from lgs_operator.kube.kinds import Manifest
 ROTATED_FOR_ANNOTATION: Final = "lgs.dev/rotated-for"
 CHANGED_AT_ANNOTATION: Final = "lgs.dev/password-changed-at"
 CREDENTIALS_ANNOTATION: Final = "lgs.dev/credentials"
-"""Of a pod: which credentials it was made for."""
+"""The annotation of a pod with the digest of the credentials that it was made for."""
 REDIS_CREDENTIALS_ANNOTATION: Final = "lgs.dev/redis-credentials"
 ROLES: Final = ("lgs", "lgs_turn")
-"""The first owns everything; the second acts as the first."""
+"""The database roles: the first owns everything, the second acts as the first."""
 
 
 class NotText(ValueError):
-    """A value of the Secret that is no text; names its key."""
+    """A value of the Secret is not text; the message is its key."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """What a replica says to the database."""
+    """The role and password with which a replica connects to the database."""
 
     role: str
     password: str
@@ -39,8 +39,8 @@ class Login:
 
 @dataclass(frozen=True)
 class Credentials:
-    """`rotated_for` is what the annotation said when the password was made, `changed_at` when that was (None
-    where nobody noted it)."""
+    """The present login, and the previous one while replicas use it. `rotated_for` is the annotation's value
+    when the password was made, `changed_at` the time of that (None if it was not noted)."""
 
     current: Login
     previous: Login | None = None
@@ -49,29 +49,29 @@ class Credentials:
 
     @property
     def digest(self) -> str:
-        """Distinguishes passwords, and shows nothing of one."""
+        """A digest that differs for each login and reveals nothing of it."""
         return password_digest(f"{self.current.role}\0{self.current.password}")
 
     def values(self) -> dict[str, str]:
-        """The keys of the Secret, but for the address."""
+        """The keys of the Secret with their values, except the address."""
         values = {"username": self.current.role, "password": self.current.password}
         if self.previous is not None:
             values |= {"previous-username": self.previous.role, "previous-password": self.previous.password}
         return values
 
     def annotations(self) -> dict[str, str]:
-        """Those of the Secret."""
+        """The annotations of the Secret."""
         noted = {ROTATED_FOR_ANNOTATION: self.rotated_for, CHANGED_AT_ANNOTATION: self.changed_at}
         return {name: value for name, value in noted.items() if value is not None}
 
 
 def password_digest(text: str) -> str:
-    """Changes with the password. Pods carry it, so that a new password makes new pods."""
+    """A digest of the password. Pods carry it, so that a new password makes new pods."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_credentials(secret: Manifest | None) -> Credentials | None:
-    """What the Secret holds; None without a password. Raises `NotText`."""
+    """The credentials in the Secret; None without a password. Raises `NotText`."""
     data: Mapping[str, Any] = (secret or {}).get("data") or {}
     password = _text(data, "password")
     if secret is None or not password:
@@ -88,7 +88,7 @@ def read_credentials(secret: Manifest | None) -> Credentials | None:
 
 
 def is_rotation_due(known: Credentials | None, asked: str | None) -> bool:
-    """The annotation says something new, and no rotation is under way."""
+    """Whether the annotation has a new value and no rotation is under way."""
     return bool(known and known.previous is None and asked and asked != known.rotated_for)
 
 
@@ -100,8 +100,8 @@ def decide(
     now: datetime,
     make: Callable[[], str],
 ) -> Credentials:
-    """The credentials from now on. `asked` is the annotation's value; `followed`: no replica uses any but the
-    current ones; `make` makes a password."""
+    """The credentials from now on. `asked` is the annotation's value, `followed` says that all replicas use
+    the current credentials, `make` makes a password."""
     if known is None:
         return Credentials(Login(ROLES[0], make()), rotated_for=asked, changed_at=timestamp(now))
     if is_rotation_due(known, asked):
@@ -115,9 +115,10 @@ def decide(
 def seconds_to_take_over(
     credentials: Credentials, carried: Collection[str | None], *, now: datetime, at_most: float
 ) -> float | None:
-    """For so long the replicas, whose templates carry the credentials of these digests, are not made anew:
-    the database may not have taken over the new password, and the old one is valid. Where nobody knows a
-    valid old one, as it was lost, they are made anew at once: those that there are will be refused."""
+    """Seconds to wait before replicas with old credentials are replaced, since the database may not
+    have taken over the new password yet, and the old one is valid; None to replace them at once.
+    `carried` are the digests in their templates. If the old password was lost, there is no wait:
+    existing replicas will be refused."""
     if not carried or set(carried) == {credentials.digest}:
         return None
     if credentials.previous is None or credentials.changed_at is None:

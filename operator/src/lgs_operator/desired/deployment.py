@@ -1,7 +1,7 @@
-"""The Deployments of the runtime: their pods are restricted, drain on SIGTERM and are replaced one by one.
+"""The Deployments of the runtime. Their pods are restricted, drain on SIGTERM and are replaced step by step.
 
-With topology Split there are two: the replicas that answer requests, and those that execute runs. In mode
-Auto the number of the latter is not here: it belongs to the autoscaler.
+With topology Split there are two: replicas that answer requests, and replicas that execute runs. In mode Auto
+the number of the latter is left out here: it belongs to the autoscaler.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ CONTAINER = "runtime"
 CANARY = "canary"
 PERCENT_VARIABLE = "LGS_CANARY_PERCENT"
 OF_THE_OPERATOR = frozenset({REVISION_LABEL, TRACK_LABEL})
-"""Labels that say what a replica is, also where it has none of them."""
-# Over the runtime's own drain, so that it ends by itself and hands its work back.
+"""Labels that only the operator sets, as their presence or absence says what a replica is."""
+# Seconds beyond the runtime's own drain, so that it ends by itself and hands its work back.
 _GRACE_OVER_DRAIN = 15
 _STARTUP_SECONDS = 300
 _LOST_NODE_SECONDS = 20
 
 
 def deployment(inputs: Inputs) -> Manifest:
-    """The replicas that execute runs. Always wanted."""
+    """The Deployment of the replicas that execute runs. Always wanted."""
     spec = inputs.service.spec
     manifest = _deployment(inputs, "runtime")
     if spec.scaling.mode != "Auto":
@@ -54,8 +54,8 @@ def deployment(inputs: Inputs) -> Manifest:
 
 
 def canary_deployment(inputs: Inputs, percent: int, replicas: int) -> Manifest:
-    """The replicas of a canary, which take the runs of so many of a hundred threads. They are replicas of the
-    service as others are; their Deployment knows them by a label more."""
+    """The Deployment of a canary, whose replicas take the runs of `percent` % of the threads. They are
+    replicas of the service like others, and have one more label by which their Deployment selects them."""
     manifest, track = _deployment(inputs, "runtime"), {TRACK_LABEL: CANARY}
     manifest["metadata"]["name"] = name_of(inputs, "canary")
     manifest["metadata"]["labels"] |= track
@@ -74,7 +74,7 @@ def canary_deployment(inputs: Inputs, percent: int, replicas: int) -> Manifest:
 
 
 def percent_of(canary: Manifest) -> int | None:
-    """The share of the threads that the replicas of a canary's Deployment take."""
+    """The share of the threads that a canary's Deployment takes, in percent; None if it has none."""
     containers = canary["spec"]["template"]["spec"]["containers"]
     runtime = (each for each in containers if each["name"] == CONTAINER)
     variables = (each for container in runtime for each in container.get("env", []))
@@ -83,15 +83,15 @@ def percent_of(canary: Manifest) -> int | None:
 
 
 def canary_replicas(service: LangGraphService, replicas: int, percent: int) -> int:
-    """How many a canary needs beside so many that have the rest of the threads; none beside none. What
-    remains for those may be little, so they are no more than the whole service may have."""
+    """How many replicas a canary needs beside `replicas` that have the rest of the threads; none beside none.
+    That rest may be small, so there are at most as many as the whole service may have."""
     scaling = service.spec.scaling
     most = (scaling.max_replicas or 0) if scaling.mode == "Auto" else 0
     return min(ceil(replicas * percent / (100 - percent)), max(replicas, most if replicas else 0))
 
 
 def api_deployment(inputs: Inputs) -> Wanted:
-    """The replicas that answer requests. Wanted with topology Split."""
+    """The Deployment of the replicas that answer requests. Wanted with topology Split."""
     if not inputs.split:
         return None
     manifest = _deployment(inputs, "api")
@@ -115,8 +115,8 @@ def _deployment(inputs: Inputs, component: Component) -> Manifest:
 
 
 def _max_unavailable(inputs: Inputs, component: Component) -> int | str:
-    """How many replicas may be missing while they are replaced: none, unless they fail what they execute.
-    What is not executed meanwhile waits, and half of those that requests come to stay."""
+    """How many replicas may be missing during a rollout: none, unless the present ones fail their runs. Then
+    runs wait meanwhile, and at least half of the replicas that answer requests stay."""
     if not inputs.retreats or component == "api":
         return 0
     return "100%" if inputs.split else "50%"
@@ -154,7 +154,7 @@ def _template(inputs: Inputs, component: Component) -> Manifest:
     if inputs.postgres is not None:
         annotations[CREDENTIALS_ANNOTATION] = inputs.postgres.credentials.digest
     if (forgotten := inputs.service.metadata.annotations.get(FORGET_ANNOTATION)) is not None:
-        # Replicas that know the old one are made anew.
+        # Replicas that know the old database are replaced.
         annotations[FORGET_ANNOTATION] = forgotten
     if inputs.managed_redis:
         annotations[REDIS_CREDENTIALS_ANNOTATION] = password_digest(inputs.redis_password)
@@ -193,8 +193,7 @@ def _container(inputs: Inputs, component: Component) -> Manifest:
         "lifecycle": pod.lifecycle,
     }
     if inputs.service.spec.image is None:
-        # An image of the application's own has its working folder set: that of its langgraph.json may be
-        # below /app.
+        # An image of the application sets its own working folder: its langgraph.json may be below /app.
         optional["workingDir"] = SOURCE_DIR
     return container | {name: value for name, value in optional.items() if value}
 
@@ -215,7 +214,7 @@ def _volumes(inputs: Inputs) -> list[Manifest]:
         copy = inputs.source_copy or source.config_map
         volumes.append({"name": SOURCE_VOLUME, "configMap": {"name": copy}})
     if (keys := inputs.service.spec.auth.api_keys) is not None:
-        # The whole folder is mounted: a file that is mounted by itself would never change.
+        # The whole folder is mounted: a file mounted by itself would never change.
         items = [{"key": keys.secret.key, "path": API_KEYS_FILE}]
         volumes.append({"name": "api-keys", "secret": {"secretName": keys.secret.name, "items": items}})
     return volumes
@@ -235,9 +234,9 @@ def _mounts(inputs: Inputs) -> list[Manifest]:
 
 
 def _over_nodes(name: str, component: Component) -> list[Manifest]:
-    """The replicas of one revision, as evenly over the nodes as can be. Zones are not named here: the
-    scheduler would leave every node without a zone out of the count, and so spread nothing where there are
-    none."""
+    """Constraints that spread the replicas of one revision as evenly as possible over the nodes.
+    They do not name zones: the scheduler would ignore every node without a zone, and so spread
+    nothing if there are none."""
     return [
         {
             "maxSkew": 1,
@@ -250,7 +249,7 @@ def _over_nodes(name: str, component: Component) -> list[Manifest]:
 
 
 def _over_zones(name: str, component: Component) -> Manifest:
-    """A zone with fewer replicas is preferred, where nodes have zones."""
+    """An affinity that prefers zones with fewer replicas, if nodes have zones."""
     term = {
         "topologyKey": "topology.kubernetes.io/zone",
         "labelSelector": {"matchLabels": selector(name, component)},
@@ -260,8 +259,9 @@ def _over_zones(name: str, component: Component) -> Manifest:
 
 
 def _leave_lost_nodes(given: list[Manifest]) -> list[Manifest]:
-    """A replica keeps nothing on its node, so its successor need not wait the five minutes that Kubernetes
-    gives a lost node to come back. What the manifest says of such nodes stands."""
+    """Tolerations that replace a replica on a lost node soon. A replica keeps nothing on its node, so
+    there is no need to wait the five minutes that Kubernetes gives the node. The manifest's own
+    tolerations for that win."""
     return [
         {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _LOST_NODE_SECONDS}
         for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")

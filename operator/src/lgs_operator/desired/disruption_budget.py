@@ -9,12 +9,13 @@ from lgs_operator.naming import Component, selector
 
 
 def disruption_budget(inputs: Inputs) -> Manifest:
-    """Always wanted: by default one replica at a time, so that even a single one can be moved."""
+    """The budget of the replicas that execute runs. Always wanted: by default one replica at a time may go,
+    so that even a single one can be moved."""
     return _budget(inputs, "runtime")
 
 
 def api_disruption_budget(inputs: Inputs) -> Wanted:
-    """Wanted with topology Split: the replicas that answer requests are counted by themselves."""
+    """The budget of the replicas that answer requests, counted separately. Wanted with topology Split."""
     return _budget(inputs, "api") if inputs.split else None
 
 

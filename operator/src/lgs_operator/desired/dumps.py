@@ -1,5 +1,5 @@
-"""What the pods of a backup and of a restore have in common: PostgreSQL's own programs in its own image, the
-runtime's `dump` command in the service's image, and the place where backups are.
+"""What the pods of backups and of restores share: PostgreSQL's own programs in its own image, the runtime's
+`dump` command in the service's image, and the place where backups are stored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory"
 def dump_pod(
     inputs: Inputs, component: Component, containers: list[Manifest], volumes: list[Manifest]
 ) -> Manifest:
-    """The template of a pod whose containers run one after the other; the last one's end is the pod's."""
+    """The template of a pod whose containers run one after the other; the pod ends with the last one."""
     pod = inputs.service.spec.pod
     spec: Manifest = {
         "restartPolicy": "Never",
@@ -50,7 +50,7 @@ def dump_pod(
 def server_programs(
     inputs: Inputs, postgres: PostgresInputs, name: str, script: str, mounts: list[Manifest]
 ) -> Manifest:
-    """A container with PostgreSQL's programs, of the very version of the server, that runs a shell script."""
+    """A container that runs a shell script with PostgreSQL's programs, in exactly the server's version."""
     env = [
         POD_NAME,
         {"name": "PGHOST", "value": host_of(inputs, "postgres")},
@@ -59,7 +59,7 @@ def server_programs(
         {"name": "PGDATABASE", "value": DATABASE},
         {"name": "PGPASSWORD", "valueFrom": _secret(name_of(inputs, "postgres"), "password")},
         {"name": "PGCONNECT_TIMEOUT", "value": "10"},
-        # the user has no home, where the programs would search for files of their own
+        # the user has no home directory, where the programs look for their own files
         {"name": "HOME", "value": "/tmp"},
     ]
     container = {"name": name, "image": postgres.image.name, "command": ["sh", "-ec", script], "env": env}
@@ -69,7 +69,7 @@ def server_programs(
 def runtime_program(
     inputs: Inputs, name: str, arguments: list[str], s3: BackupS3 | None, mounts: list[Manifest]
 ) -> Manifest:
-    """A container with the runtime that the service runs, and `lgs-runtime dump` with these arguments."""
+    """A container that runs `lgs-runtime dump` with these arguments, in the service's own image."""
     env = [POD_NAME, {"name": "DATABASE_URI", "valueFrom": _secret(name_of(inputs, "postgres"), "uri")}]
     if s3 is not None:
         env += [
@@ -89,12 +89,12 @@ def runtime_program(
 
 
 def scratch(postgres: PostgresInputs, name: str) -> Manifest:
-    """A volume of the pod's own with room for one dump, which is smaller than its database."""
+    """A temporary volume of the pod with room for one dump, which is smaller than its database."""
     return {"name": name, "emptyDir": {"sizeLimit": postgres.spec.storage}}
 
 
 def place(inputs: Inputs, s3: BackupS3 | None) -> str:
-    """Where backups are, as the runtime's command has it."""
+    """The URL of the backups, in the form that the runtime's command takes."""
     return f"file://{BACKUPS}" if s3 is None else f"s3://{s3.bucket}/{s3.prefix or inputs.namespace}"
 
 

@@ -1,8 +1,8 @@
-"""The environment of the runtime's container: the manifest in the words of `docs/architecture.md`.
+"""The environment of the runtime's container: the manifest as the variables in `docs/architecture.md`.
 
-Secrets are referred to, never copied. What the user sets in `pod.env` comes last and wins. What `pod.envFrom`
-brings does not: Kubernetes takes it for what is not here alone, so that what the manifest must have said by
-itself stands here always.
+Secrets are referred to, never copied. What the user sets in `pod.env` comes last and wins.
+`pod.envFrom` does not: Kubernetes uses it only for variables that are not set here. So whatever the
+manifest decides is always set here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ API_KEYS_DIR = "/var/run/lgs/api-keys"
 API_KEYS_FILE = "keys"
 ROLE_VARIABLE = "LGS_ROLE"
 COMBINED, API, WORKER = "combined", "api", "worker"
-"""The roles of replicas; a worker answers no requests."""
+"""The roles of replicas. A worker answers no requests."""
 
 
 def environment(inputs: Inputs, component: Component = "runtime") -> list[Manifest]:
@@ -61,7 +61,7 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
             reference = {"name": secret.name, "key": secret.key}
             given[name] = {"name": name, "valueFrom": {"secretKeyRef": reference}}
     if secrets["REDIS_URI"] is not None:
-        # It would win over the Redis of the manifest; an empty one counts as not set.
+        # This variable would win over the Redis of the manifest; an empty one counts as not set.
         given["REDIS_URI_CUSTOM"] = {"name": "REDIS_URI_CUSTOM", "value": ""}
     if database_reference(inputs) is not None:
         known = {"name": name_of(inputs, "database-id"), "key": KEY, "optional": True}
@@ -72,20 +72,20 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
 
 
 def _literal(value: str) -> str:
-    """A value as Kubernetes is to hand it on: it would put a variable in for `$(NAME)`, and make one `$` of
-    two. Others stand as they are, as they always did: pods are not made anew for nothing."""
+    """A value escaped so that Kubernetes passes it on as it is: it would replace `$(NAME)` by a variable, and
+    `$$` by `$`. Other `$` stay unescaped, as they always were, so that no pods are replaced for nothing."""
     return re.sub(r"\$(?=[$(])", "$$", value)
 
 
 def role(inputs: Inputs, component: Component) -> str:
-    """What the replicas of a Deployment are there for, in the runtime's words."""
+    """The role of a Deployment's replicas, as `LGS_ROLE` has it."""
     if not inputs.split:
         return COMBINED
     return API if component == "api" else WORKER
 
 
 def variables_of(spec: Spec) -> dict[str, str]:
-    """What the manifest says to the runtime wherever it runs, in a cluster or under `lgs up`."""
+    """The variables by which the manifest configures the runtime, both in a cluster and under `lgs up`."""
     workers, queues = spec.workers, spec.workers.queues
     values = {
         "LGS_CONCURRENCY": str(workers.concurrency),
@@ -129,7 +129,8 @@ def variables_of(spec: Spec) -> dict[str, str]:
 
 
 def _tracing(spec: Spec) -> list[Manifest]:
-    """Where the traces of runs go, in OpenTelemetry's words; nowhere where the manifest does not say."""
+    """The OpenTelemetry variables that say where the traces of runs go; empty if the
+    manifest names no place."""
     tracing = spec.observability.tracing
     if tracing is None:
         return []
@@ -147,7 +148,7 @@ def _tracing(spec: Spec) -> list[Manifest]:
 
 
 def _warmup(warmup: Warmup) -> str:
-    # What is null inside an input is the user's.
+    # A null inside an input is the user's own value, so only top-level ones are left out.
     inputs = [
         {name: value for name, value in each.model_dump(mode="json").items() if value is not None}
         for each in warmup.inputs
@@ -157,7 +158,7 @@ def _warmup(warmup: Warmup) -> str:
 
 
 def database_reference(inputs: Inputs) -> SecretKey | None:
-    """Where the database's URI is; None means SQLite in the pod."""
+    """The Secret key with the database's URI; None means SQLite in the pod."""
     postgres = inputs.service.spec.persistence.postgres
     if postgres is None:
         return None
@@ -169,7 +170,7 @@ def database_reference(inputs: Inputs) -> SecretKey | None:
 
 
 def redis_reference(inputs: Inputs) -> SecretKey | None:
-    """Where the Redis' URI is; None means memory in each pod."""
+    """The Secret key with the URI of Redis; None means memory in each pod."""
     redis = inputs.service.spec.cache.redis
     if redis is None:
         return None
@@ -177,7 +178,8 @@ def redis_reference(inputs: Inputs) -> SecretKey | None:
 
 
 def _digest(spec: Spec) -> str:
-    """What of a manifest decides what its graphs answer, beside the files of the image and the source."""
+    """A digest of what in a manifest decides its graphs' answers, apart from the files of
+    image and source."""
     variables = [each.model_dump(mode="json", by_alias=True) for each in spec.pod.env]
     said = json.dumps([spec.image, spec.graphs, variables], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]

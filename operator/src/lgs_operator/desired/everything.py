@@ -1,4 +1,4 @@
-"""All that a service wants, in the order in which it is written: what others need comes first."""
+"""All objects that a service wants, in the order in which they are written: what others need comes first."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ BUILDERS = (
 
 
 def everything(inputs: Inputs) -> list[Manifest]:
-    """The wanted objects."""
+    """The wanted objects of a service, in order."""
     return [manifest for build in BUILDERS if (manifest := build(inputs)) is not None]

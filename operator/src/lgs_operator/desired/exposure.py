@@ -1,5 +1,5 @@
-"""What leads clients outside of the cluster to a service: an Ingress and an HTTPRoute, as its manifest says.
-Pure. Whether the cluster has the kinds is not known here."""
+"""The objects that lead clients outside of the cluster to a service: an Ingress and an HTTPRoute, as its
+manifest says. Pure. Whether the cluster has these kinds is not known here."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lgs_operator.kube.kinds import HTTP_ROUTE, INGRESS, Manifest
 from lgs_operator.naming import RUNTIME_PORT
 
 UNENDING: Final = "0s"
-"""A stream is open for as long as its run takes
+"""No timeout, as a stream is open for as long as its run takes
 (https://gateway-api.sigs.k8s.io/geps/gep-1742/, `timeouts.request`)."""
 
 
 def exposure(inputs: Inputs) -> list[Manifest]:
-    """The wanted objects."""
+    """The wanted Ingress and HTTPRoute."""
     network = inputs.service.spec.network
     wanted = list[Manifest]()
     if network.ingress is not None:
@@ -28,7 +28,7 @@ def exposure(inputs: Inputs) -> list[Manifest]:
 
 
 def ingress(inputs: Inputs, asked: Ingress) -> Manifest:
-    """All paths of each host lead to the Service."""
+    """An Ingress that leads all paths of each host to the Service."""
     manifest = _annotated(owned(inputs, INGRESS, "runtime"), asked.annotations)
     backend = {"service": {"name": name_of(inputs, "runtime"), "port": {"name": "http"}}}
     path = {"path": "/", "pathType": "Prefix", "backend": backend}
@@ -42,7 +42,7 @@ def ingress(inputs: Inputs, asked: Ingress) -> Manifest:
 
 
 def http_route(inputs: Inputs, asked: HttpRoute) -> Manifest:
-    """All requests of its hosts that come to the Gateways lead to the Service."""
+    """An HTTPRoute that leads all requests for its hosts at the Gateways to the Service."""
     manifest = _annotated(owned(inputs, HTTP_ROUTE, "runtime"), asked.annotations)
     rule = {
         "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],

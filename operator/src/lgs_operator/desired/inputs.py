@@ -1,4 +1,4 @@
-"""All that the builders know: the manifest, the operator's defaults, and what was read from the cluster."""
+"""The inputs of the builders: the manifest, the operator's defaults, and what was read from the cluster."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lgs_operator.settings import Images
 
 @dataclass(frozen=True)
 class PostgresInputs:
-    """The managed database: what the manifest says, what was decided, and what there is of it. `made` is the
-    `spec` of its StatefulSet, some of which can't be changed."""
+    """The managed database: what the manifest says, what was decided, and what exists. `made` is the `spec`
+    of its present StatefulSet, parts of which can't be changed."""
 
     spec: ManagedPostgres
     image: ServerImage
@@ -28,7 +28,7 @@ class PostgresInputs:
 
 @dataclass(frozen=True)
 class Revision:
-    """What the pods are to run: the name and the number of what is kept of it, and that itself."""
+    """What the pods are to run: the number and name of the ControllerRevision, and the data that it keeps."""
 
     number: int
     name: str
@@ -36,14 +36,15 @@ class Revision:
 
     @property
     def digest(self) -> str:
-        """Of what is kept."""
+        """The digest of what is kept, from the name."""
         return self.name.rpartition("-")[2]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """`contents` is a hash of the ConfigMaps and Secrets that the pods read. `postgres` is None unless the
-    operator runs the database; `redis_password` is that of the managed Redis, kept once made."""
+    """What the builders are given. `contents` is a hash of the ConfigMaps and Secrets that the pods read.
+    `postgres` is None unless the operator runs the database; `redis_password` is that of the managed
+    Redis, kept once made."""
 
     service: LangGraphService
     images: Images
@@ -52,17 +53,18 @@ class Inputs:
     redis_password: str
     operator_namespace: str
     restores: bool = False
-    """The database is to be filled from a backup, or is being filled."""
+    """Whether the database is to be filled from a backup, or is being filled."""
     database_id: str | None = None
-    """That of the database that the service has known."""
+    """The id of the database that the service has known."""
     last_backup: str | None = None
-    """The last that was kept, as it is noted at the volume's claim, which outlives the service."""
+    """The last backup that was kept, as noted at the volume's claim, which outlives the service."""
     source_copy: str | None = None
-    """Name of the copy of the ConfigMap with the code. Without one no pod is to be made."""
+    """The name of the copy of the ConfigMap with the code. Without one no pod may be created."""
     revision: Revision | None = None
-    """None where it is not known what the pods are to run, and none are to be made."""
+    """The revision that the pods are to run; None if that is not known, and none may be created."""
     retreats: bool = False
-    """There are replicas whose runs fail, of a revision that was taken back: they are to go soon."""
+    """Whether replicas of a revision that was taken back still run: their runs fail, so
+    they should go soon."""
 
     @property
     def name(self) -> str:
@@ -71,22 +73,22 @@ class Inputs:
 
     @property
     def namespace(self) -> str:
-        """The namespace that the service and all of its objects are in."""
+        """The namespace of the service and all of its objects."""
         return self.service.metadata.namespace or "default"
 
     @property
     def split(self) -> bool:
-        """Replicas that answer requests stand apart from those that execute runs."""
+        """Whether replicas that answer requests are separate from those that execute runs."""
         return self.service.spec.topology == "Split"
 
     @property
     def managed_postgres(self) -> bool:
-        """The operator runs the database."""
+        """Whether the operator runs the database."""
         return self.postgres is not None
 
     @property
     def managed_redis(self) -> bool:
-        """The operator runs the Redis."""
+        """Whether the operator runs the Redis."""
         redis = self.service.spec.cache.redis
         return redis is not None and redis.managed is not None
 

@@ -1,9 +1,9 @@
-"""The id of the database that a service has known, for its replicas: one that starts makes no tables in an
-empty database then, and takes no other. Pure.
+"""The id of the database that a service has known, for its replicas: a replica that has it creates no tables
+in an empty database, and uses no other database. Pure.
 
 It is a Secret only because pods can read one without more rights for the operator. They read it when they
-start, so that it costs no rollout when the id becomes known; it goes with the service, so that one that is
-made again takes what it finds.
+start, so that no rollout is needed when the id becomes known. It is deleted with the service, so that a
+service that is created again uses the database that it finds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KEY: Final = "id"
 
 
 def known_database(inputs: Inputs) -> Wanted:
-    """Wanted when the id is known."""
+    """The Secret with the id. Wanted when the id is known."""
     if inputs.database_id is None:
         return None
     return owned(inputs, SECRET, "database-id") | {
@@ -32,11 +32,12 @@ def known_database(inputs: Inputs) -> Wanted:
 
 
 def id_in_status(service: LangGraphService, before: Mapping[str, Any]) -> str | None:
-    """The id that the service's database has by its status, unless that is the one to be forgotten."""
+    """The id of the service's database in its status; None if that is the one to be forgotten."""
     known = status_before(before).database
     return unless_forgotten(service, None if known is None else known.id)
 
 
 def unless_forgotten(service: LangGraphService, found: str | None) -> str | None:
-    """Also of what a replica reports: else an id would be forgotten and learned in turns, without end."""
+    """`found`; None if it is the id to be forgotten. This also applies to what a replica reports, or an id
+    would be forgotten and learned in turns without end."""
     return None if found == service.metadata.annotations.get(FORGET_ANNOTATION) else found

@@ -1,5 +1,5 @@
-"""What every managed server has besides itself: a Secret with its password and URI, a Service, and the common
-parts of its container."""
+"""What all managed servers share: a Secret with the password and URI, a Service, and the common parts
+of the container."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lgs_operator.naming import Component, selector
 
 
 def host_of(inputs: Inputs, component: Component) -> str:
-    """The name under which the server is reached in the cluster."""
+    """The host name of the server in the cluster."""
     return f"{name_of(inputs, component)}.{inputs.namespace}.svc"
 
 
 def managed_secret(inputs: Inputs, component: Component, values: Mapping[str, str]) -> Manifest:
-    """`password` for the server, `uri` for the runtime, and what else the server needs."""
+    """A Secret with `password` for the server, `uri` for the runtime, and what else the server needs."""
     manifest = owned(inputs, SECRET, component) | {"type": "Opaque"}
     return manifest | {"data": encoded(values)}
 
@@ -33,7 +33,7 @@ def managed_container(inputs: Inputs, container: Manifest, resources: Manifest |
 
 
 def managed_service(inputs: Inputs, component: Component, port: int) -> Manifest:
-    """Leads to the server's port, which has the component's name."""
+    """A Service that leads to the server's port, which has the component's name."""
     manifest = owned(inputs, SERVICE, component)
     manifest["spec"] = {
         "selector": selector(inputs.name, component),

@@ -1,5 +1,5 @@
-"""What the API server says of a Deployment's pods, in the words of the manifest that they were made of.
-Pure."""
+"""Rewrites what the API server says of a Deployment's pods into paths of the manifest that they
+were made from. Pure."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ STEP: Final = re.compile(r"\.([A-Za-z]+)(?:\[([^\]]*)\])?")
 OF_A_POD: Final = frozenset(field.alias or name for name, field in Pod.model_fields.items())
 OF_THE_RUNTIME: Final = frozenset({"env", "envFrom", "lifecycle", "volumeMounts"})
 LONGEST_MESSAGE: Final = 4096
-"""A refusal quotes what it refuses, which may be as long as a manifest; a condition has room for half."""
+"""Most characters of a message: a refusal quotes what it refuses, which may be as long as a manifest, and a
+condition has room for half of this."""
 MOST_DIGITS: Final = 6
 Step = tuple[str, str | None]
-"""A field, and which of its entries."""
+"""A field, and the number or name of one of its entries."""
 
 
 def in_the_manifest(message: str, made: Manifest) -> str:
-    """The message, of a long one its beginning, with `spec.pod...` where it names what a manifest may say of
-    its pods, and with the names of entries where it has the numbers that they have in the Deployment."""
+    """The message (the beginning of a long one) with paths into the Deployment rewritten:
+    `spec.pod...` for what a manifest may say of its pods, and the names of entries in place of their
+    numbers in the Deployment."""
     message = message[:LONGEST_MESSAGE]
     if made["kind"] != DEPLOYMENT.name:
         return message
@@ -58,8 +60,8 @@ def _of_the_runtime(steps: Sequence[Step], made: Manifest) -> str | None:
 
 
 def _named(steps: Sequence[Step], at: Any) -> list[Step] | None:
-    """The steps with the name of each entry in place of its number; None where there is no such entry, as of
-    a container that somebody adds at admission."""
+    """The steps with the name of each entry in place of its number; None if there is no such entry, as for a
+    container that a webhook adds at admission."""
     named = list[Step]()
     for field, entry in steps:
         at, name = at.get(field) if isinstance(at, dict) else None, entry
@@ -74,7 +76,7 @@ def _named(steps: Sequence[Step], at: Any) -> list[Step] | None:
 
 
 def _entry(entries: Sequence[Any], which: str) -> Any:
-    """The one of this number, or of this name as server-side apply has it; None where there is none."""
+    """The entry with this number, or with this name in the form of server-side apply; None without one."""
     if which.isdecimal():
         return entries[int(which)] if len(which) <= MOST_DIGITS and int(which) < len(entries) else None
     return next(

@@ -1,5 +1,5 @@
-"""What watches a service from outside: a PodMonitor, a PrometheusRule and a dashboard, as its manifest says.
-Pure. Whether the cluster has the kinds is not known here."""
+"""The objects that monitor a service: a PodMonitor, a PrometheusRule and a dashboard, as its manifest says.
+Pure. Whether the cluster has these kinds is not known here."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lgs_operator.monitoring.service_board import service_board
 from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, SERVICE_LABEL, Component
 
 GRAFANA_LABEL: Final = "grafana_dashboard"
-"""By which the sidecar of Grafana's chart takes ConfigMaps, unless it is told another."""
+"""The label by which the sidecar of Grafana's chart selects ConfigMaps, unless it is configured otherwise."""
 
 
 def kinds_of(monitoring: Monitoring) -> tuple[Kind, ...]:
-    """Which kinds a manifest asks for."""
+    """The kinds that a manifest asks for."""
     asked = {
         POD_MONITOR: monitoring.pod_monitor,
         PROMETHEUS_RULE: monitoring.prometheus_rule,
@@ -33,7 +33,7 @@ def kinds_of(monitoring: Monitoring) -> tuple[Kind, ...]:
 
 
 def watching(inputs: Inputs, monitoring: Monitoring, kinds: tuple[Kind, ...]) -> list[Manifest]:
-    """The wanted objects of these kinds. Without a PodMonitor somebody else has the replicas read."""
+    """The wanted objects of these kinds. Without a PodMonitor, the replicas are scraped by other means."""
     of = Replicas(inputs.namespace, inputs.name, scraped_here=POD_MONITOR in kinds)
     made = {
         POD_MONITOR: lambda: pod_monitor(inputs, monitoring),
@@ -44,8 +44,8 @@ def watching(inputs: Inputs, monitoring: Monitoring, kinds: tuple[Kind, ...]) ->
 
 
 def pod_monitor(inputs: Inputs, monitoring: Monitoring) -> Manifest:
-    """Has Prometheus read all replicas, with the service as a label of each series, by which the queries
-    select (`monitoring/selecting.py`)."""
+    """A PodMonitor that has Prometheus scrape all replicas, with the service as a label of each series, by
+    which the queries select (`monitoring/selecting.py`)."""
     manifest = _labelled(inputs, monitoring, POD_MONITOR, "runtime")
     components = {"key": COMPONENT_LABEL, "operator": "In", "values": list(REPLICAS)}
     manifest["spec"] = {
@@ -59,7 +59,7 @@ def pod_monitor(inputs: Inputs, monitoring: Monitoring) -> Manifest:
 
 
 def prometheus_rule(inputs: Inputs, monitoring: Monitoring, of: Replicas) -> Manifest:
-    """The alerts that can fire for this manifest, and those that it has itself."""
+    """A PrometheusRule with the alerts that can fire for this manifest, and the alerts that it defines."""
     manifest = _labelled(inputs, monitoring, PROMETHEUS_RULE, "runtime")
     spec, name = inputs.service.spec, f"lgs-{inputs.namespace}-{inputs.name}"
     own = own_alerts(of, spec)
@@ -69,7 +69,7 @@ def prometheus_rule(inputs: Inputs, monitoring: Monitoring, of: Replicas) -> Man
 
 
 def dashboard(inputs: Inputs, monitoring: Monitoring, of: Replicas) -> Manifest:
-    """A ConfigMap as Grafana's sidecar takes it, which puts the files of all of them into one folder."""
+    """A ConfigMap for Grafana's sidecar. The file name is unique, as the sidecar puts all into one folder."""
     manifest = _labelled(inputs, monitoring, CONFIG_MAP, "dashboard")
     manifest["metadata"]["labels"].setdefault(GRAFANA_LABEL, "1")
     manifest["data"] = {f"{inputs.namespace}-{inputs.name}.json": _model(of)}
@@ -78,12 +78,12 @@ def dashboard(inputs: Inputs, monitoring: Monitoring, of: Replicas) -> Manifest:
 
 @lru_cache(maxsize=256)
 def _model(of: Replicas) -> str:
-    """Kept for those that are reconciled again and again: it takes as long as all other objects together."""
+    """The dashboard's JSON. Cached, as making it takes as long as all other objects of a reconciliation."""
     return dashboard_json(service_board(of))
 
 
 def _labelled(inputs: Inputs, monitoring: Monitoring, kind: Kind, component: Component) -> Manifest:
     manifest = owned(inputs, kind, component)
-    # those by which an object is known as ours stay ours
+    # the operator's own labels, by which it knows its objects, win
     manifest["metadata"]["labels"] = {**monitoring.labels, **manifest["metadata"]["labels"]}
     return manifest

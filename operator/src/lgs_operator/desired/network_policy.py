@@ -12,12 +12,14 @@ from lgs_operator.naming import POSTGRES_PORT, REDIS_PORT, REPLICAS, RUNTIME_POR
 
 
 def runtime_policy(inputs: Inputs) -> Wanted:
-    """Wanted when `network.allowFrom` is set; the operator may always read the metrics."""
+    """Who may connect to the replicas that execute runs. Wanted with `network.allowFrom`; the operator may
+    always read the metrics."""
     return _callers_policy(inputs, "runtime")
 
 
 def api_policy(inputs: Inputs) -> Wanted:
-    """Wanted when `network.allowFrom` is set, with topology Split."""
+    """Who may connect to the replicas that answer requests. Wanted with `network.allowFrom`
+    and topology Split."""
     return _callers_policy(inputs, "api") if inputs.split else None
 
 
@@ -33,7 +35,7 @@ def _callers_policy(inputs: Inputs, component: Component) -> Wanted:
 
 
 def postgres_policy(inputs: Inputs) -> Wanted:
-    """Wanted with a managed database."""
+    """Who may connect to the managed database. Wanted with one."""
     if not inputs.managed_postgres:
         return None
     users = [*REPLICAS]
@@ -43,13 +45,13 @@ def postgres_policy(inputs: Inputs) -> Wanted:
 
 
 def redis_policy(inputs: Inputs) -> Wanted:
-    """Wanted with a managed Redis."""
+    """Who may connect to the managed Redis. Wanted with one."""
     return _servers_policy(inputs, "redis", REDIS_PORT, REPLICAS) if inputs.managed_redis else None
 
 
 def _servers_policy(inputs: Inputs, component: Component, port: int, users: Sequence[Component]) -> Manifest:
-    """`users` are both kinds of replicas, whatever the topology: those of the one before it answer requests
-    until the others do, and then end what they have begun."""
+    """A policy that lets `users` connect. They include both kinds of replicas whatever the topology: those of
+    the earlier topology answer requests until the new ones do, and then finish what they have begun."""
     peers = [{"podSelector": {"matchLabels": selector(inputs.name, user)}} for user in users]
     return _policy(inputs, component, port, peers)
 

@@ -1,4 +1,4 @@
-"""What all objects of a service share: their heads, and what Kubernetes' restricted profile asks for."""
+"""What all objects of a service share: their metadata, and what Kubernetes' restricted profile requires."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def name_of(inputs: Inputs, component: Component) -> str:
 
 
 def owned(inputs: Inputs, kind: Kind, component: Component) -> Manifest:
-    """The head of an object that goes when the service goes."""
+    """The kind and metadata of an object that is deleted with the service."""
     return {
         "apiVersion": kind.api_version,
         "kind": kind.name,
@@ -40,14 +40,14 @@ def owned(inputs: Inputs, kind: Kind, component: Component) -> Manifest:
 
 
 def retained(inputs: Inputs, kind: Kind, component: Component) -> Manifest:
-    """The head of an object that belongs to nobody, and is there after its service."""
+    """The kind and metadata of an object without an owner, which outlives the service."""
     manifest = owned(inputs, kind, component)
     del manifest["metadata"]["ownerReferences"]
     return manifest
 
 
 def container_security() -> Manifest:
-    """A container that Kubernetes' restricted profile takes."""
+    """The security context of a container that Kubernetes' restricted profile accepts."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -56,7 +56,8 @@ def container_security() -> Manifest:
 
 
 def pod_security(uid: int) -> Manifest:
-    """A pod that Kubernetes' restricted profile takes, with volumes that `uid` can write."""
+    """The security context of a pod that Kubernetes' restricted profile accepts, with volumes
+    that `uid` can write."""
     return {
         "runAsNonRoot": True,
         "runAsUser": uid,
@@ -68,5 +69,5 @@ def pod_security(uid: int) -> Manifest:
 
 
 def encoded(values: Mapping[str, str]) -> dict[str, str]:
-    """The `data` of a Secret."""
+    """The values as the `data` of a Secret."""
     return {name: b64encode(value.encode()).decode() for name, value in values.items()}

@@ -1,9 +1,9 @@
-"""The script by which the managed database takes over what its Secret says.
+"""The script by which the managed database takes over the passwords in its Secret.
 
-It is the server's startup and readiness check, which runs every few seconds anyway, in the container that
-has the server's programs and its socket. So there is no second container, which a quota would count, and no
-program outside of the pod needs a way into it. A Secret that can't be taken over is reported in the
-server's log, and does not make a server that works unready.
+It is the server's startup and readiness check, which runs every few seconds anyway, in the container that has
+the server's programs and socket. So no second container is needed, which a quota would count, and no program
+outside of the pod needs access to it. A Secret that can't be taken over is reported in the server's log, and
+does not make a working server unready.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ COMMIT;
 
 
 def passwords_script(*, database: str, folder: str, socket: str, marker: str) -> str:
-    """`folder` is where the Secret is mounted, `marker` a file with what was taken over last."""
+    """The shell script. `folder` is where the Secret is mounted, `marker` a file that names what
+    was taken over last."""
     return f"""\
 pg_isready -q -h 127.0.0.1 -U {_OWNER} -d {database} || exit 1
 cd {folder} && new=$(readlink ..data) && [ -s password ] || exit 0

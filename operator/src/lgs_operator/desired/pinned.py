@@ -1,4 +1,4 @@
-"""A service at one of its revisions, whatever its manifest says now of what it runs. Pure."""
+"""A service that runs one of its revisions in place of what its manifest now says. Pure."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from lgs_operator.kube.referenced import MissingReference, Reference
 FIELD: Final = "spec.rollout.revision"
 REDIS_FIELD: Final = f"spec.cache.{NOT_OF_THE_CACHE}"
 OF_A_REVISION: Final = frozenset({*map(to_camel, SECTIONS), "source", "runtimeVersion"})
-"""The sections of a manifest that are the revision's."""
+"""The sections of a manifest that a revision replaces."""
 
 
 @dataclass(frozen=True)
 class Canary:
-    """What runs beside the revision: the next one, with this share of the threads, in percent. `kept` are its
-    copy of the source and what else was found of it."""
+    """The next revision, which runs beside the present one with `percent` % of the threads. `kept` are the
+    keys of its copy of the source and of its other existing objects."""
 
     inputs: Inputs
     percent: int
@@ -38,11 +38,11 @@ class Canary:
 
     @property
     def number(self) -> int | None:
-        """Of the revision."""
+        """The number of the canary's revision."""
         return None if self.inputs.revision is None else self.inputs.revision.number
 
     def objects(self, replicas: int) -> list[Manifest]:
-        """What it wants beside so many replicas of the other revision."""
+        """The objects that it wants beside `replicas` replicas of the other revision."""
         revision = controller_revision(self.inputs)
         count = canary_replicas(self.inputs.service, replicas, self.percent)
         return [
@@ -53,9 +53,10 @@ class Canary:
 
 @dataclass(frozen=True)
 class Pinned:
-    """`stock_image` is what the revision runs where it has no image of its own; `instead_of` the one that
-    the manifest asks for and that was taken back; `canary` the one that it asks for and that runs beside.
-    `number` is that of the revision, where it is kept; `lacking` why its replicas stay as they are."""
+    """A service at a revision. `stock_image` is what the revision runs if it has no image of its own;
+    `instead_of` is the revision that the manifest asks for and that was taken back, `canary` the one that it
+    asks for and that runs beside. `number` is the revision's, if it is kept; `lacking` is why its replicas
+    stay as they are."""
 
     service: LangGraphService
     stock_image: str | None
@@ -66,14 +67,14 @@ class Pinned:
 
     @property
     def instead(self) -> bool:
-        """It runs in place of what the manifest asks for, or beside that, and nobody has asked for it."""
+        """Whether it runs in place of what the manifest asks for, or beside that, without being asked for."""
         return self.instead_of is not None or self.canary is not None
 
 
 def missing_of(
     pin: Pinned | MissingReference | None, missing: Sequence[MissingReference]
 ) -> tuple[MissingReference, ...]:
-    """All that is missing of what is to run. What only a revision names is told as that revision's."""
+    """All missing objects of what is to run. The message for one that only the revision names says so."""
     if isinstance(pin, MissingReference):
         return (pin, *missing)
     if pin is None:
@@ -91,8 +92,8 @@ def _of_revision(number: int | None, missing: MissingReference) -> MissingRefere
 def pinned(
     document: Mapping[str, Any], service: LangGraphService, history: Sequence[Manifest]
 ) -> Pinned | MissingReference | None:
-    """The service as its manifest pins it; None for one that runs what its manifest says. Raises
-    `ManifestError` where what the revision keeps does not go together with the rest of the manifest."""
+    """The service at the revision that its manifest pins; None if it pins none. Raises `ManifestError` if
+    what the revision keeps does not fit the rest of the manifest."""
     wanted = service.spec.rollout.revision
     if wanted is None:
         return None
@@ -102,7 +103,7 @@ def pinned(
 def at_number(
     document: Mapping[str, Any], number: int, history: Sequence[Manifest], *, instead_of: int | None = None
 ) -> Pinned | None:
-    """The service at this revision; None where that is not kept. Raises as `pinned`."""
+    """The service at this revision; None if that is not kept. Raises like `pinned`."""
     found = next((each for each in history if number_of(each) == number), None)
     if found is None:
         return None
@@ -111,7 +112,8 @@ def at_number(
 
 
 def at_revision(document: Mapping[str, Any], revision: Manifest) -> dict[str, Any]:
-    """The manifest with what this revision keeps in place of its own. The source is the revision's copy."""
+    """The manifest with what this revision keeps in place of its own sections. The source is
+    the revision's copy."""
     said, kept, copy = document["spec"], revision["data"]["spec"], source_of(revision)
     spec = {name: each for name, each in said.items() if name not in OF_A_REVISION} | kept
     redis = (said.get("cache") or {}).get(NOT_OF_THE_CACHE)

@@ -1,7 +1,7 @@
-"""What a manifest's `spec.pod` adds to the runtime's pods beside what is the operator's own. Pure.
+"""What a manifest's `spec.pod` adds to the runtime's pods besides what the operator sets. Pure.
 
-Whatever a manifest says, each container keeps to Pod Security's `restricted`: who writes services need not be
-trusted with more, also in a namespace that enforces no profile.
+Whatever a manifest says, each container complies with Pod Security's `restricted`, even in a namespace that
+enforces no profile: whoever writes services need not be trusted with more.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from lgs_operator.desired.objects import container_security, pod_security
 from lgs_operator.kube.kinds import Manifest
 
 CHOSEN: Final = ("readOnlyRootFilesystem", "runAsGroup", "runAsUser")
-"""What a container may say of its own security."""
+"""The fields of its security context that a container of the manifest may set."""
 
 
 def security_of(pod: Pod, uid: int) -> Manifest:
-    """The security context of the pods; `uid` is the runtime's where the manifest names no other."""
+    """The security context of the pods; `uid` is the runtime's user, unless the manifest names another."""
     given = pod.security_context
     if given is None:
         return pod_security(uid)
@@ -26,7 +26,7 @@ def security_of(pod: Pod, uid: int) -> Manifest:
 
 
 def containers_of(given: list[dict[str, Any]]) -> list[Manifest]:
-    """Containers of the manifest as they are made."""
+    """The manifest's containers as they are created."""
     return [each | {"securityContext": _security(each.get("securityContext"))} for each in given]
 
 
@@ -36,7 +36,7 @@ def _security(given: Any) -> Manifest:
 
 
 def fields_of(pod: Pod) -> Manifest:
-    """What of a pod's spec only the manifest says."""
+    """The fields of a pod's spec that only the manifest sets."""
     fields = {
         "initContainers": containers_of(pod.init_containers),
         "runtimeClassName": pod.runtime_class_name,
@@ -51,7 +51,7 @@ def fields_of(pod: Pod) -> Manifest:
 
 
 def sleep_before_stop(pod: Pod) -> int:
-    """Seconds for which the runtime is not told yet that its pod stops."""
+    """Seconds of the manifest's `preStop` sleep, in which the runtime is not told yet that its pod stops."""
     sleep: Any = pod.lifecycle
     for name in ("preStop", "sleep", "seconds"):
         sleep = sleep.get(name) if isinstance(sleep, dict) else None

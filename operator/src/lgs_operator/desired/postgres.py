@@ -1,7 +1,7 @@
 """The managed database: one PostgreSQL server with a volume, its Service and its Secret.
 
 The image is an official `postgres` one or keeps its contract (POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB,
-PGDATA), and lets its own user in over the Unix socket. The volume and its password outlive the server and,
+PGDATA), and admits its own user over the Unix socket. The volume and its password outlive the server and,
 unless the manifest says otherwise, the service (`volume.py`).
 """
 
@@ -25,13 +25,15 @@ _MOUNT = "/var/lib/postgresql/data"
 _SOCKET = "/var/run/postgresql"
 _CREDENTIALS = "/var/run/lgs/credentials"
 _MAX_CONNECTIONS = 500
-# A fast shutdown aborts what runs and writes a checkpoint; SIGTERM would wait for every client to leave.
+# A fast shutdown aborts open transactions and writes a checkpoint; SIGTERM would wait for every client to
+# leave.
 _GRACE_SECONDS = 60
 
 
 def postgres_secret(inputs: Inputs) -> Wanted:
-    """Wanted with a managed database: `password`, and `uri` for the runtime. It stays with the volume: a
-    password without its database is worth nothing, and the other way round it would be lost."""
+    """The Secret with `password`, and `uri` for the runtime. Wanted with a managed database. It is
+    kept exactly as long as the volume: a password without its database is worthless, a database
+    without its password lost."""
     if inputs.postgres is None:
         return None
     known = inputs.postgres.credentials
@@ -45,14 +47,14 @@ def postgres_secret(inputs: Inputs) -> Wanted:
 
 
 def postgres_service(inputs: Inputs) -> Wanted:
-    """Wanted with a managed database."""
+    """The Service of the managed database. Wanted with one."""
     if not inputs.managed_postgres:
         return None
     return managed_service(inputs, "postgres", POSTGRES_PORT)
 
 
 def postgres_stateful_set(inputs: Inputs) -> Wanted:
-    """Wanted with a managed database."""
+    """The StatefulSet of the managed database. Wanted with one."""
     postgres = inputs.postgres
     if postgres is None:
         return None
@@ -85,14 +87,16 @@ def postgres_stateful_set(inputs: Inputs) -> Wanted:
 
 
 def _pod_management(postgres: PostgresInputs) -> str:
-    """That which it was made with, as it can't be changed. A new one replaces also a pod that never got ready
-    when its template is mended; with Kubernetes' default that pod stays until somebody deletes it."""
+    """The pod management policy: the one that the StatefulSet was created with, which can't be changed, else
+    Parallel. With that a mended template also replaces a pod that never got ready; with Kubernetes' default
+    such a pod stays until somebody deletes it."""
     made: str | None = (postgres.made or {}).get("podManagementPolicy")
     return made or "Parallel"
 
 
 def _templates(inputs: Inputs, postgres: PostgresInputs) -> list[Manifest]:
-    """Those that it was made with, which can't be changed: the volume may have grown since."""
+    """The claim templates: those that the StatefulSet was created with, which can't be changed although the
+    volume may have grown since, else new ones."""
     metadata = {"name": DATA_VOLUME, "labels": selector(inputs.name, "postgres")}
     new: list[Manifest] = [{"metadata": metadata, "spec": new_claim(postgres.spec)}]
     made: list[Manifest] = (postgres.made or {}).get("volumeClaimTemplates") or []

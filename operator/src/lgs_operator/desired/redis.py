@@ -1,7 +1,7 @@
 """The managed Redis: one server without a disk, its Service and its Secret.
 
 The image is an official `redis` one or keeps its contract (the arguments are the command). What it holds may
-be lost at any time: live tokens and cached answers, never a result.
+be lost at any time: it is live tokens and cached answers, never a result.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNITS |= {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 
 
 def redis_secret(inputs: Inputs) -> Wanted:
-    """Wanted with a managed Redis: `password`, and `uri` for the runtime."""
+    """The Secret with `password`, and `uri` for the runtime. Wanted with a managed Redis."""
     if not inputs.managed_redis:
         return None
     host = host_of(inputs, "redis")
@@ -29,14 +29,14 @@ def redis_secret(inputs: Inputs) -> Wanted:
 
 
 def redis_service(inputs: Inputs) -> Wanted:
-    """Wanted with a managed Redis."""
+    """The Service of the managed Redis. Wanted with one."""
     if not inputs.managed_redis:
         return None
     return managed_service(inputs, "redis", REDIS_PORT)
 
 
 def redis_deployment(inputs: Inputs) -> Wanted:
-    """Wanted with a managed Redis."""
+    """The Deployment of the managed Redis. Wanted with one."""
     redis = inputs.service.spec.cache.redis
     if redis is None or redis.managed is None:
         return None
@@ -48,7 +48,7 @@ def redis_deployment(inputs: Inputs) -> Wanted:
         "template": {
             "metadata": {
                 "labels": labels(inputs.name, "redis"),
-                # The server has the password that it was started with.
+                # The server keeps the password that it was started with.
                 "annotations": {REDIS_CREDENTIALS_ANNOTATION: password_digest(inputs.redis_password)},
             },
             "spec": {
@@ -70,10 +70,10 @@ def _container(inputs: Inputs, max_memory: str, resources: Manifest | None) -> M
         "--appendonly": "no",
         "--maxmemory": str(_bytes(max_memory)),
         "--maxmemory-policy": "allkeys-lru",
-        # Kubernetes puts the value of the variable in
+        # Kubernetes inserts the value of the variable
         "--requirepass": "$(REDIS_PASSWORD)",
     }
-    # the server is busy or loading for a moment at times: a TCP check does not take that for death
+    # the server is at times briefly busy or loading: a TCP check does not take that for a failure
     probe = {"tcpSocket": {"port": "redis"}, "timeoutSeconds": 5}
     container: Manifest = {
         "name": "redis",

@@ -1,6 +1,6 @@
-"""Which ConfigMaps and Secrets of the user a service's pods read. Pure.
+"""The user's ConfigMaps and Secrets that a service's pods read. Pure.
 
-A missing one that is not optional would keep the pods from starting; a changed one must reach them.
+A missing one would keep the pods from starting unless it is optional; a changed one must reach them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CLUSTER_FIELD: Final = "spec.persistence.postgres.cloudNativePG"
 
 
 def references(spec: Spec) -> tuple[Reference, ...]:
-    """All of them, each place once."""
+    """All references of a spec, each place once."""
     return tuple(dict.fromkeys(_all(spec)))
 
 
@@ -69,7 +69,7 @@ def _entries(container: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _volume_reference(volume: dict[str, Any], field: str) -> Iterator[Reference]:
-    """The nodes bring a change into the pods that have it mounted."""
+    """The references of a volume. They are live: the nodes bring a change into the pods that mount it."""
     for source, kind, name in (("secret", SECRET, "secretName"), ("configMap", CONFIG_MAP, "name")):
         each = volume.get(source)
         if isinstance(each, dict) and each.get(name):
@@ -78,7 +78,7 @@ def _volume_reference(volume: dict[str, Any], field: str) -> Iterator[Reference]
             )
             yield found
             keys = (item.get("key") for item in _entries(each, "items"))
-            # Without it the pod waits for its volume for ever.
+            # Without such a key the pod waits for its volume for ever.
             yield from (replace(found, key=key) for key in keys if isinstance(key, str))
 
 

@@ -1,8 +1,8 @@
 """The Job that fills a new service's database from a backup, before the first replica starts.
 
 The runtime's `dump fetch` waits for the database, decides whether there is anything to restore, and checks
-the backup; pg_restore then brings all of it in one transaction. A Job is named for what it restores: a
-changed manifest makes another."""
+the backup; pg_restore then restores all of it in one transaction. A Job's name has a hash of what it
+restores, so a changed manifest makes another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lgs_operator.desired.objects import owned
 from lgs_operator.kube.kinds import JOB, Manifest
 from lgs_operator.naming import object_name
 
-# A planner without statistics makes the queue slow until the first autovacuum.
+# ANALYZE, as without statistics the planner makes the queue slow until the first autovacuum.
 _RESTORE = f"""\
 if [ -s {SCRATCH}/path ]; then
   pg_restore --single-transaction --exit-on-error --no-owner --no-privileges \
@@ -36,11 +36,11 @@ tee {REPORT} < {SCRATCH}/told
 """
 _MOST_SECONDS = 24 * 3600
 RETRY_SECONDS = 60
-"""A Job that failed goes after so long, and is made anew."""
+"""Seconds after which a failed Job is deleted and created again."""
 
 
 def restore_job(inputs: Inputs) -> Wanted:
-    """Wanted while a new service is filled from a backup."""
+    """The restore's Job. Wanted while a new service is filled from a backup."""
     postgres = inputs.postgres
     if postgres is None or postgres.spec.restore_from is None or not inputs.restores:
         return None

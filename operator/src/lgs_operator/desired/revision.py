@@ -1,9 +1,9 @@
 """The revisions of a service: what its replicas run, kept and numbered. Pure.
 
-A revision is what of a manifest decides what runs: the image, the copy of the source, the graphs and the
-settings of the application. Each is a ControllerRevision, as those of a StatefulSet, named for its contents:
-what is released again has the number that it had. Where it runs, how many replicas it has and where its data
-are is no part of it, and neither is what Secrets hold.
+A revision is the part of a manifest that decides what runs: the image, the copy of the source, the graphs and
+the settings of the application. Each is a ControllerRevision, like those of a StatefulSet, with a hash of its
+contents in its name, so that what is released again has the number that it had. Where it runs, how many
+replicas it has, where its data are, and what Secrets hold are no part of it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from lgs_operator.kube.kinds import CONTROLLER_REVISION, Key, Manifest
 from lgs_operator.naming import COMPONENT_LABEL, REVISION_LABEL, TRACK_LABEL
 
 SECTIONS: Final = frozenset({"image", "graphs", "workers", "cache", "circuit_breaker", "auth", "pod"})
-"""What a revision has of a spec."""
+"""The sections of a spec that belong to a revision."""
 NOT_OF_THE_CACHE: Final = "redis"
-"""Where the Redis is."""
+"""The part of `cache` that belongs to no revision: where the Redis is."""
 MOST_REVISIONS: Final = 2**31
-"""A higher number is none that a release got: the next one after it must be a number, too."""
+"""The highest number of a revision that is believed: the one after it must be possible too."""
 
 
 def controller_revision(inputs: Inputs) -> Wanted:
-    """The current revision. Wanted when it is known what the pods are to run."""
+    """The ControllerRevision of the current revision. Wanted when it is known what the pods are to run."""
     if inputs.revision is None:
         return None
     manifest = owned(inputs, CONTROLLER_REVISION, "revision")
@@ -42,9 +42,9 @@ def numbered(
     history: Iterable[Manifest],
     told: Mapping[str, int] = MappingProxyType({}),
 ) -> Revision:
-    """What the pods are to run, with its number: the one that it had, else the next. `history` are the
-    revisions of the service that are kept. Somebody may delete those: `told` has the numbers that were said
-    last, or are run, by digest or what else there is."""
+    """What the pods are to run, with its number: the one that it had before, else the next. `history` are the
+    revisions of the service that are kept. Since somebody may delete those, `told` has the numbers last
+    reported or now running, by digest or another key."""
     data = contents(inputs.service.spec, inputs.source_copy, inputs.images.runtime)
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
     name = f"{name_of(inputs, 'revision')}-{digest}"
@@ -54,8 +54,8 @@ def numbered(
 
 
 def contents(spec: Spec, source_copy: str | None, stock_image: str) -> Mapping[str, Any]:
-    """What a revision keeps. What a manifest leaves out stays out, so that a new operator with new fields
-    makes no new revision."""
+    """What a revision keeps. Defaults that a manifest does not change are left out, so that a new operator
+    with new fields makes no new revision."""
     said = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=set(SECTIONS))
     cache = {name: each for name, each in said.pop("cache", {}).items() if name != NOT_OF_THE_CACHE}
     data: dict[str, Any] = {"spec": said | ({"cache": cache} if cache else {})}
@@ -69,8 +69,8 @@ def contents(spec: Spec, source_copy: str | None, stock_image: str) -> Mapping[s
 def superseded(
     history: Iterable[Manifest], current: Revision, pods: Iterable[Manifest], limit: int
 ) -> list[Manifest]:
-    """The revisions that go: those beyond the newest `limit` that are not the current one, but for any that a
-    pod runs, and for the one with the highest number, which no other is to get."""
+    """The revisions to delete: those beyond the newest `limit`, not counting the current one, except any that
+    a pod runs, and the one with the highest number, so that no other gets it."""
     newest = sorted(history, key=number_of, reverse=True)
     old = [each for each in newest if number_of(each) != current.number]
     run = set(map(revision_of, pods))
@@ -78,37 +78,37 @@ def superseded(
 
 
 def number_of(revision: Manifest) -> int:
-    """The number of a revision as it is kept."""
+    """The number of a kept revision."""
     return int(revision["revision"])
 
 
 def revision_of(pod: Manifest) -> int | None:
-    """The number of the revision that a pod, or a template of some, is of; None where it has none."""
+    """The number of a pod's or a pod template's revision; None if it has none."""
     said = pod.get("metadata", {}).get("labels", {}).get(REVISION_LABEL, "")
     return int(said) if said.isdecimal() else None
 
 
 def is_canary(pod: Manifest) -> bool:
-    """Whether a pod is one of a canary's."""
+    """Whether a pod belongs to a canary."""
     return bool(pod.get("metadata", {}).get("labels", {}).get(TRACK_LABEL))
 
 
 def source_of(revision: Manifest) -> str | None:
-    """The copy of the source that it has."""
+    """The name of a revision's copy of the source; None without one."""
     source: str | None = revision["data"].get("source")
     return source
 
 
 def image_of_revision(revision: Manifest) -> str | None:
-    """The image that its pods run."""
+    """The image that a revision's pods run."""
     data = revision["data"]
     image: str | None = data.get("spec", {}).get("image") or data.get("stockImage")
     return image
 
 
 def history_of(live: Mapping[Key, Manifest]) -> list[Manifest]:
-    """The revisions among the objects of a service; the managed database has others of this kind, and anybody
-    may write some that only look like one."""
+    """The revisions among the objects of a service. Other ControllerRevisions are left out: the managed
+    database has some, and anybody may write one that only resembles a revision."""
     found = (each for key, each in live.items() if key.kind == CONTROLLER_REVISION)
     revisions = (each for each in found if each["metadata"]["labels"].get(COMPONENT_LABEL) == "revision")
     return [each for each in revisions if _has_our_form(each)]

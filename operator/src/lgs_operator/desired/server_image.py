@@ -1,7 +1,7 @@
-"""Which image a managed database runs: the major version belongs to the volume, not to the operator. Pure.
+"""The image that a managed database runs: the major version belongs to the volume, not to the operator. Pure.
 
-A server of another major version does not read the volume, so an operator that brings one leaves it to the
-services that are made anew. Releases of the same major version reach all.
+A server of another major version can't read the volume, so an operator that brings one uses it for new
+services only. Releases of the same major version reach all services.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from lgs_operator.kube.kinds import Manifest
 IMAGE_ANNOTATION: Final = "lgs.dev/postgres-image"
 UID_ANNOTATION: Final = "lgs.dev/postgres-uid"
 MAJOR_ANNOTATION: Final = "lgs.dev/postgres-major"
-# 17-alpine, 17.2-1; of images with an extension 2.18.2-pg17, pg16. A tag that begins with a number below that
-# of any PostgreSQL that is served counts something else.
+# Matches 17-alpine and 17.2-1, and for images with an extension 2.18.2-pg17 and pg16. A tag that begins with
+# a lower number than any supported PostgreSQL counts something else.
 _TAG: Final = re.compile(r":(?:[^/:@]*pg|v?)(1[3-9]|[2-9]\d)(?:[.-][^/:@]*)?(?:@.*)?$")
 
 
 @dataclass(frozen=True)
 class ServerImage:
-    """`uid` is the user that its server runs as; `major` is None where neither the settings nor the tag
-    have it."""
+    """An image of PostgreSQL. `uid` is the user that its server runs as, `major` the major version that the
+    operator's settings or the volume's claim name, None if they do not."""
 
     name: str
     uid: int
@@ -32,21 +32,21 @@ class ServerImage:
 
     @property
     def version(self) -> int | None:
-        """The major version of PostgreSQL, as far as it is known."""
+        """The major version of PostgreSQL, from `major` or else the tag; None if it is not known."""
         if self.major is not None:
             return self.major
         tag = _TAG.search(self.name)
         return int(tag[1]) if tag else None
 
     def annotations(self) -> dict[str, str]:
-        """What the volume's claim keeps of it."""
+        """The annotations by which the volume's claim remembers the image."""
         known = {MAJOR_ANNOTATION: str(self.version)} if self.version is not None else {}
         return {IMAGE_ANNOTATION: self.name, UID_ANNOTATION: str(self.uid)} | known
 
 
 def image_to_run(recorded: ServerImage | None, offered: ServerImage) -> ServerImage:
-    """`recorded` is what the volume was served by last. Where a major version is not known, another image is
-    not tried on data."""
+    """The image to run: `offered`, unless the volume was last served by `recorded` of another major version.
+    If a version is not known, another image is not tried on data."""
     if recorded is None or recorded.name == offered.name:
         return offered
     same = recorded.version is not None and recorded.version == offered.version
@@ -54,7 +54,8 @@ def image_to_run(recorded: ServerImage | None, offered: ServerImage) -> ServerIm
 
 
 def recorded_image(claim: Manifest | None, stateful_set: Manifest | None) -> ServerImage | None:
-    """What the volume was served by last: its claim says so, else the server that is there."""
+    """The image that served the volume last, from its claim, else from the existing
+    server; None if unknown."""
     if claim is None:
         return None
     kept: Mapping[str, str] = claim["metadata"].get("annotations") or {}

@@ -9,7 +9,7 @@ from lgs_operator.naming import RUNTIME_PORT, selector
 
 
 def service(inputs: Inputs) -> Manifest:
-    """Always wanted. It leads to the replicas that answer requests."""
+    """The Service that leads to the replicas that answer requests. Always wanted."""
     network = inputs.service.spec.network
     manifest = owned(inputs, SERVICE, "runtime")
     if network.service_annotations:

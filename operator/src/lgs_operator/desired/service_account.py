@@ -1,4 +1,4 @@
-"""The ServiceAccount of the runtime's pods: an identity without any right and without a mounted token."""
+"""The ServiceAccount of the runtime's pods: an identity without rights and without a mounted token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lgs_operator.kube.kinds import SERVICE_ACCOUNT, Manifest
 
 
 def service_account(inputs: Inputs) -> Manifest:
-    """Always wanted, also where the pods run as another."""
+    """The ServiceAccount. Always wanted, even if the pods run as another."""
     manifest = owned(inputs, SERVICE_ACCOUNT, "runtime") | {"automountServiceAccountToken": False}
     if annotations := inputs.service.spec.pod.service_account_annotations:
         manifest["metadata"]["annotations"] = dict(annotations)

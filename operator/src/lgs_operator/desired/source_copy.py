@@ -1,7 +1,8 @@
-"""The copy of a ConfigMap with code that the pods mount. Pure.
+"""The copy of the ConfigMap with code, which the pods mount. Pure.
 
-A ConfigMap that pods mount changes under them: one that restarts would start with code that was never rolled
-out to it. So each content has an immutable copy, named for it, and a change makes new pods with a new one.
+A mounted ConfigMap changes under its pods: a pod that restarts would start with code that was never
+rolled out to it. So each content has an immutable copy with its digest in the name, and a change makes
+new pods with a new copy.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SOURCE_VOLUME: Final = "source"
 
 
 def source_copy(inputs: Inputs, config_map: Mapping[str, Any], digest: str) -> Manifest:
-    """All that `config_map` holds, for as long as the service is there."""
+    """An immutable copy of all that `config_map` holds, which is deleted with the service."""
     copy = owned(inputs, CONFIG_MAP, "source")
     copy["metadata"]["name"] = copy_name(inputs, digest)
     held = {part: config_map[part] for part in ("data", "binaryData") if config_map.get(part)}
@@ -25,12 +26,12 @@ def source_copy(inputs: Inputs, config_map: Mapping[str, Any], digest: str) -> M
 
 
 def copy_name(inputs: Inputs, digest: str) -> str:
-    """The name of the copy of contents with this digest."""
+    """The name of the copy whose contents have this digest."""
     return f"{name_of(inputs, 'source')}-{digest}"
 
 
 def mounted(workloads: Iterable[Manifest]) -> frozenset[str]:
-    """The names of the copies that pods, or pods of these templates, mount."""
+    """The names of the copies that these pods, or the pods of these templates, mount."""
     specs = (each.get("spec") or {} for each in workloads)
     pods = (spec.get("template", {}).get("spec", spec) for spec in specs)
     volumes = (volume for pod in pods for volume in pod.get("volumes") or ())

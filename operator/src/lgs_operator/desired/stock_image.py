@@ -1,4 +1,4 @@
-"""The stock runtime's image, which the replicas of a manifest without an image of its own run. Pure."""
+"""The stock image of the runtime, which replicas run if their manifest names no image. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ DIGEST: Final = "sha256:"
 
 
 def stock_image(spec: Spec, of_the_operator: str) -> str:
-    """The one that a manifest asks for: the operator's, or that with the tag or the digest of
-    `spec.runtimeVersion`."""
+    """The stock image that a manifest asks for: the operator's, with the tag or digest in
+    `spec.runtimeVersion` if that is set."""
     version = spec.runtime_version
     return of_the_operator if version is None else at_version(of_the_operator, version)
 
 
 def at_version(image: str, version: str) -> str:
-    """The same image with another tag, or with a digest."""
+    """The image with `version` as its tag or digest."""
     named, _, _ = image.partition("@")
     head, slash, last = named.rpartition("/")
     repository = head + slash + last.partition(":")[0]
@@ -26,11 +26,11 @@ def at_version(image: str, version: str) -> str:
 
 
 def follows_the_operator(spec: Spec) -> bool:
-    """It goes over to another stock image when the operator has another one."""
+    """Whether a service changes to another stock image when the operator has another one."""
     return spec.image is None and spec.runtime_version is None
 
 
 def manifest_follows(body: Mapping[str, Any]) -> bool:
-    """The same of a manifest as the API server has it, of which nobody knows whether it is valid."""
+    """The same for a manifest as the API server has it, which may be invalid."""
     spec = body.get("spec") or {}
     return bool(spec) and not spec.get("image") and not spec.get("runtimeVersion")

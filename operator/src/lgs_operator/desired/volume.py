@@ -1,7 +1,8 @@
-"""The claim of the managed database's volume: whose it is, how large, and who finds it. Pure.
+"""The claim of the managed database's volume: its owner, its size, and which service finds it. Pure.
 
-The claim is applied before the StatefulSet, which takes the one that has the name it would give it. So its
-size and its owner are the operator's to say, while the StatefulSet's own template can't be changed any more.
+The claim is applied before the StatefulSet, which uses an existing claim of the name that it would
+give it. So the operator controls its size and its owner, while the template in a StatefulSet can't
+be changed any more.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LAST_BACKUP_ANNOTATION: Final = "lgs.dev/last-backup"
 
 
 def postgres_claim(inputs: Inputs) -> Wanted:
-    """Wanted with a managed database; one that is there keeps its size, which `growth` raises."""
+    """The claim. Wanted with a managed database; an existing one keeps its size, which `growth` raises."""
     postgres = inputs.postgres
     if postgres is None:
         return None
@@ -34,20 +35,21 @@ def postgres_claim(inputs: Inputs) -> Wanted:
         metadata["annotations"][LAST_BACKUP_ANNOTATION] = noted
     owner = metadata.pop("ownerReferences")
     if postgres.spec.deletion_policy == "Delete":
-        # The StatefulSet's controller leaves a claim alone that has another controller, and warns of it.
+        # The StatefulSet's controller ignores a claim that has another controller, and warns of it.
         metadata["ownerReferences"] = [each | {"controller": False} for each in owner]
     spec = new_claim(postgres.spec) if postgres.claim is None else _as_it_is(postgres.claim, postgres.spec)
     return manifest | {"metadata": metadata, "spec": spec}
 
 
 def last_backup_of(claim: Manifest | None) -> str | None:
-    """What was noted of it, for the service, or for the one before that had this volume."""
+    """The last backup noted at the claim, by the service or by an earlier one with this
+    volume; None without."""
     noted = ((claim or {}).get("metadata", {}).get("annotations") or {}).get(LAST_BACKUP_ANNOTATION)
     return None if noted is None else str(noted)
 
 
 def new_claim(managed: ManagedPostgres) -> Manifest:
-    """The spec of a claim that is not there yet."""
+    """The spec of a claim that does not exist yet."""
     spec: Manifest = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": managed.storage}},
@@ -58,13 +60,14 @@ def new_claim(managed: ManagedPostgres) -> Manifest:
 
 
 def size_of(claim: Manifest | None) -> str | None:
-    """What the claim asks for."""
+    """The storage that the claim requests; None without a claim."""
     size = (claim or {}).get("spec", {}).get("resources", {}).get("requests", {}).get("storage")
     return None if size is None else str(size)
 
 
 def growth(claim: Manifest | None, storage: str) -> dict[str, Any] | None:
-    """The patch of the claim, where the manifest asks for more than it does. It can grow once it is bound."""
+    """The patch that enlarges the claim if the manifest asks for more; None otherwise. A claim can grow
+    once it is bound."""
     size = size_of(claim)
     bound = (claim or {}).get("status", {}).get("phase") == "Bound"
     if size is None or not bound or not is_more(storage, size):
@@ -73,8 +76,8 @@ def growth(claim: Manifest | None, storage: str) -> dict[str, Any] | None:
 
 
 def unchangeable(there: Manifest | None, wanted: Manifest, said: str) -> str | None:
-    """Why the backups' claim can't become what is wanted, and the way out; None for another reason. `said`:
-    the API server's words, which show the whole spec where anything of it differs."""
+    """Why the backups' claim can't become what is wanted, and the way out; None for another reason. `said` is
+    the API server's message, which shows the whole spec if any part of it differs."""
     size, asked = size_of(there), size_of(wanted)
     if there is None or size is None or asked is None:
         return None
@@ -97,19 +100,20 @@ def unchangeable(there: Manifest | None, wanted: Manifest, said: str) -> str | N
 
 
 def goes_with(manifest: Manifest, uid: str) -> bool:
-    """Whether it is deleted with the service of this uid."""
+    """Whether an object is deleted with the service of this uid."""
     return any(each.get("uid") == uid for each in manifest["metadata"].get("ownerReferences") or [])
 
 
 def let_go(manifest: Manifest, uid: str) -> dict[str, Any]:
-    """The patch after which it outlives the service, if it is still as it was seen."""
+    """The patch after which an object outlives the service; it applies only if the object has not changed."""
     metadata = manifest["metadata"]
     others = [each for each in metadata["ownerReferences"] if each.get("uid") != uid]
     return {"metadata": {"ownerReferences": others or None, "resourceVersion": metadata["resourceVersion"]}}
 
 
 def not_let_go(wanted: Manifest, said: str) -> str | None:
-    """Why the database's claim can't outlive its service, and the way out; None for another reason."""
+    """Why the database's claim can't be made to outlive its service, and the way out; None
+    for another reason."""
     metadata = wanted["metadata"]
     if "ownerRef" not in said or metadata.get("ownerReferences"):
         return None
@@ -121,7 +125,7 @@ def not_let_go(wanted: Manifest, said: str) -> str | None:
 
 
 def adopted(claim: Manifest | None, stateful_set: Manifest | None, uid: str) -> str | None:
-    """In words, what a service finds that an earlier one of its name left; None where it is its own."""
+    """What a service finds that an earlier one of its name left, in words; None if the claim is its own."""
     if claim is None or stateful_set is not None:
         return None
     metadata = claim["metadata"]
@@ -132,8 +136,8 @@ def adopted(claim: Manifest | None, stateful_set: Manifest | None, uid: str) -> 
 
 
 def _as_it_is(claim: Manifest, managed: ManagedPostgres) -> Manifest:
-    """All but its size is fixed when it is made; the size is raised apart, since a class may refuse that.
-    What is the same stays in the manifest's words."""
+    """The spec of an existing claim. All but its size is fixed at creation; the size is raised separately,
+    since a storage class may refuse that. A size equal to the manifest's stays in the manifest's notation."""
     wanted, spec, size = new_claim(managed), claim["spec"], size_of(claim)
     if not same_quantity(size, managed.storage, SIZE_PATH):
         wanted["resources"] = {"requests": {"storage": size}}
@@ -144,7 +148,8 @@ def _as_it_is(claim: Manifest, managed: ManagedPostgres) -> Manifest:
 
 
 def _is_ours(claim: Manifest, field: str) -> bool:
-    """An earlier apply has said it: one without it would take it away, which can't be."""
+    """Whether an earlier apply of the operator set the field: an apply without it would remove it,
+    which is refused."""
     return any(
         entry.get("manager") == FIELD_MANAGER
         and entry.get("operation") == "Apply"

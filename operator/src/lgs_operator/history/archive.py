@@ -1,9 +1,9 @@
-"""Numbers over time in a fixed amount of memory: a ring of buckets for each resolution, as the round-robin
-archives of RRDtool have it.
+"""Numbers over time in a fixed amount of memory: a ring of buckets for each resolution, like the round-robin
+archives of RRDtool.
 
-Each slot of a ring knows which stretch of time it is of, so that no clock makes a false point: one that jumps
-ahead leaves what is older where it is, and one that is set back finds it again. Times are seconds since the
-epoch. Pure, but for what it keeps.
+Each slot of a ring knows its stretch of time, so that no change of the clock makes a false point: if it jumps
+ahead, older points stay, and if it is set back, they are found again. Times are seconds since the epoch.
+Pure, except for what it keeps.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from math import isfinite, nan
 from typing import Final, Literal
 
 Fold = Literal["mean", "max", "last"]
-"""What of the numbers of a bucket is kept."""
+"""Which value of a bucket's numbers is kept."""
 _NEVER: Final = -(2**62)
 _LARGEST: Final = 3e38
-"""That a number of four bytes can be."""
+"""About the largest number that four bytes can hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Buckets of so many seconds, and how many of them."""
+    """The seconds of a bucket, and the number of buckets."""
 
     seconds: int
     buckets: int
 
     @property
     def span(self) -> int:
-        """For so many seconds back there are points."""
+        """How many seconds back there are points."""
         return self.seconds * self.buckets
 
 
@@ -40,8 +40,8 @@ RESOLUTIONS: Final = (Resolution(5, 180), Resolution(30, 240), Resolution(300, 2
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """What is known of a stretch of time: the beginnings of buckets, ascending, and by name of series the
-    value of each, None where there was none."""
+    """The points of a stretch of time: the starts of the buckets, ascending, and for each series their
+    values, None if a bucket has none."""
 
     seconds: int
     at: tuple[float, ...]
@@ -49,7 +49,7 @@ class Points:
 
 
 class Archive:
-    """The series of one service. All memory is taken at once: see `bytes`."""
+    """The series of one service. All memory is allocated at once: see `bytes`."""
 
     def __init__(self, series: Mapping[str, Fold], resolutions: Sequence[Resolution] = RESOLUTIONS) -> None:
         self._names = tuple(series)
@@ -58,11 +58,12 @@ class Archive:
 
     @property
     def bytes(self) -> int:
-        """That its numbers take."""
+        """How many bytes its numbers take."""
         return sum(each.bytes for each in self._rings)
 
     def add(self, at: float, values: Mapping[str, float | None]) -> None:
-        """What was measured at a moment. A value that is None, or no number, was not measured."""
+        """Adds what was measured at a moment. A value of None, or one that is not finite,
+        counts as not measured."""
         if not isfinite(at) or abs(at) > 2**52:
             return
         row = [_number(values.get(name)) for name in self._names]
@@ -70,8 +71,8 @@ class Archive:
             ring.add(int(at // ring.resolution.seconds), row)
 
     def points(self, now: float, seconds: float, since: float | None = None) -> Points:
-        """The last `seconds`, in the finest resolution that reaches so far back; of buckets that end after
-        `since`. Nothing that lies in the future by this clock."""
+        """The points of the last `seconds`, in the finest resolution that reaches back so far; with `since`,
+        only of buckets that end after it. No points later than `now`."""
         ring, buckets = self._stretch(now, seconds, since)
         step = ring.resolution.seconds
         rows = [row for bucket in buckets if (row := ring.row(bucket)) is not None]
@@ -83,7 +84,7 @@ class Archive:
         )
 
     def line(self, name: str, now: float, seconds: float) -> list[float | None]:
-        """The values of one series, as `points` has them."""
+        """The values of one series, as `points` gives them."""
         ring, buckets = self._stretch(now, seconds, None)
         column = self._names.index(name)
         return [ring.value(bucket, column) for bucket in buckets if ring.has(bucket)]
@@ -99,8 +100,7 @@ class Archive:
 
 
 class _Ring:
-    """The buckets of one resolution. Of the bucket that is open it knows how many numbers it has, for
-    means."""
+    """The buckets of one resolution. For means, it counts the numbers in the bucket that is open."""
 
     def __init__(self, resolution: Resolution, folds: tuple[Fold, ...]) -> None:
         self.resolution = resolution
@@ -119,7 +119,7 @@ class _Ring:
         slot, wide = bucket % self.resolution.buckets, len(self._folds)
         start = slot * wide
         if bucket != self._open:
-            # also one that was there before a clock was set back: it is counted anew
+            # also a bucket from before the clock was set back: it starts afresh
             self._open, self._of[slot] = bucket, bucket
             self._values[start : start + wide] = array("f", [nan]) * wide
             self._counts = [0] * wide
@@ -137,21 +137,21 @@ class _Ring:
             return max(before, value)
         if self._folds[column] == "last":
             return value
-        # kept apart in full: a mean of four bytes would drift
+        # kept in full precision: a mean in four bytes would drift
         self._means[column] += (value - self._means[column]) / self._counts[column]
         return self._means[column]
 
     def has(self, bucket: int) -> bool:
-        """Whether something is kept of a bucket."""
+        """Whether a bucket is kept."""
         return self._of[bucket % self.resolution.buckets] == bucket
 
     def value(self, bucket: int, column: int) -> float | None:
-        """One number of what is kept."""
+        """One number of a bucket; None if it was not measured."""
         kept = self._values[bucket % self.resolution.buckets * len(self._folds) + column]
         return kept if kept == kept else None  # noqa: PLR0124
 
     def row(self, bucket: int) -> tuple[int, tuple[float | None, ...]] | None:
-        """What is kept of a bucket; None where it has been overwritten, or never was."""
+        """The number and the values of a bucket; None if it was overwritten or never existed."""
         if not self.has(bucket):
             return None
         slot, wide = bucket % self.resolution.buckets, len(self._folds)

@@ -1,8 +1,9 @@
-"""The decisions of the scaling law that changed something, and the alerts that began and ended, the last of
-them. Pure, but for what it keeps.
+"""The latest decisions of the scaling law that changed something, and the latest alerts that began or ended.
+Pure, except for what it keeps.
 
-A law that decides each second says the same for hours, or the same two things in turn. So those that changed
-the number of replicas are kept apart from those that only had another code: no chatter pushes them out.
+A law that decides every second says the same for hours, or the same two things in turns. So decisions
+that changed the number of replicas are kept separately from those that only had another code, which then
+can't push them out.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ MOST_OTHERS: Final = 100
 MOST_ALERTS: Final = 100
 OLD_SECONDS: Final = 30.0
 LONGEST: Final = 240
-"""Letters of a reason."""
+"""Most characters of a reason that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """`before`: how many were wanted until then; None: that is not known."""
+    """A decision. `before` is how many replicas were wanted until then; None if that is not known."""
 
     at: float
     replicas: int
@@ -36,7 +37,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Alerted:
-    """An alert that began to fire (`told` is firing) or is over (resolved)."""
+    """An alert that began to fire (`told` is firing) or ended (resolved)."""
 
     at: float
     name: str
@@ -47,7 +48,7 @@ class Alerted:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """An alert that fires now; `at` is when it began to, as far as that is known."""
+    """An alert that fires now; `at` is when it began to fire, None if that is not known."""
 
     severity: str
     reason: str
@@ -55,7 +56,7 @@ class Firing:
 
 
 class DecisionLog:
-    """Of one service."""
+    """The decisions and alerts of one service."""
 
     def __init__(self) -> None:
         self._scaled: deque[Decided] = deque(maxlen=MOST_SCALED)
@@ -66,11 +67,11 @@ class DecisionLog:
 
     @property
     def last(self) -> Decided | None:
-        """The one that holds now, with the words of its beginning."""
+        """The decision that holds now, with the words with which it began."""
         return self._last
 
     def decided(self, at: float, decision: Decision) -> None:
-        """Notes a decision, if it says something else than the one before."""
+        """Adds a decision if it differs from the one before in replicas or code."""
         last = self._last
         is_scaled = last is None or last.replicas != decision.replicas
         if last is not None and not is_scaled and last.code == decision.code:
@@ -80,8 +81,8 @@ class DecisionLog:
         (self._scaled if is_scaled else self._others).append(self._last)
 
     def firing(self, at: float, firing: Mapping[str, Firing]) -> None:
-        """Notes which alerts have begun to fire, and which are over. One that fired long before this saw it
-        began then."""
+        """Adds the alerts that have begun to fire and those that have ended. One that fired long before it
+        was first seen here gets the time at which it began."""
         before, self._firing = self._firing, dict(firing)
         began = [(name, firing[name], "firing") for name in firing.keys() - before.keys()]
         ended = [(name, before[name], "resolved") for name in before.keys() - firing.keys()]
@@ -93,19 +94,19 @@ class DecisionLog:
             )
 
     def decisions(self, now: float, seconds: float, since: float | None = None) -> list[Decided]:
-        """Those of the last `seconds`, later than `since`, the oldest first, none of the future."""
+        """The decisions of the last `seconds`, later than `since` and not later than `now`, oldest first."""
         first = now - seconds if since is None else max(since, now - seconds)
         both = merge(_ascending(self._scaled), _ascending(self._others), key=lambda each: each.at)
         return [each for each in both if first < each.at <= now]
 
     def alerts(self, now: float, seconds: float, since: float | None = None) -> list[Alerted]:
-        """As `decisions`."""
+        """The alerts, selected like `decisions`."""
         first = now - seconds if since is None else max(since, now - seconds)
         return [each for each in sorted(self._alerts, key=lambda each: each.at) if first < each.at <= now]
 
 
 def _ascending(kept: deque[Decided]) -> list[Decided]:
-    """A clock that was set back has put later ones before earlier ones."""
+    """The decisions sorted by time, since a clock that was set back may have mixed them up."""
     return sorted(kept, key=lambda each: each.at)
 
 

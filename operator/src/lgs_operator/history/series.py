@@ -1,6 +1,6 @@
-"""The series that are kept of each service, and how they are read of what its replicas answered. Pure.
+"""The series that are kept of each service, and how they are read from the answers of its replicas. Pure.
 
-What is counted (runs, tokens, percentiles) is of the last minute. No data is None, never zero.
+Counts (runs, tokens) and percentiles cover the last minute. Missing data is None, never zero.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from lgs_operator.scaling.samples import PRIORITIES
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A service at one moment: what `seen` says, how many replicas are wanted, and how many alerts fire
-    (None: it has none)."""
+    """A service at one moment: what was observed, how many replicas are wanted, and how many alerts fire
+    (None: the service has no alerts)."""
 
     seen: Seen
     desired: int | None
@@ -30,7 +30,7 @@ Read = Callable[[Moment], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`unit` is what the page writes behind the number; a share is between 0 and 1."""
+    """One series. `unit` is what the page writes after the number; a share is between 0 and 1."""
 
     unit: str
     fold: Fold
@@ -51,7 +51,7 @@ def _a_second(count: Callable[[Seen], float]) -> Read:
 
 
 def _known(read: Callable[[Observation], float]) -> Read:
-    """Of the replicas that answered; None where none did."""
+    """Reads a value from the replicas that answered; None if none did."""
 
     def known(moment: Moment) -> float | None:
         observation = moment.seen.observation
@@ -108,5 +108,5 @@ SERIES: Final[Mapping[str, Series]] = {
 
 
 def read(moment: Moment) -> dict[str, float | None]:
-    """The value of each."""
+    """The value of each series at a moment."""
     return {name: each.read(moment) for name, each in SERIES.items()}

@@ -1,7 +1,8 @@
-"""The history of one service, and of all that an operator scales. Pure, but for what it keeps.
+"""The history of one service, and the histories of all that an operator scales. Pure,
+except for what they keep.
 
-A service takes some 70 KB for its numbers, and at most 0.2 MB for the words of its decisions and alerts:
-`MOST_SERVICES` bounds it all.
+A service takes some 70 KB for its numbers, and at most 0.2 MB for the words of its decisions and alerts;
+`MOST_SERVICES` bounds the total.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lgs_operator.history.series import SERIES, Moment, read
 from lgs_operator.scaling import Decision, Observation, ReplicaSample
 
 EVERY_SECONDS: Final = 4.0
-"""Between two measurements: a bucket of the finest resolution has one at least."""
+"""Seconds between two measurements, so that each bucket of the finest resolution has at least one."""
 LATELY_SECONDS: Final = 60.0
 SPARK_SECONDS: Final = 300.0
 DAY: Final = 86_400.0
@@ -28,14 +29,14 @@ USAGE: Final = ("cache_hits", "cache_misses", "tokens")
 
 
 class Name(NamedTuple):
-    """Of a service."""
+    """The namespace and name of a service."""
 
     namespace: str
     name: str
 
 
 class ServiceHistory:
-    """What happened to one service."""
+    """The history of one service."""
 
     def __init__(self) -> None:
         self._archive = Archive({name: each.fold for name, each in SERIES.items()})
@@ -46,11 +47,11 @@ class ServiceHistory:
 
     @property
     def bytes(self) -> int:
-        """That its numbers take, whatever happens."""
+        """How many bytes its numbers take, which is constant."""
         return self._archive.bytes
 
     def is_due(self, now: float) -> bool:
-        """Whether the next observation is measured, so that replicas are to be asked for all of it."""
+        """Whether the next observation is measured, so that replicas must be asked for all series."""
         return self._measured_at is None or not 0 <= now - self._measured_at < EVERY_SECONDS
 
     def observe(
@@ -60,7 +61,8 @@ class ServiceHistory:
         decision: Decision | None,
         firing: Mapping[str, Firing] | None = None,
     ) -> None:
-        """One round of the scaling law. `firing`: the alerts that fire by name, None where there are none."""
+        """Adds one round of the scaling law. `firing` has the firing alerts by name; None if the
+        service has none."""
         if decision is not None:
             self.log.decided(now, decision)
         if firing is not None:
@@ -75,7 +77,7 @@ class ServiceHistory:
         self._archive.add(now, self._latest)
 
     def summary(self) -> dict[str, Any]:
-        """The last measurement, the slots in use before it, and what was decided last."""
+        """The last measurement, the slots in use up to it, and the last decision."""
         last = self.log.last
         spark = self._archive.line("inUse", self._measured_at or 0.0, SPARK_SECONDS)
         return {
@@ -86,8 +88,8 @@ class ServiceHistory:
         }
 
     def as_json(self, now: float, seconds: float, since: float | None = None) -> dict[str, Any]:
-        """The last `seconds`, or what came since: points from the bucket that was open then, decisions and
-        alerts that are later."""
+        """The last `seconds`, or what is new since `since`: points from the bucket that was open then, and
+        later decisions and alerts."""
         points = self._archive.points(now, seconds, since)
         return {
             "now": now,
@@ -100,7 +102,7 @@ class ServiceHistory:
 
 
 class Histories:
-    """Of all services. `now` is the clock, in seconds since the epoch."""
+    """The histories of all services. `now` is the clock, in seconds since the epoch."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
@@ -108,13 +110,14 @@ class Histories:
         self._of_namespace: Counter[str] = Counter()
 
     def of(self, namespace: str, name: str) -> ServiceHistory | None:
-        """That of one; None where it has none."""
+        """The history of a service; None if it has none."""
         found = self._kept.get(Name(namespace, name))
         return None if found is None else found[1]
 
     def begin(self, namespace: str, name: str, uid: str) -> ServiceHistory | None:
-        """That of this very service, which begins where it had none; None where there are too many. Then one
-        of a namespace that has fewer takes the place of the last of the one that has most."""
+        """The history of the service with this `uid`, a new one if it had none; None if there are
+        too many. If its namespace has fewer than the one that has most, it takes the place of that
+        one's last history."""
         key = Name(namespace, name)
         before = self._kept.get(key)
         if before is not None and before[0] == uid:
@@ -127,7 +130,7 @@ class Histories:
         return self._kept[key][1]
 
     def keep(self, services: Iterable[tuple[str, str]]) -> None:
-        """Forgets all others."""
+        """Forgets the histories of all other services."""
         wanted: Collection[Name] = {Name(*each) for each in services}
         for gone in self._kept.keys() - wanted:
             self._forget(gone)
@@ -146,7 +149,7 @@ class Histories:
             del self._of_namespace[key.namespace]
 
     def all(self) -> list[dict[str, Any]]:
-        """Each by its name, with what is known of it now."""
+        """The name and the summary of each service, sorted by name."""
         return [
             {"namespace": key.namespace, "name": key.name, **history.summary()}
             for key, (_, history) in sorted(self._kept.items())
@@ -154,8 +157,8 @@ class Histories:
 
 
 def _complete(observation: Observation, before: Mapping[str, ReplicaSample]) -> Observation:
-    """With the counts of cache and tokens as they were, of a replica that was not asked for them this time:
-    a counter that is absent once has not begun anew."""
+    """The observation, with the last counts of cache and tokens for replicas that were not asked for them
+    this time: a counter that is missing once has not restarted."""
     return replace(observation, samples=tuple(_carried(each, before) for each in observation.samples))
 
 
@@ -170,5 +173,5 @@ def _carried(sample: ReplicaSample, before: Mapping[str, ReplicaSample]) -> Repl
 
 
 def _short(value: float | None) -> float | None:
-    """Five digits are more than a picture shows."""
+    """`value` with five digits, which are more than the page shows."""
     return None if value is None else float(f"{value:.5g}")

@@ -1,3 +1,3 @@
-"""An image from a `langgraph.json`: what to install in which order (`plan`), as a Dockerfile (`dockerfile`),
-of which files (`context`), by which program (`builder`).
+"""Builds an image from a `langgraph.json`: `plan` decides what to install in which order, `dockerfile` writes
+it down, `context` copies the files, and `builder` runs the program.
 """

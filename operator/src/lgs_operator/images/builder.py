@@ -1,4 +1,4 @@
-"""Builds and pushes an image by whichever program is there: docker, buildah or podman."""
+"""Builds and pushes an image with whichever program is installed: docker, buildah or podman."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUILDERS: Final = ("docker", "buildah", "podman")
 
 
 class BuildError(Exception):
-    """A build that can't begin or has failed; the message names value, rule and way out."""
+    """A build can't begin or has failed; the message names value, rule and way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Request:
     push: bool = False
     builder: str | None = None
     fresh: bool = False
-    """Nothing is taken from earlier builds."""
+    """Whether to use nothing from earlier builds."""
 
 
 def build(plan: Plan, request: Request, say: Callable[[str], None]) -> None:
-    """Builds, and pushes where that is asked. Raises `BuildError`."""
+    """Builds the image, and pushes it if asked to. Raises `BuildError`."""
     program = chosen(request.builder)
     with tempfile.TemporaryDirectory(prefix="lgs-build-") as folder:
         context, file = Path(folder) / "context", Path(folder) / "Dockerfile"
@@ -51,7 +51,7 @@ def build(plan: Plan, request: Request, say: Callable[[str], None]) -> None:
 
 
 def chosen(asked: str | None) -> str:
-    """The first that is there and answers. Raises `BuildError`."""
+    """The first builder that is installed and answers. Raises `BuildError`."""
     candidates = BUILDERS if asked is None else (asked,)
     for program in candidates:
         if shutil.which(program) and _answers(program, "version"):
@@ -66,7 +66,7 @@ def build_command(program: str, request: Request, file: Path, context: Path) -> 
     """The command that builds."""
     arguments = [word for argument in request.build_args for word in ("--build-arg", argument)]
     fresh = ["--no-cache"] if request.fresh else []
-    # What podman and buildah call layers is what Docker always does.
+    # buildah caches layers only on request; docker and podman do so by default.
     layers = ["--layers"] if program == "buildah" else []
     return [
         program,
@@ -88,7 +88,7 @@ def push_command(program: str, tag: str) -> list[str]:
 
 
 def environment(program: str, env: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the build: Docker without buildx has the classic builder alone."""
+    """The environment variables of the build: Docker without buildx has only the classic builder."""
     if program == "docker" and "DOCKER_BUILDKIT" not in env and not _answers("docker", "buildx", "version"):
         return {**env, "DOCKER_BUILDKIT": "0"}
     return dict(env)

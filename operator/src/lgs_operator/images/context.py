@@ -1,6 +1,6 @@
-"""The files of a build, copied to a folder of their own: no builder sees what must not get into an image,
-whether or not it reads a `.dockerignore`. Everybody may read the copies, since the image runs as another
-user.
+"""Copies the files of a build to a separate folder, so that no builder sees what must not get into an
+image, whether or not it reads a `.dockerignore`. The copies are readable by everybody, since the image
+runs as another user.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lgs_operator.images.plan import Plan
 
 
 def ignored_by(plan: Plan) -> Ignored:
-    """What is left out of a plan's context."""
+    """The rules for what is left out of a plan's context."""
     texts = []
     for folder in dict.fromkeys((plan.root, plan.application.folder)):
         file = folder / ".dockerignore"
@@ -25,13 +25,13 @@ def ignored_by(plan: Plan) -> Ignored:
 
 
 def env_files(plan: Plan) -> tuple[str, ...]:
-    """The application's file of variables, as the context names it; nothing where it is outside."""
+    """The application's file of variables, by its name in the context; empty if it is outside."""
     file = plan.application.env_file
     return (plan.relative(file),) if file is not None and file.is_relative_to(plan.root) else ()
 
 
 def stage(plan: Plan, target: Path) -> list[str]:
-    """Copies the context; gives the names of the files that may hold secrets and were left out."""
+    """Copies the context, and returns the names of files left out because they may hold secrets."""
     rules = ignored_by(plan)
     secrets = []
     for file in _files(plan, rules):
@@ -47,7 +47,7 @@ def stage(plan: Plan, target: Path) -> list[str]:
 
 
 def _named(plan: Plan) -> Iterator[Path]:
-    """The files that the Dockerfile names; they are needed whatever a `.dockerignore` says."""
+    """The files that the Dockerfile names, which are needed whatever a `.dockerignore` says."""
     yield plan.application.path
     yield from (*plan.files, *plan.late_files)
     if plan.pip_config:
@@ -67,7 +67,7 @@ def _files(plan: Plan, rules: Ignored) -> Iterator[Path]:
 
 
 def _enters(plan: Plan, rules: Ignored, folder: Path) -> bool:
-    """Whether to read a folder; an environment of Python is never read."""
+    """Whether to read a folder. A virtual environment of Python is never read."""
     name = plan.relative(folder)
     if rules.is_secret(name) or (folder / "pyvenv.cfg").is_file():
         return False

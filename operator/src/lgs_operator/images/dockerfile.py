@@ -1,7 +1,7 @@
-"""The Dockerfile of a plan. Pure. Every builder takes it, the classic one of Docker too: no mounts, no
-here-documents.
+"""Writes the Dockerfile of a plan. Pure. Every builder accepts it, including Docker's classic one: it has no
+mounts and no here-documents.
 
-Its image runs as user 10001 on a read-only root file system, as the stock runtime does.
+Its image runs as user 10001 and works on a read-only root file system, like the stock runtime.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from lgs_operator.images.plan import Plan
 PYTHON: Final = "/opt/lgs/bin/python"
 PIP_CONFIG: Final = "/etc/lgs/pip.conf"
 RUNTIME: Final = "lgs-runtime"
-"""Named in every installation: so its own requirements take part, and a conflict with them is reported."""
+"""Named in every installation, so that its own requirements take part and a conflict with
+them is reported."""
 UV: Final = "uv"
 
 
 def dockerfile(plan: Plan) -> str:
-    """The text."""
+    """The text of the Dockerfile."""
     blocks = [block for block in _blocks(plan) if block]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -113,7 +114,7 @@ def _environment(plan: Plan) -> list[str]:
 
 
 def _end(plan: Plan) -> list[str]:
-    # The server is imported once: what was installed beside it must not keep it from starting.
+    # Importing the server once checks that nothing installed beside it keeps it from starting.
     steps = [f"{PYTHON} -m compileall -q {plan.place} >/dev/null || true"]
     steps.append(f'{PYTHON} -c "import lgs_runtime.opening, lgs_runtime.server"')
     steps.append(f"{PYTHON} /opt/lgs/share/replaced.py")
@@ -156,7 +157,7 @@ def _run(steps: list[str]) -> str:
 
 
 def _copy(source: str, target: str) -> str:
-    """In the form that takes spaces."""
+    """A COPY instruction, in the JSON form if a path has spaces."""
     folder = f"{target}/" if source == "." else target
     if " " in source or " " in target:
         return f'COPY ["{source}", "{folder}"]'

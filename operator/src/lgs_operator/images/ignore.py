@@ -1,7 +1,7 @@
-"""Which files never get into an image, and which the repository's `.dockerignore` leaves out. Pure.
+"""Decides which files never get into an image, and which the repository's `.dockerignore` leaves out. Pure.
 
-The patterns are Docker's: relative to the folder of the file, `**` for any depth, `!` takes back, the last
-that fits decides. What may hold a secret is left out whatever the file says.
+The patterns are Docker's: relative to the folder of the file, `**` for any depth, `!` includes again, the
+last match decides. What may hold a secret is left out whatever the file says.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECRETS: Final = (
     "**/.aws",
 )
 EXAMPLES: Final = ("**/.env.example", "**/.env.sample", "**/.env.template", "**/.env.dist")
-"""Which have names, and no values."""
+"""Files with the names of variables but no values, which are no secrets."""
 USELESS: Final = (
     "**/.venv", "**/venv", "**/__pycache__", "**/*.pyc", "**/node_modules", "**/.lgs", "**/.langgraph_api",
     "**/.mypy_cache", "**/.pytest_cache", "**/.ruff_cache", "**/.DS_Store", "**/*.egg-info", "**/.idea",
@@ -34,34 +34,34 @@ USELESS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """What to leave out of a context. `secrets` can't be taken back by `patterns`."""
+    """What to leave out of a context. `patterns` can't include `secrets` again."""
 
     patterns: tuple[str, ...] = USELESS
     secrets: tuple[str, ...] = SECRETS
 
     def leaves_out(self, path: str) -> bool:
-        """`path` is relative to the root of the context, with slashes."""
+        """Whether a file is left out. `path` is relative to the root of the context, with slashes."""
         return self.is_secret(path) or _fits(path, self.patterns)
 
     def is_secret(self, path: str) -> bool:
-        """Whether it may hold one."""
+        """Whether a file may hold a secret."""
         return _fits(path, self.secrets) and not _fits(path, EXAMPLES)
 
     def may_take_back(self) -> bool:
-        """Whether a folder that is left out may still have files that are not."""
+        """Whether a folder that is left out may still have files that are included again."""
         return any(pattern.startswith("!") for pattern in self.patterns)
 
 
 def ignored(texts: Iterable[tuple[str, str]], env_files: Iterable[str]) -> Ignored:
-    """Of the `.dockerignore` files, each with the folder that it is in, and the application's files of
-    variables; all relative to the root.
+    """The rules from the `.dockerignore` files, each given with its folder, and from the application's files
+    of variables; all paths are relative to the root.
     """
     own = [pattern for folder, text in texts for pattern in _patterns(text, folder)]
     return Ignored((*USELESS, *own), (*SECRETS, *(_escaped(name) for name in env_files)))
 
 
 def as_dockerignore(env_files: Sequence[str]) -> str:
-    """A `.dockerignore` for a repository that has none."""
+    """The text of a `.dockerignore` for a repository that has none."""
     lines = [*SECRETS, *(f"!{pattern}" for pattern in EXAMPLES), *env_files, *USELESS]
     return (
         "# Made by `lgs dockerfile`: what may hold a secret, and what no image needs.\n"
@@ -82,7 +82,7 @@ def _patterns(text: str, folder: str) -> Iterable[str]:
 
 
 def _fits(path: str, patterns: Sequence[str]) -> bool:
-    """Whether the last pattern that fits the path or a folder above it leaves it out."""
+    """Whether the path is left out, by the last pattern that matches it or a folder above it."""
     parts = path.split("/")
     places = ["/".join(parts[: count + 1]) for count in range(len(parts))]
     for pattern in reversed(patterns):

@@ -1,5 +1,5 @@
-"""What goes into an image and in which order: requirements before code, so that a change of the code installs
-nothing again. Decides; reads only what the repository says of its packages.
+"""Plans what goes into an image and in which order: requirements before code, so that a change of the code
+installs nothing again. Decides; reads only what the repository says about its packages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lgs_operator.application.pythons import python_for
 from lgs_operator.application.workspace import normal, workspace_members
 
 STOCK: Final = "ghcr.io/langgraphservice/runtime:0.1.0"
-"""Its tags for each Python end with `-py3.12` and the like."""
+"""The stock image. Its tags for each Python end with `-py3.12` and the like."""
 APP: Final = PurePosixPath("/app")
 
 
@@ -33,7 +33,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a Dockerfile says. Paths are those of this machine; `inside` gives those of the image."""
+    """All that a Dockerfile contains. Paths are those of this machine; `inside` gives those in the image."""
 
     application: Application
     base_image: str
@@ -42,34 +42,35 @@ class Plan:
     place: PurePosixPath
     """Where `root` is in the image."""
     parts: tuple[Path, ...]
-    """Folders that are copied."""
+    """The folders to copy."""
     requirements: tuple[str, ...]
     files: tuple[Path, ...]
-    """`requirements.txt` files that are installed before the code is there."""
+    """`requirements.txt` files that are installed before the code is copied."""
     late_files: tuple[Path, ...]
     ready: tuple[Path, ...]
-    """Packages whose requirements are installed by then."""
+    """Packages whose requirements are installed before the code."""
     unready: tuple[Path, ...]
-    """Packages whose requirements only their build system has."""
+    """Packages whose requirements only their build system knows."""
     import_path: tuple[PurePosixPath, ...]
     installer: str
     lock: Lock | None = None
     pip_config: Path | None = None
     removed_tools: tuple[str, ...] = PACKAGE_TOOLS
     indexed: tuple[str, ...] = ()
-    """Packages that uv would take from an index of their own, which the build does not ask."""
+    """Packages that uv would take from a special index, which the build does not use."""
 
     def inside(self, path: Path) -> PurePosixPath:
-        """Where a path of the build is in the image."""
+        """The path in the image of a path of the build."""
         return self.place / path.relative_to(self.root).as_posix()
 
     def relative(self, path: Path) -> str:
-        """A path as the build names it."""
+        """A path relative to the root of the build."""
         return path.relative_to(self.root).as_posix()
 
 
 def plan(application: Application, base_image: str | None = None, stock: str = STOCK) -> Plan:
-    """Decides. `base_image` wins over that of the file. Raises `ManifestError` for what no image can have."""
+    """The plan for an application. `base_image` wins over that of the file. Raises `ManifestError` for what
+    no image can have."""
     refused = [each for each in application.unbuildable if not (base_image and each.path in _OF_THE_BASE)]
     if refused:
         raise ManifestError(str(application.path), tuple(refused))
@@ -127,7 +128,7 @@ _OF_THE_BASE: Final = ("base_image", "image_distro", "python_version")
 
 
 def stock_image(stock: str, python: str, distro: str | None = None) -> str:
-    """The stock runtime for a Python."""
+    """The stock runtime's image for a Python."""
     suffix = "-bookworm" if distro == "bookworm" else ""
     name, colon, tag = stock.rpartition(":")
     if not colon or "/" in tag:
@@ -136,7 +137,8 @@ def stock_image(stock: str, python: str, distro: str | None = None) -> str:
 
 
 def _installer(application: Application) -> str:
-    """uv, as LangGraph does by default, unless something is asked for that only pip reads."""
+    """The installer: uv, as in LangGraph, unless the file asks for pip or has settings
+    that only pip reads."""
     if application.image.pip_installer != "auto":
         return application.image.pip_installer
     return "pip" if application.image.pip_config_file else "uv"
@@ -152,7 +154,8 @@ def _lock(application: Application) -> Lock | None:
 
 
 def _package(application: Application, members: Mapping[str, Path]) -> str | None:
-    """The member of the workspace to install: as named, else the one whose folder the file is in."""
+    """The member of the workspace to install: the named one, else the one whose folder holds the file;
+    None without one."""
     source = application.image.source
     assert source is not None
     if source.package is not None:
@@ -173,7 +176,7 @@ def _locked(application: Application, lock: Lock) -> tuple[Path, ...]:
 
 
 def _parts(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """The folders without those that are inside of others."""
+    """The folders without those inside others."""
     real = sorted({folder.resolve() for folder in folders}, key=lambda path: len(path.parts))
     kept: list[Path] = []
     for folder in real:
@@ -187,8 +190,8 @@ def _common(folders: Iterable[Path]) -> Path:
 
 
 def _places(root: Path, members: Iterable[Member]) -> tuple[PurePosixPath, tuple[PurePosixPath, ...]]:
-    """Where the root is, and what else is on the import path: a folder that is itself a package is imported
-    by its name.
+    """The root's place in the image, and what else is on the import path: a folder that is itself a package
+    is imported by its name.
     """
     plain = [member.folder for member in members if not member.installable and member.name is None]
     named = [folder for folder in plain if (folder / "__init__.py").is_file()]

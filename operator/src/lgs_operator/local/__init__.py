@@ -1,3 +1,3 @@
-"""`lgs up`: a manifest on one machine, with worker processes for replicas and the scaling law of the
-cluster.
+"""`lgs up`: runs a manifest on one machine, with worker processes as replicas and the
+scaling law of the cluster.
 """

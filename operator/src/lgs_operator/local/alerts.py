@@ -1,7 +1,7 @@
-"""The alerts of the manifest under `lgs up`: evaluated as in a cluster, said here, and told to receivers.
+"""The alerts of the manifest under `lgs up`: evaluated as in a cluster, printed, and sent to receivers.
 
-The machine is one's own, so any address may be called. Calls are signed by the secret in `SECRET` of the
-environment; a cluster has them in its Secrets.
+The machine is the user's own, so any address may be called. Calls are signed with the secret in the
+environment variable `SECRET`; in a cluster it is in a Secret.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMESPACE: Final = "local"
 
 
 class LocalAlerts:
-    """Of one `lgs up`."""
+    """The alerts of one `lgs up`."""
 
     def __init__(self, caller: WebhookCaller, secret: str | None) -> None:
         self._secret = secret
@@ -33,7 +33,7 @@ class LocalAlerts:
 
     @property
     def budget(self) -> str | None:
-        """What is left of the error budget that is used up most, in words; None without objectives."""
+        """How much is left of the most used-up error budget, in words; None without objectives."""
         kept = self._evaluation.kept
         return f"error budget left {min(each.left for each in kept) * 100:.1f} %" if kept else None
 
@@ -45,7 +45,7 @@ class LocalAlerts:
         now: float,
         objectives: tuple[Objective, ...] = (),
     ) -> Iterator[str]:
-        """The lines to say of what has changed with this observation."""
+        """The lines to print for what has changed with this observation."""
         before = self._evaluation
         if before.definitions == definitions and not before.is_due(now):
             return
@@ -62,7 +62,7 @@ class LocalAlerts:
 
     @property
     def firing(self) -> dict[str, Firing] | None:
-        """What fires; None where the manifest has no alerts."""
+        """The firing alerts by name; None if the manifest has no alerts."""
         found = self._evaluation
         if not found.definitions:
             return None

@@ -1,5 +1,5 @@
 """What `lgs up` prints of the budgets of the whole service: a line when one is used up, and when something is
-left of it again. Users' budgets are no replica's to tell. Pure."""
+left of it again. Replicas do not report the budgets of single users. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from lgs_operator.status.budgets import BUDGETS
 
 
 class LocalBudgets:
-    """What was said of them."""
+    """Remembers which budgets were printed as used up."""
 
     def __init__(self) -> None:
         self._used_up: frozenset[str] = frozenset()
 
     def changes(self, samples: Sequence[ReplicaSample]) -> Iterator[str]:
-        """The lines to say of what replicas answered now. One that has just looked may not know yet, so a
-        budget is used up where all that know of any say so; where none does, there is nothing to say."""
+        """The lines to print for these answers of replicas. One that has just looked may not know yet,
+        so a budget is used up if all replicas that report any budget say so; if none reports any,
+        nothing is printed."""
         known = [each.used_up for each in samples if each.used_up is not None]
         before, now = self._used_up, frozenset.intersection(*known) if known else frozenset()
         if samples:

@@ -1,5 +1,6 @@
-"""Which changes of files ask for new workers: the manifest, and the source folder's code. All of that, as
-LangGraph's development server has it: what a graph will import or read nobody knows before it does."""
+"""Which changes of files require new workers: those of the manifest, and of code in the source folder.
+All of its code counts, as in LangGraph's development server: what a graph will import or read is not
+known in advance."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ CODE = (".py", ".json", ".toml", ".yaml", ".yml", ".env", ".txt", ".md")
 
 
 class CodeFilter(DefaultFilter):
-    """Code and configuration in the source folder, and the manifest; nothing that a run writes (`.lgs`,
-    databases, logs)."""
+    """Accepts code and configuration in the source folder, and the manifest; nothing that a run writes
+    (`.lgs`, databases, logs)."""
 
     ignore_dirs = (*DefaultFilter.ignore_dirs, ".lgs")
 

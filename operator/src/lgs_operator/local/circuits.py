@@ -1,5 +1,6 @@
-"""What `lgs up` prints of circuit breakers: a line for each change of a service's circuit, from the logs of
-its replicas. Those that share a circuit change one after the other, which is one change. Pure."""
+"""What `lgs up` prints of circuit breakers: a line for each change of a service's circuit, from the
+logs of its replicas. Replicas that share a circuit log its change one after the other, which is
+printed once. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ Record = Mapping[str, Any]
 
 @dataclass(slots=True)
 class _Circuit:
-    """`phases`: the latest event of each replica. `said`: that of the last line."""
+    """What is known of one circuit. `phases` has the latest event of each replica, `said` is the event of the
+    last line printed."""
 
     name: str
     calls: str
@@ -31,21 +33,21 @@ class _Circuit:
     said: str = CLOSED
 
     def is_news(self, event: str) -> bool:
-        """Whether an event that has been noted is to be said: half-open of the first replica that tries it,
-        closed when it is in all."""
+        """Whether to print an event that was noted: half-open when the first replica reports it, closed once
+        it is closed in all replicas."""
         if event == CLOSED:
             return self.said != CLOSED and set(self.phases.values()) <= {CLOSED}
         return self.said == OPEN if event == HALF_OPEN else self.said != OPEN
 
 
 class Circuits:
-    """What is known of them."""
+    """What is known of all circuits."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], _Circuit] = {}
 
     def changes(self, replica: str, log: Iterable[str]) -> Iterator[str]:
-        """The lines to print of what a replica has logged since the last call."""
+        """The lines to print for what a replica has logged since the last call."""
         for record in map(_record, filter(lambda line: MARK in line, log)):
             if record is not None:
                 circuit = self._circuit(record["kind"], record["circuit"])
@@ -53,7 +55,7 @@ class Circuits:
                 yield from _said(circuit, record["event"], record)
 
     def ended(self, replica: str) -> Iterator[str]:
-        """The lines to say when a replica is gone: it may be where a circuit was open."""
+        """The lines to print when a replica is gone: it may have been the one with an open circuit."""
         for circuit in self._known.values():
             if circuit.phases.pop(replica, None) is not None:
                 yield from _said(circuit, CLOSED, {})
@@ -75,12 +77,12 @@ def _record(line: str) -> Record | None:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    # Code of the application logs there too.
+    # The application's code writes to the same log.
     return record if isinstance(record, dict) and is_change(record) else None
 
 
 def is_change(record: Record) -> bool:
-    """Whether a record of the log is a change of a circuit."""
+    """Whether a record of the log reports a change of a circuit."""
     named = all(isinstance(record.get(name), str) for name in ("kind", "circuit"))
     counted = all(isinstance(record.get(name, 0), int | float) for name in NUMBERS)
     return record.get("event") in EVENTS and named and counted
@@ -113,7 +115,7 @@ _LINES: Final[Mapping[str, Callable[[str, Record], str]]] = {
 
 
 def _why(record: Record, calls: str) -> str:
-    """Of which calls too many failed, or were slow."""
+    """Why a circuit opened: how many calls failed or were slow, in words."""
     of = record.get("calls") or 0
     if not of:
         return f"too many {calls} failed in another replica"

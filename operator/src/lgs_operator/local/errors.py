@@ -1,7 +1,7 @@
-"""What keeps `lgs up` from working."""
+"""The error that keeps `lgs up` from working."""
 
 from __future__ import annotations
 
 
 class LocalError(Exception):
-    """The message names value, rule and way out."""
+    """`lgs up` can't work; the message names the value, the rule and the way out."""

@@ -1,8 +1,9 @@
-"""Which Python runs the application: that of its own environment, never that of `lgs` where there is another.
+"""Chooses the Python that runs the application: that of its own environment, and that of
+`lgs` only without one.
 
-In this order: what `--python` names; an environment that is active and not that of `lgs`; a `.venv` or
-`venv` in the application's folder or above it in its repository; what `uv run` makes from a `uv.lock`; the
-one of `lgs`.
+In this order: what `--python` names; an active environment that is not that of `lgs`; a `.venv` or `venv`
+in the application's folder or above it in its repository; the environment that `uv run` makes from a
+`uv.lock`; that of `lgs`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ print(json.dumps({
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A Python that was chosen, and why. `project`: the folder whose environment `uv run` gives; `of_lgs`:
-    the application has none of its own.
+    """A Python that was chosen, and why. `project` is the folder whose environment `uv run` makes; `of_lgs`
+    says that the application has no environment of its own.
     """
 
     why: str
@@ -55,8 +56,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A Python that has the runtime. `why` it was chosen, in words; `of_lgs`: for want of one of the
-    application's own.
+    """A Python that has the runtime. `why` says in words why it was chosen; `of_lgs` that it is the one of
+    `lgs`, as the application has no environment of its own.
     """
 
     python: Path
@@ -68,12 +69,13 @@ class Interpreter:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """How the runtime is started there."""
+        """The command that starts the runtime with this Python."""
         script = self.prefix / "bin" / "lgs-runtime"
         return (str(script),) if script.is_file() else (str(self.python), "-m", "lgs_runtime.cli")
 
     def activated(self, env: Mapping[str, str]) -> dict[str, str]:
-        """The environment variables, with this environment active: what a graph starts by name is its own."""
+        """The environment variables with this environment active, so that programs that a graph starts by
+        name come from it."""
         if not (self.prefix / "pyvenv.cfg").is_file():
             return dict(env)
         path = f"{self.prefix / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
@@ -82,8 +84,8 @@ class Interpreter:
 
 
 def choose(folder: Path, flag: Path | None, env: Mapping[str, str], own: Path) -> Choice:
-    """Decides. `own` is the prefix of the Python that runs `lgs`. Raises `LocalError` for a flag that leads
-    nowhere.
+    """Chooses a Python. `own` is the prefix of the Python that runs `lgs`. Raises `LocalError` for a flag
+    that names no Python.
     """
     if flag is not None:
         return Choice("given by --python", _flagged(flag))
@@ -109,7 +111,7 @@ def interpreter(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Inte
     if choice.project is not None:
         command = ["uv", "run", "--quiet", "--project", str(choice.project), "python", "-c", PROBE]
     try:
-        # What uv has to say goes to the terminal: making an environment may take a while.
+        # uv's messages go to the terminal: making an environment may take a while.
         done = subprocess.run(command, stdout=subprocess.PIPE, env=dict(env), check=True, text=True)
         answer = json.loads(done.stdout)
     except (OSError, subprocess.CalledProcessError, json.JSONDecodeError) as error:
@@ -129,8 +131,8 @@ def interpreter(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Inte
 
 
 def at_hand(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Interpreter | None:
-    """A Python that has the runtime, as it is there now: the application's, else that of `lgs`. Makes no
-    environment, as `uv run` would. Raises `LocalError` for a flag that leads nowhere."""
+    """An existing Python that has the runtime: the application's, else that of `lgs`; None without one.
+    Unlike `uv run`, it makes no environment. Raises `LocalError` for a flag that names no Python."""
     own = Choice("the one that lgs runs on", Path(sys.executable), of_lgs=True)
     for choice in (choose(folder, flag, env, Path(sys.prefix)), own):
         if choice.python is None:
@@ -151,9 +153,7 @@ def at_hand(folder: Path, flag: Path | None, env: Mapping[str, str]) -> Interpre
 
 
 def installing(python: Path, arguments: list[str], *, has_pip: bool = True) -> str:
-    """The command that installs into an environment: by uv where there is one, since its environments have no
-    pip.
-    """
+    """The command that installs into an environment: with uv if it works, as its environments have no pip."""
     if uv_runs():
         return shlex.join(["uv", "pip", "install", "--python", str(python), *arguments])
     install = shlex.join([str(python), "-m", "pip", "install", *arguments])
@@ -161,7 +161,8 @@ def installing(python: Path, arguments: list[str], *, has_pip: bool = True) -> s
 
 
 def making_one(folder: Path, arguments: list[str]) -> str:
-    """The command that makes an environment of the application's own, where it is found, with the runtime."""
+    """The command that makes the application its own environment, where it will be found,
+    with the runtime."""
     place = folder / NAMES[0]
     make = ["uv", "venv", "--python"] if uv_runs() else []
     make = [*make, sys.executable, *([] if make else ["-m", "venv"]), str(place)]
@@ -170,8 +171,8 @@ def making_one(folder: Path, arguments: list[str]) -> str:
 
 
 def syncing(python: Interpreter, project: Path, root: Path) -> str:
-    """The command by which uv installs a project of its own into its environment, which is that of `root`;
-    into another one if that is the application's, and with the runtime where it has none yet.
+    """The command by which uv installs one of its projects into the environment in `root`, or into another
+    one if the application uses that; it also installs the runtime if the application has no environment yet.
     """
     sync = shlex.join(["uv", "sync", "--inexact", "--project", str(project)])
     place = root / NAMES[0]
@@ -184,7 +185,7 @@ def syncing(python: Interpreter, project: Path, root: Path) -> str:
 
 
 def runtime_source() -> str:
-    """What to install for the runtime: the folder that `lgs` has it from, or that stands beside its own, else
+    """What to install for the runtime: the folder from which `lgs` has it, or the one beside its own, else
     the distribution's name.
     """
     if (folder := _folder_of("lgs-runtime")) is not None:
@@ -196,14 +197,15 @@ def runtime_source() -> str:
 
 @cache
 def uv_runs() -> bool:
-    """Whether there is a `uv` that works: a shim of a version manager may have nothing behind it."""
+    """Whether there is a working `uv`: a shim of a version manager may have nothing behind it."""
     if shutil.which("uv") is None:
         return False
     return subprocess.run(["uv", "--version"], capture_output=True, check=False).returncode == 0
 
 
 def _excluded(folder: Path, required: str, version: str, choice: Choice, env: Mapping[str, str]) -> str:
-    """Before its code is loaded, whose syntax may be that of a newer one."""
+    """The message for a Python that the application excludes. It comes before the code is loaded, whose
+    syntax may be that of a newer Python."""
     names = [f"python{each}" for each in reversed(SUPPORTED_PYTHONS) if allows(required, each)]
     found = next((name for name in names if shutil.which(name, path=env.get("PATH"))), None)
     other = f"--python {found}" if found else "--python, or its environment from another one"
@@ -221,7 +223,7 @@ def _no_runtime(python: Path, choice: Choice, has_pip: bool, folder: Path) -> st
 
 
 def _folder_of(name: str) -> Path | None:
-    """The folder that a distribution was installed from; None where it is from an index, or not there."""
+    """The folder that a distribution was installed from; None if it is from an index, or not installed."""
     try:
         origin = distribution(name).read_text("direct_url.json")
     except PackageNotFoundError:
@@ -231,13 +233,14 @@ def _folder_of(name: str) -> Path | None:
 
 
 def _flagged(flag: Path) -> Path:
-    """A Python, a folder of an environment, or a name on the PATH."""
+    """The Python that the flag names: by its path, by the folder of its environment, or by a
+    name on the PATH."""
     if flag.is_dir() and (python := _python_in(flag)):
         return python.absolute()
     named = shutil.which(str(flag))
     if named is None:
         raise LocalError(f"--python: {flag}: must be a Python, or the folder of an environment")
-    # Not resolved: an environment's Python is a link, and what it is a link to has other packages.
+    # Not resolved: an environment's Python is a link to one with other packages.
     return Path(named).absolute()
 
 

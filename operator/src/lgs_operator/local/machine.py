@@ -1,5 +1,5 @@
-"""What one machine has to lend: the port that the workers share, ports of their own, and the lock of a data
-folder.
+"""Resources of the machine: the port that the workers share, ports of their own, and the
+lock of a data folder.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from lgs_operator.local.errors import LocalError
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """A socket that keeps `port` (0: any free one) for processes that share it; it takes no connection
-    itself.
+    """A socket that keeps `port` (0: any free one) for processes that share it; it takes
+    no connections itself.
 
-    Raises `LocalError` when somebody else listens there.
+    Raises `LocalError` if another program listens there.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,17 +46,16 @@ def _bind(it: socket.socket, host: str, port: int) -> None:
 
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody uses now."""
+    """A port on the loopback interface that is now free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def lock(data_dir: Path) -> IO[str]:
-    """Holds `data_dir` for this process until the file is closed. A lock whose holder is dead does not
-    count.
+    """Locks `data_dir` for this process until the file is closed. A lock whose holder is dead does not count.
 
-    Raises `LocalError` when another `lgs up` holds it, or nothing can be written there.
+    Raises `LocalError` if another `lgs up` holds it, or nothing can be written there.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -84,19 +83,19 @@ def lock(data_dir: Path) -> IO[str]:
 
 
 def is_locked(data_dir: Path) -> bool:
-    """Whether the folder that was locked is still there."""
+    """Whether the locked folder still exists."""
     return (data_dir / "lock").exists()
 
 
 def _out_of_git(folder: Path) -> None:
-    """Keeps sessions out of the application's repository, as tools do with their caches."""
+    """Keeps sessions out of the application's repository, as other tools do with their caches."""
     with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
         file.write("*\n")
 
 
 def left_over(data_dir: Path) -> list[int]:
-    """Pids of workers of an earlier `lgs up` that ended without draining them. They would serve old code on
-    the port.
+    """The pids of workers left over from an earlier `lgs up` that ended without draining them. They would
+    serve old code on the port.
     """
     try:
         pids = [int(line) for line in (data_dir / "workers").read_text("utf-8").split()]
@@ -106,8 +105,8 @@ def left_over(data_dir: Path) -> list[int]:
 
 
 def remember(data_dir: Path, pids: list[int]) -> None:
-    """Writes down the workers, for `left_over`. The file is replaced as a whole: an `lgs up` that is killed
-    meanwhile leaves the list of before, not an empty one.
+    """Writes the workers' pids to a file for `left_over`. The file is replaced as a whole, so that an
+    `lgs up` that is killed meanwhile leaves the previous list, not an empty one.
     """
     part = data_dir / "workers.part"
     part.write_text("\n".join(map(str, pids)), "utf-8")

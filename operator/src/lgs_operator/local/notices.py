@@ -1,6 +1,6 @@
-"""What `lgs up` says of the warnings of its replicas: each thing once, however many replicas log it and how
-often, and once more when it is over. What is known is said in words of its own, other warnings of the runtime
-as they are logged; what the application logs stays in its log. Pure."""
+"""What `lgs up` prints of its replicas' warnings: each problem once, however many replicas log it and how
+often, and once more when it is over. Known warnings are printed in their own words, other warnings of the
+runtime as they are logged; what the application logs stays in its log. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lgs_operator.local.worker_log import SERIOUS, first_line, is_noted, record_
 
 Record = Mapping[str, Any]
 Thing = tuple[str, ...]
-"""An event, and what of."""
+"""An event, and the values that distinguish it from others of its kind."""
 OF: Final = (
     *("namespace", "endpoint", "node", "graphs", "input", "error"),
     *("where", "file", "keys", "names", "part", "path", "handler"),
 )
-"""What distinguishes two things of one event."""
+"""The fields by which two records of one event count as different things."""
 MOST: Final = 100
-"""Things that are said until a file changes; the logs have the others."""
+"""How many things are printed until a file changes; the others are in the logs only."""
 PROBLEMS: Final[Mapping[str, str]] = {
     "cache.redis_gone": "Redis is away ({reason}): the memory of each replica serves its cache meanwhile",
     "cache.redis_node_gone": "{node} of the Redis Cluster is away ({reason}): what it has is computed anew",
@@ -66,14 +66,14 @@ OVER: Final[Mapping[str, tuple[str, str]]] = {
         "the collector at {endpoint} is back: traces are sent again, {lost} spans were lost",
     ),
 }
-"""By the event that ends it: what began, and what is said when no replica has it any more."""
+"""For each event that ends a problem: the event that began it, and what is printed once no replica has it."""
 SAID_OTHERWISE: Final = frozenset({"cache.redis_failed"})
 _EVENT: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 
 
 class _Words(dict[str, Any]):
-    """What a record has for the words of a line, each text on one; the application may log under the same
-    names."""
+    """The values of a record to put into the words of a line, each text on one line. A missing name reads as
+    "unknown": the application may log under the same event names."""
 
     def __init__(self, record: Record, **more: str) -> None:
         listed = {
@@ -87,24 +87,24 @@ class _Words(dict[str, Any]):
 
 
 def in_words(record: Record) -> str:
-    """A record of the runtime, as a person reads it."""
+    """A record of the runtime in words for people."""
     words = PROBLEMS.get(record["event"])
     return first_line(record) if words is None else words.format_map(_Words(record))
 
 
 class Notices:
-    """What has been said, until there is a new one: that is when the code or the manifest has changed."""
+    """What has been printed. A new one starts when the code or the manifest has changed."""
 
     def __init__(self, circuits: Circuits | None = None) -> None:
         self.circuits = circuits or Circuits()
         self.lines: set[str] = set()
-        """The warnings that were said, as `readable` has them."""
+        """The warnings that were printed, in the form of `readable`."""
         self._said: set[Thing] = set()
         self._places: dict[Thing, set[str]] = {}
 
     def of(self, replica: str, log: Sequence[str], notes: Sequence[str] = ()) -> Iterator[str]:
-        """The lines to say of what a replica has logged since the last call, but for what `notes` of `lgs`
-        say already."""
+        """The lines to print for what a replica has logged since the last call, without what the `notes` of
+        `lgs` already say."""
         yield from self.circuits.changes(replica, log)
         for record in filter(None, map(record_of, log)):
             if is_change(record) or is_noted(record, notes):
@@ -113,7 +113,7 @@ class Notices:
                 yield from self._of_record(replica, record)
 
     def ended(self, replica: str) -> Iterator[str]:
-        """The lines to say when a replica is gone."""
+        """The lines to print when a replica is gone."""
         yield from self.circuits.ended(replica)
         for places in self._places.values():
             places.discard(replica)
@@ -144,7 +144,7 @@ class Notices:
         places.discard(replica)
         if places or thing not in self._said:
             return ()
-        # Should it begin anew, that is news.
+        # Should it begin again, that is news.
         self._said.discard(thing)
         return (said,)
 

@@ -1,6 +1,7 @@
-"""The history of what `lgs up` runs, and where a browser finds it.
+"""The page of `lgs up`: the history of what it runs, and the server that shows it in a browser.
 
-One service, whose API is asked by the page through this server with whatever token its user gives.
+It shows one service. The page calls the service's API through this server, with the token
+that its user gives.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ NAMESPACE = "local"
 
 
 class LocalPage:
-    """Of one `lgs up`. The service has one history, whatever its manifest becomes;
-    `url` is where its API is, `source` the folder of its graphs."""
+    """The page of one `lgs up`. The service keeps one history however its manifest changes; `url` is the
+    address of its API, `source` the folder of its graphs."""
 
     def __init__(self, name: str, url: str, source: Path) -> None:
         self._name = name
@@ -37,7 +38,7 @@ class LocalPage:
         self._facts: dict[str, Any] = {}
 
     def is_due(self, now: float) -> bool:
-        """Whether the next observation is to have cache and tokens."""
+        """Whether the next observation should include cache and tokens."""
         return self._history.is_due(now)
 
     def observe(
@@ -47,7 +48,7 @@ class LocalPage:
         decision: Decision | None,
         firing: dict[str, Firing] | None,
     ) -> None:
-        """One round of the scaling law."""
+        """Adds one round of the scaling law to the history."""
         self._facts = facts_of(service)
         self._history.observe(observation.at, observation, decision, firing)
 
@@ -65,7 +66,8 @@ class LocalPage:
         return self._api if (namespace, name) == (NAMESPACE, self._name) else None
 
     async def serve(self, stack: AsyncExitStack, port: int) -> str:
-        """Gives the address. Where another program has the port it is a free one: two services may be up."""
+        """Serves the page and returns its address. If another program has the port, a free one is used, as
+        two services may be up."""
         try:
             found = await serve_loopback(stack, page_app(self), port)
         except OSError as error:
@@ -76,7 +78,7 @@ class LocalPage:
 
 
 def facts_of(service: LocalService) -> dict[str, Any]:
-    """What the manifest asks for, as far as a picture shows it."""
+    """What the manifest asks for, as far as the page shows it."""
     policy = service.policy
     return {
         "mode": "Auto" if service.replicas is None else "Manual",

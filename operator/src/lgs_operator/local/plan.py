@@ -1,7 +1,8 @@
-"""Which worker processes to start and which to drain, from what runs now and what is wanted. Pure.
+"""Decides which worker processes to start and which to drain, from what runs now and what is wanted. Pure.
 
-A new generation (changed code or manifest) replaces the old one by one: an old worker drains only when a
-new one is ready in its place. A generation that can't work changes nothing: what serves goes on serving.
+Workers of a new generation (changed code or manifest) replace the old ones one by one: an old worker
+drains only when a new one is ready in its place. A generation that can't work changes nothing: what
+serves goes on serving.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Literal
 from lgs_operator.backoff import Backoff
 
 Phase = Literal["starting", "ready", "draining"]
-# Processes of one machine need not keep out of each other's way.
+# No jitter: processes of one machine need not avoid each other.
 BACKOFF = Backoff(first_seconds=0.5, longest_seconds=30.0, jitter=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker process as the plan sees it. Higher generations are newer."""
+    """One worker process, as far as the plan needs it. Higher generations are newer."""
 
     name: str
     generation: int
@@ -28,19 +29,20 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything a plan depends on. `can_work` is False after this generation ended with exit code 2."""
+    """Everything that a plan depends on. `can_work` is False once a worker of this generation has ended
+    with exit code 2."""
 
     workers: tuple[Worker, ...]
     wanted: int
     generation: int
     can_work: bool = True
     not_before: float = 0.0
-    """Nothing is started before this time (crashes make it later)."""
+    """The time before which nothing is started; crashes move it later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many workers of the present generation to start, and the names of those to drain."""
+    """How many workers of the present generation to start, and the names of the workers to drain."""
 
     start: int = 0
     drain: tuple[str, ...] = ()
@@ -65,7 +67,8 @@ def _starts(situation: Situation, new: list[Worker], old: list[Worker], now: flo
 
 
 def _drains(situation: Situation, new: list[Worker], old: list[Worker]) -> tuple[str, ...]:
-    """The old ones first, those that serve nothing yet before those that do, then the youngest."""
+    """The names to drain: workers of older generations first, those not ready before the ready ones, then
+    surplus workers of the new generation, the youngest first."""
     if not situation.can_work:
         return _surplus(old, situation.wanted)
     unready = [worker.name for worker in old if worker.phase == "starting"]
@@ -82,8 +85,8 @@ def _surplus(workers: list[Worker], wanted: int) -> tuple[str, ...]:
 
 
 def pause_after(crashes: int) -> float:
-    """Seconds to wait after that many crashes in a row: none after the first, then doubling up to half a
-    minute.
+    """Seconds to wait after this many crashes in a row: none after the first, then doubling
+    up to half a minute.
     """
     if crashes <= 1:
         return 0.0

@@ -1,7 +1,7 @@
-"""Worker processes: started, asked, drained, reaped. Acts only; `plan.py` decides.
+"""Starts, asks, drains and kills worker processes. Acts only; `plan.py` decides.
 
-Each has the shared port and one of its own (`LGS_ADMIN_PORT`), where its probes and metrics are asked. Its
-output goes to `logs/` of the data folder.
+Each has the shared port and one of its own (`LGS_ADMIN_PORT`) for its probes and metrics. Its output goes to
+`logs/` in the data folder.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from lgs_operator.scaling.scrape import Usage, ask
 SCRAPE_SECONDS = 0.8
 KEEP_LOGS = 20
 MOST_NEWS = 4 * 2**20
-"""Bytes of a log that are read at a time."""
+"""Bytes of a log that are read at a time, at most."""
 
 
 @dataclass(slots=True)
 class Process:
-    """One worker process. `sample` is what it said last."""
+    """One worker process. `sample` is its last answer."""
 
     name: str
     generation: int
@@ -40,14 +40,14 @@ class Process:
     started_at: float
     phase: Phase = "starting"
     startup_seconds: float | None = None
-    """What it took to take work; None before it does."""
+    """Seconds from its start until it took work; None before that."""
     sample: ReplicaSample | None = None
     read_to: int = 0
-    """So many bytes of its log were read as they were written."""
+    """How many bytes of its log `new_lines` has read."""
 
     @property
     def worker(self) -> Worker:
-        """The process as a plan sees it."""
+        """The process in the form that a plan needs."""
         return Worker(self.name, self.generation, self.phase, self.started_at)
 
     def url(self, path: str) -> str:
@@ -55,33 +55,33 @@ class Process:
         return f"http://127.0.0.1:{self.admin_port}{path}"
 
     def written(self) -> list[str]:
-        """What it wrote to stderr; nothing where its log was taken away."""
+        """The lines that it wrote to stderr; empty if its log was deleted."""
         try:
             return self.log.read_text("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
 
     def new_lines(self) -> list[str]:
-        """The whole lines that it has written to stderr since this was asked last."""
+        """The complete lines that it has written to stderr since the last call."""
         try:
             with self.log.open("rb") as log:
                 log.seek(self.read_to)
                 written = log.read(MOST_NEWS)
         except FileNotFoundError:
             return []
-        # A line longer than that is none to be read.
+        # A longer line is not meant to be read: it is given in parts.
         whole = written[: written.rfind(b"\n") + 1] or (written if len(written) == MOST_NEWS else b"")
         self.read_to += len(whole)
         return whole.decode(errors="replace").splitlines()
 
     def last_words(self) -> str:
-        """The last line of it."""
+        """The last line that it wrote to stderr."""
         lines = [line.strip() for line in self.written() if line.strip()]
         return lines[-1] if lines else "nothing was written to stderr"
 
 
 async def start(service: LocalService, name: str, generation: int, host: str, port: int) -> Process:
-    """A new worker that listens on the shared `port`."""
+    """Starts a worker that listens on the shared `port`."""
     logs = service.data_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     _prune(logs)
@@ -103,20 +103,20 @@ async def start(service: LocalService, name: str, generation: int, host: str, po
 
 
 def drain(process: Process) -> None:
-    """Asks it to finish what it has, hand back the rest, and end."""
+    """Asks a process to finish what it has, hand back the rest, and end."""
     process.phase = "draining"
     with contextlib.suppress(ProcessLookupError):
         process.handle.send_signal(signal.SIGTERM)
 
 
 def kill(process: Process) -> None:
-    """Ends it at once. Its runs go on elsewhere when their lease has run out."""
+    """Ends a process at once. Its runs continue elsewhere when their lease has run out."""
     with contextlib.suppress(ProcessLookupError):
         process.handle.kill()
 
 
 async def probe(session: aiohttp.ClientSession, starting: Sequence[Process]) -> None:
-    """Notices which of the starting ones take work now."""
+    """Marks the starting processes that now take work as ready."""
     found = await asyncio.gather(*(_takes_work(session, process) for process in starting))
     for process, takes_work in zip(starting, found, strict=True):
         if takes_work:
@@ -136,7 +136,7 @@ async def _takes_work(session: aiohttp.ClientSession, process: Process) -> bool:
 async def sample(
     session: aiohttp.ClientSession, processes: Sequence[Process], *, usage: Usage = "no"
 ) -> list[ReplicaSample | None]:
-    """What each says about itself; None where no answer came."""
+    """The sample of each process; None for one that did not answer."""
     found = await asyncio.gather(
         *(ask(session, each.url, SCRAPE_SECONDS, each.name, usage) for each in processes)
     )

@@ -1,5 +1,5 @@
-"""A manifest, or a `langgraph.json` with the manifest's defaults, as one machine runs it: folders,
-environment, policy and the Python of the application. Read once for each generation.
+"""What one machine runs for a manifest, or for a `langgraph.json` with the manifest's defaults: folders,
+environment, policy and the application's Python. Read once for each generation.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from lgs_operator.scaling import Policy
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags of `lgs up`, and the environment it was started with. `manifest` may be a
-    `langgraph.json`.
+    """The flags of `lgs up`, and the environment that it was started with. `manifest` may
+    be a `langgraph.json`.
     """
 
     manifest: Path
@@ -43,13 +43,13 @@ class Options:
     python: Path | None = None
     env: Mapping[str, str] | None = None
     page_port: int = 8124
-    """Where its page is shown, on the loopback interface; a free port where another program has it."""
+    """The port of its page on the loopback interface; a free one is used if another program has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """What to run. `command` starts a worker; `replicas` is None where the scaling law decides; `notes` say
-    what differs from a cluster; `install` is the command that installs what the application needs.
+    """What to run. `command` starts a worker; `replicas` is None if the scaling law decides; `notes` say what
+    differs from a cluster; `install` is the command that installs what the application needs.
     """
 
     name: str
@@ -65,7 +65,7 @@ class LocalService:
     alerts: tuple[Definition, ...] = ()
     objectives: tuple[Objective, ...] = ()
     usage: bool = False
-    """Replicas are asked for what alerts need beside what the scaling law reads."""
+    """Whether replicas are asked for what alerts need besides what the scaling law reads."""
 
 
 def read(options: Options) -> LocalService:
@@ -113,7 +113,7 @@ def read(options: Options) -> LocalService:
 
 
 def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
-    """What the manifest asks for that has no effect, or none outside of a cluster."""
+    """Notes on what the manifest asks for that has no effect, or none outside of a cluster."""
     yield from map(str, without_effect(spec))
     if spec.auth.api_keys and not (env.get("LGS_API_KEYS") or env.get("LGS_API_KEYS_FILE")):
         yield "spec.auth.apiKeys takes the keys from the cluster: set LGS_API_KEYS to need some here"
@@ -134,7 +134,7 @@ def _left_out(spec: Spec, env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _scaling(spec: Spec, notes: list[str]) -> tuple[Policy, int | None]:
-    """The policy, and the number of replicas where that is not the scaling law's."""
+    """The policy, and the number of replicas; None if the scaling law decides it."""
     policy = Policy.of(spec)
     if sys.platform != "linux":
         notes.append("this kernel does not balance a shared port: one replica runs, whatever the load")
@@ -145,14 +145,14 @@ def _scaling(spec: Spec, notes: list[str]) -> tuple[Policy, int | None]:
 
 
 def _with_defaults(application: Application) -> LangGraphService:
-    """The manifest that says nothing but where the application is."""
+    """A manifest that only names the application, with defaults for the rest."""
     name, _ = name_of(application.folder)
     spec = {"source": {"folder": "."}}
     return parse({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec})
 
 
 def _install(python: Interpreter, source: Path, application: Application | None) -> str:
-    """How to install what the application needs, as far as it says what that is."""
+    """The command that installs what the application needs, as far as it declares that."""
     if (root := lock_root(source)) is not None and python.prefix.parent == root:
         return syncing(python, source, root)
     if application is None and (source / CONFIG).is_file():
@@ -184,7 +184,7 @@ def _source(options: Options, spec: Spec) -> Path:
 
 
 def _own_folder(options: Options, application: Application) -> Path:
-    """The code of a `langgraph.json` is where it stands."""
+    """The source folder of a `langgraph.json`, which is its own folder."""
     folder = application.folder.resolve()
     if options.source is not None and options.source.resolve() != folder:
         rule = f"is for a manifest; the code of {application.path} is in its own folder"
@@ -193,8 +193,8 @@ def _own_folder(options: Options, application: Application) -> Path:
 
 
 def _check_names(manifest: Path, spec: Spec, source: Path, outer: Mapping[str, str]) -> None:
-    """Raises `ManifestError` where the manifest names graphs that its langgraph.json does not have. What is
-    wrong with that file itself the replica says."""
+    """Raises `ManifestError` if the manifest names graphs that its langgraph.json does not have. Errors in
+    that file itself are reported by the replica."""
     config = config_of(spec, source)
     if spec.graphs or not config.is_file() or outer.keys() & {"LGS_CONFIG", "LANGSERVE_GRAPHS"}:
         return
@@ -207,19 +207,20 @@ def _check_names(manifest: Path, spec: Spec, source: Path, outer: Mapping[str, s
 
 
 def _environment(manifest: LangGraphService, source: Path, data_dir: Path) -> dict[str, str]:
-    """The manifest in the words of docs/architecture.md."""
+    """The manifest as the variables in docs/architecture.md."""
     return {
         "LGS_SERVICE": manifest.metadata.name,
         "LGS_SOURCE": str(source),
         "LGS_DATA_DIR": str(data_dir),
-        # No load balancer has to be notified first: a process that drains has closed its share of the port.
+        # No load balancer has to be notified first: a draining process has closed its share of the port.
         "LGS_LAME_DUCK_SECONDS": "0",
         **variables_of(manifest.spec),
     }
 
 
 def _users(spec: Spec, notes: list[str]) -> dict[str, str]:
-    """What the user sets in `pod.env`; what only a cluster can resolve is left out and said."""
+    """The variables that the user sets in `pod.env`; those that only a cluster can resolve are
+    left out and noted."""
     missing = [each.name for each in spec.pod.env if each.value is None]
     if missing:
         names = ", ".join(missing)

@@ -1,8 +1,8 @@
 """Runs a manifest on this machine until it is stopped: observe, decide, act, show, several times a second.
 
 Decisions are made elsewhere (`scaling.decide`, `plan.plan`). Changed files make a new generation of
-workers, which replaces the old one by one; the first SIGINT or SIGTERM drains everything, a second one ends
-it at once.
+workers, which replace the old ones one by one; the first SIGINT or SIGTERM drains everything, a second
+one ends it at once.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CALM_SECONDS = 30.0
 
 @dataclass(slots=True)
 class State:
-    """Everything that changes while it runs."""
+    """Everything that changes while `lgs up` runs."""
 
     service: LocalService
     generation: int = 1
@@ -77,8 +77,8 @@ class Supervisor:
         self._history_lost = False
 
     async def run(self) -> None:
-        """Until a signal, then until all is drained. Raises `ManifestError`, `OSError`, `LocalError` at the
-        start.
+        """Runs until a signal, then until everything is drained. Raises `ManifestError`, `OSError` or
+        `LocalError` at the start, and `LocalError` later if it can't go on.
         """
         async with AsyncExitStack() as stack:
             service = read(self._options)
@@ -198,7 +198,7 @@ class Supervisor:
 
     def _cannot_work(self, state: State, process: Process) -> None:
         if process.generation != state.generation or not state.can_work:
-            # Of a generation that can't work the first one has said it.
+            # The first worker of a generation that can't work has reported it.
             return
         state.can_work = False
         words = process.last_words()
@@ -220,7 +220,7 @@ class Supervisor:
         return in_vain(words, self._given(state), flags, str(state.service.data_dir))
 
     def _given(self, state: State) -> list[str]:
-        """The variables that workers have as the environment of `lgs up` has them."""
+        """The names of variables that workers have unchanged from the environment of `lgs up`."""
         outer = os.environ if self._options.env is None else self._options.env
         return [name for name, value in outer.items() if state.service.env.get(name) == value]
 
@@ -243,7 +243,7 @@ class Supervisor:
         code = process.handle.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         when = f"in {pause:.1f} s" if pause else "now"
-        # The log of one that was killed ends with what is no reason: only what went wrong is shown.
+        # The log of a killed process ends with lines that are no reason: only what went wrong is shown.
         words = "".join(f"; its last words: {line}" for line in readable(process.written())[-1:])
         self._view.say(f"{process.name} {how}; replaced {when}{words}")
         if state.crashes == 1:
@@ -326,7 +326,8 @@ class Supervisor:
             remember(state.service.data_dir, [each.handle.pid for each in state.processes])
 
     def _let_go(self, state: State) -> None:
-        """What still runs when this ends by a failure drains by itself, and is in no next one's way."""
+        """Tells workers that still run after a failure to drain, so that they do not block
+        the next `lgs up`."""
         for process in state.processes:
             if process.handle.returncode is None:
                 workers.drain(process)

@@ -18,7 +18,7 @@ from lgs_operator.scaling import Decision
 
 
 class View:
-    """A context: on a terminal the table lives while it is open."""
+    """A context manager that shows the state; on a terminal, a live table while it is open."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
@@ -40,11 +40,11 @@ class View:
             self._live.stop()
 
     def say(self, line: str) -> None:
-        """One line that stays."""
+        """Prints one line that stays."""
         self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(line)}")
 
     def show(self, title: str, processes: Sequence[Process], decision: Decision | None) -> None:
-        """The present state; without a terminal only what changed is said."""
+        """Shows the present state; without a terminal it only prints what changed."""
         if self._live is not None:
             self._live.update(_screen(title, processes, decision), refresh=True)
             return
@@ -72,5 +72,5 @@ def _screen(title: str, processes: Sequence[Process], decision: Decision | None)
 
 
 def _folded(words: str) -> Text:
-    """All of a text, however narrow the terminal is: a live screen cuts what its console does not wrap."""
+    """A text that is wrapped however narrow the terminal is: a live screen cuts off what is not wrapped."""
     return Text(words, no_wrap=False, overflow="fold")

@@ -1,5 +1,4 @@
-"""The log of a worker as a person reads it: what went wrong, what it did not find, and what would help.
-Pure."""
+"""Reads the log of a worker for people: what went wrong, what it did not find, and what would help. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +14,8 @@ _MISSING: Final = re.compile(r"No module named '([\w.]+)'")
 
 
 def readable(log: Sequence[str], said: Collection[str] = ()) -> list[str]:
-    """The lines of a log that say what went wrong, each record on a line with its traceback below it. What is
-    only worth knowing is left out, and what was `said` already; of much, the end.
+    """The lines of a log that say what went wrong, each record on a line with its traceback below it. Records
+    of lower levels and lines already `said` are left out; of a long log only the end is given.
     """
     lines = [line for written in log for line in _lines(written.rstrip()) if line not in said]
     kept = lines[-MOST_LINES:]
@@ -24,7 +23,7 @@ def readable(log: Sequence[str], said: Collection[str] = ()) -> list[str]:
 
 
 def missing_module(log: Sequence[str]) -> str | None:
-    """The package that an import did not find, the last one that is named."""
+    """The last package in the log that an import did not find; None without one."""
     found = [match.group(1) for line in log for match in _MISSING.finditer(line)]
     return found[-1].partition(".")[0] if found else None
 
@@ -32,9 +31,9 @@ def missing_module(log: Sequence[str]) -> str | None:
 def in_vain(
     last_words: str, environment: Collection[str], flags: Mapping[str, str], data_dir: str
 ) -> str | None:
-    """What to do where no change of a file can mend a start that failed with these words: they begin with a
-    variable of the environment that `lgs` was started in, or with one that an option gave (`flags`), or name
-    what `lgs up` keeps itself, in `data_dir`. None where a change might."""
+    """What to do about a start that failed with these words, if no change of a file can mend it: they begin
+    with a variable of the environment that `lgs` was started in, or with one that an option set (`flags`), or
+    they name `data_dir`, where `lgs up` keeps its own files. None if a change might help."""
     if data_dir in last_words:
         return f"mend what is in {data_dir}, or move it away, and start lgs up again"
     first = _VARIABLE.match(last_words)
@@ -47,8 +46,9 @@ def in_vain(
 
 
 def waiting(last_words: str, environment: Collection[str], made: Collection[str] = ()) -> str:
-    """What is waited for after a start that failed with these words: a variable of the environment that `lgs`
-    was started in changes with no file. `made` are the variables of the worker, most of them by the manifest.
+    """What is waited for after a start that failed with these words, and which variable may be wrong: one in
+    the environment that `lgs` was started in changes with no file. `made` are the worker's variables, most of
+    them set by the manifest.
     """
     files = "waiting for a change of the files"
     named = list(dict.fromkeys(_VARIABLE.findall(last_words)))
@@ -60,7 +60,7 @@ def waiting(last_words: str, environment: Collection[str], made: Collection[str]
 
 
 def is_noted(record: Mapping[str, Any], notes: Sequence[str]) -> bool:
-    """Whether `lgs` has found the same in langgraph.json: a missing file, an unknown key."""
+    """Whether the notes of `lgs` on langgraph.json already say the same: a missing file, an unknown key."""
     found = {"config.env_file_missing": [record.get("file")], "config.unknown_keys": record.get("keys", ())}
     names = found.get(record["event"], ())
     return (
@@ -80,7 +80,7 @@ def _lines(written: str) -> list[str]:
 
 
 def first_line(record: Mapping[str, Any]) -> str:
-    """A record without its traceback, in one line."""
+    """A record as one line, without its traceback."""
     shown = {
         name: value
         for name, value in record.items()
@@ -91,12 +91,12 @@ def first_line(record: Mapping[str, Any]) -> str:
 
 
 def record_of(written: str) -> Mapping[str, Any] | None:
-    """What a line of JSON logs; None where it is none."""
+    """The record in a line of JSON; None if the line is none."""
     if not written.startswith("{"):
         return None
     try:
         record = json.loads(written)
     except (ValueError, RecursionError):
         return None
-    # Code of the application logs there too.
+    # The application's code writes to the same log.
     return record if isinstance(record, dict) and isinstance(record.get("event"), str) else None

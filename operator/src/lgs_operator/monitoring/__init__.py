@@ -1,1 +1,1 @@
-"""What is watched of services and of the operator, and when somebody is to be told: pure descriptions."""
+"""What to monitor of services and of the operator, and when to alert: pure descriptions."""

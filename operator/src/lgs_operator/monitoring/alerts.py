@@ -1,4 +1,4 @@
-"""An alert as the Prometheus operator's rules have it. Pure; docs/monitoring.md has a section for each.
+"""An alert in the form of the Prometheus operator's rules. Pure; docs/monitoring.md has a section for each.
 
 Expressions are PromQL. In the texts `{{ $labels.… }}` and `{{ $value }}` are Prometheus' own placeholders
 (https://prometheus.io/docs/prometheus/latest/configuration/template_reference/).
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 RUNBOOK: Final = "docs/monitoring.md"
-"""Where each alert has a section, in the documents of the version that runs."""
+"""The page with a section for each alert, in the documentation of the running version."""
 Severity = Literal["critical", "warning", "info"]
-"""Critical: requests are refused or data is at risk, now. Warning: somebody should look within the day. Info:
-those of a manifest may be good to know."""
+"""Critical: requests are being refused or data is at risk. Warning: somebody should look within the day.
+Info: only alerts of a manifest, for what is good to know."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """When somebody is told what. `lasts`: for how long the expression must have held, such as `5m`."""
+    """When to alert, and with what text. `lasts` is how long the expression must have held, such as `5m`."""
 
     name: str
     severity: Severity
@@ -28,7 +28,7 @@ class Alert:
     summary: str
     description: str
     section: str | None = None
-    """Of the page, where it has none of its own."""
+    """The section of the page; None: the one named like the alert."""
 
     def rule(self) -> dict[str, Any]:
         """The alert as a rule of Prometheus."""
@@ -46,5 +46,5 @@ class Alert:
 
 
 def groups(name: str, alerts: Iterable[Alert]) -> list[dict[str, Any]]:
-    """The groups of a file of rules, or of a PrometheusRule: one, evaluated together."""
+    """The groups of a rules file or of a PrometheusRule: a single one, evaluated together."""
     return [{"name": name, "rules": [each.rule() for each in alerts]}]

@@ -1,6 +1,7 @@
-"""`python -m lgs_operator.monitoring.generate [--check]`: writes the operator's pack into the chart.
+"""`python -m lgs_operator.monitoring.generate [--check]`: writes the operator's rules and
+dashboard into the chart.
 
-`--check` writes nothing and exits 1 when a file differs from what the descriptions give.
+`--check` writes nothing and exits 1 if a file differs from the descriptions.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ DASHBOARD = FILES / "dashboard.json"
 
 
 def contents() -> Mapping[Path, str]:
-    """What each file is to hold."""
+    """What each file should hold."""
     rules = {"groups": groups("lgs-operator", OPERATOR_ALERTS)}
     text = yaml.safe_dump(rules, sort_keys=False, width=200)
     return {RULES: text, DASHBOARD: dashboard_json(OPERATOR_BOARD, indent=1)}
 
 
 def main() -> int:
-    """Exit code 0 when the files are (now) as described, 1 when `--check` found a difference."""
+    """Returns exit code 0 if the files are (now) as described, 1 if `--check` found a difference."""
     parser = argparse.ArgumentParser(description="Write the operator's rules and dashboard into the chart.")
     parser.add_argument("--check", action="store_true", help="only report whether the files are up to date")
     check = parser.parse_args().check

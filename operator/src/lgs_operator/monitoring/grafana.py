@@ -1,7 +1,7 @@
 """A dashboard in Grafana's JSON model. Pure.
 
-The data source is a variable, so that the dashboard is of no one Grafana; what can be left to its defaults is
-(https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/).
+The data source is a variable, so that the dashboard works in any Grafana; fields with suitable defaults are
+left out (https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 from lgs_operator.monitoring.panels import Board, Panel, Query, Row
 
 SCHEMA_VERSION: Final = 39
-"""Of Grafana 10 and later, which migrate it to their own."""
+"""The schema version of Grafana 10; later ones migrate it to their own."""
 WIDTH: Final = 24
 HEIGHT: Final = 8
 SIDE_BY_SIDE: Final = 3
@@ -22,8 +22,8 @@ SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
 
 def dashboard_json(board: Board, *, indent: int | None = None) -> str:
-    """The dashboard as a file for Grafana, the same for the same board. On one line, but for readers: that
-    takes a fifth of the time."""
+    """The dashboard as a file for Grafana, identical for the same board. Without `indent` it is one line,
+    which takes a fifth of the time."""
     return json.dumps(dashboard(board), indent=indent, sort_keys=True, ensure_ascii=False) + "\n"
 
 

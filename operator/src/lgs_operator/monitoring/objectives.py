@@ -1,9 +1,9 @@
 """The objectives of a service (`spec.observability.slo`), and how fast an error budget may be used up before
-somebody is told. Pure.
+an alert fires. Pure.
 
 Multi-window, multi-burn-rate alerts as in Google's Site Reliability Workbook, chapter "Alerting on SLOs"
-(https://sre.google/workbook/alerting-on-slos/): an alert fires while a share of the whole budget goes in a
-long window, and goes on going in a short one, so that it ends soon after the cause does.
+(https://sre.google/workbook/alerting-on-slos/): an alert fires while a share of the whole budget is used up
+in a long window and the short window shows that this goes on, so that the alert ends soon after its cause.
 """
 
 from __future__ import annotations
@@ -17,32 +17,34 @@ from lgs_crds import Spec
 Name = Literal["availability", "latency"]
 P95: Final = 0.95
 FEWEST: Final = 5
-"""Fewer bad runs in a long window may be an accident."""
+"""How many bad runs a long window must have; fewer may be an accident."""
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 @dataclass(frozen=True)
 class Burn:
-    """`share` of the budget is used up in `long` seconds; `short` says whether it goes on."""
+    """A burn rate: `share` of the budget is used up in `long` seconds; the last `short` seconds show
+    whether it goes on."""
 
     share: float
     long: int
     short: int
 
     def rate(self, days: int) -> float:
-        """How many times as fast that is as the budget of so many days allows; not below 1, which is no
-        trouble."""
+        """How many times faster this is than the budget of `days` allows; at least 1, as
+        less is no problem."""
         return max(1.0, self.share * days * DAY / self.long)
 
 
 FAST: Final = (Burn(0.02, HOUR, 5 * MINUTE), Burn(0.05, 6 * HOUR, 30 * MINUTE))
 SLOW: Final = (Burn(0.1, DAY, 2 * HOUR), Burn(0.1, 3 * DAY, 6 * HOUR))
-"""Of the workbook; with a window of 30 days the rates are 14.4, 6, 3 and 1."""
+"""The burn rates of the workbook; with a window of 30 days, `FAST` and `SLOW` are 14.4, 6, 3 and 1."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """`share` of the runs must be good, over `days`. `seconds`: a run that takes longer is not."""
+    """An objective: `share` of the runs in `days` must be good. A run that takes longer than
+    `seconds` is not."""
 
     name: Name
     share: float
@@ -51,17 +53,17 @@ class Objective:
 
     @property
     def budget(self) -> float:
-        """Share of the runs that may be bad."""
+        """The share of the runs that may be bad."""
         return round(1 - self.share, 9)
 
     def burns(self, burns: tuple[Burn, ...]) -> Mapping[Burn, float]:
-        """Those that can be reached, with their rates: more than all runs are never bad."""
+        """The burns that can be reached, with their rates: never more than all runs are bad."""
         rates = {each: each.rate(self.days) for each in burns}
         return {each: rate for each, rate in rates.items() if rate * self.budget < 1}
 
 
 def objectives(spec: Spec) -> tuple[Objective, ...]:
-    """Those of the manifest."""
+    """The objectives of the manifest."""
     slo = spec.observability.slo
     if slo is None:
         return ()

@@ -1,4 +1,4 @@
-"""The alerts of the operator: about itself, and about all services by what it knows of them. Pure."""
+"""The alerts of the operator: about itself, and about all services by what only it knows of them. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ _DESCRIBE: Final = "`kubectl describe lgs {{ $labels.service }} -n {{ $labels.na
 
 
 def _condition(kind: str, status: str, *more: str) -> str:
-    """1 for each service whose condition says so, whichever its reason: that may change meanwhile."""
+    """PromQL that gives 1 for each service whose condition has this status, whatever its reason, which may
+    change meanwhile."""
     matchers = ",".join([f'condition="{kind}"', f'status="{status}"', *more])
     return f"max by (namespace, service) (lgs_operator_service_condition{{{matchers}}})"
 
 
 def _reason(kind: str) -> str:
-    """The reason that a condition has when the alert is sent, as a placeholder."""
+    """A placeholder for the reason of a condition at the time when the alert is sent."""
     series = f"lgs_operator_service_condition{{condition='{kind}',namespace='%s',service='%s'}}"
     return (
         f'{{{{ with printf "{series}" $labels.namespace $labels.service | query }}}}'

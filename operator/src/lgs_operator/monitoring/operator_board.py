@@ -1,4 +1,4 @@
-"""The dashboard of the operator: all its services at a glance, and itself. Pure."""
+"""The dashboard of the operator: an overview of all its services, and itself. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dashboard described once: rows of panels, each with its queries. Pure; `grafana.py` writes it."""
+"""The description of a dashboard: rows of panels, each with its queries. Pure; `grafana.py` writes it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Unit = Literal["short", "s", "percentunit", "bytes", "reqps", "cps", "none"]
-"""Grafana's ids of units: counts, seconds, a share of 1, bytes, requests and others a second."""
+"""Grafana's ids of units: counts, seconds, a share of 1, bytes, requests a second, counts a
+second, and none."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """An expression in PromQL, and what its series are called: `{{label}}` stands for a label's value."""
+    """An expression in PromQL, and the name of its series, in which `{{label}}` stands
+    for a label's value."""
 
     expression: str
     legend: str
@@ -19,7 +21,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines over time. `text` says what they mean."""
+    """A panel with lines over time. `text` says what they mean."""
 
     title: str
     text: str
@@ -30,7 +32,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """Panels under one head, side by side."""
+    """Panels under one title, side by side."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -38,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """A dashboard. `uid` is its address in Grafana, of at most 40 characters."""
+    """A dashboard. `uid` is its id in Grafana, at most 40 characters."""
 
     uid: str
     title: str

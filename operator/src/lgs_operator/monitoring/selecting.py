@@ -1,4 +1,4 @@
-"""Which series are of a service: the labels that its PodMonitor gives them. Pure."""
+"""Selects the series of a service by the labels that its PodMonitor gives them. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ BY_SERVICE: Final = f"namespace, {SERVICE}"
 
 @dataclass(frozen=True)
 class Replicas:
-    """The replicas of one service. `scraped_here`: as the operator's PodMonitor has them read; none is
-    counted twice where another one does so, too."""
+    """The replicas of one service. `scraped_here` selects what the operator's PodMonitor scrapes, so that no
+    replica counts twice if something else scrapes it too."""
 
     namespace: str
     name: str
@@ -26,7 +26,7 @@ class Replicas:
         return _matching(metric, [*job, f'namespace="{self.namespace}"', f'{SERVICE}="{self.name}"', *more])
 
     def of_operator(self, metric: str, *more: str) -> str:
-        """The series that the operator tells of the service."""
+        """The series of a metric that the operator reports about the service."""
         return _matching(metric, [f'namespace="{self.namespace}"', f'service="{self.name}"', *more])
 
 

@@ -1,7 +1,7 @@
 """The alerts about one service, from what its replicas count. Pure.
 
-What only the operator knows (how many replicas there should be, backups) it tells in its own
-(`operator_alerts.py`). A bound that the manifest has is the alert's: the target of latency, of waiting.
+For what only the operator knows (how many replicas there should be, backups) there are its own alerts
+(`operator_alerts.py`). A bound in the manifest is also the alert's: the targets for latency and for waiting.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from lgs_operator.monitoring.selecting import BY_SERVICE, SERVICE, Replicas
 from lgs_operator.monitoring.slo_alerts import slo_alerts
 
 LONGEST_WAIT_SECONDS: Final = 60.0
-"""Unless the manifest lets runs wait longer."""
+"""Seconds that a run may wait before an alert, unless the manifest lets runs wait longer."""
 PRIORITIES: Final = ("high", "normal", "low")
 FAILED_SHARE: Final = 0.1
 BUDGET_MINUTES: Final = 10
-"""For so long an alert about a budget goes on: under load one that is used up has a little left, and none
-again, each time that a part of the hour is over."""
+"""Minutes for which a budget must have been used up: under load a used-up budget has a little left, and then
+none again, each time that a part of the hour is over."""
 _WHO: Final = "{{ $labels.namespace }}/{{ $labels." + SERVICE + " }}"
 
 
 def service_alerts(replicas: Replicas, spec: Spec) -> tuple[Alert, ...]:
-    """Those that can fire for a service of this spec."""
+    """The alerts that can fire for a service of this spec."""
     return (
         queue_full(replicas),
         queue_waits_long(replicas, spec),
@@ -43,7 +43,7 @@ def service_alerts(replicas: Replicas, spec: Spec) -> tuple[Alert, ...]:
 
 
 def queue_full(of: Replicas) -> Alert:
-    """Requests are answered 429."""
+    """The alert that the queue is full: requests are answered 429."""
     return Alert(
         "LGSQueueFull",
         "critical",
@@ -55,7 +55,8 @@ def queue_full(of: Replicas) -> Alert:
 
 
 def queue_waits_long(of: Replicas, spec: Spec) -> Alert:
-    """Runs wait for much longer than the manifest aims at. One alert, whatever each priority's bound."""
+    """The alert that runs wait much longer than the manifest aims at. One alert covers the bounds
+    of all priorities."""
     bounds: dict[float, list[str]] = {}
     for priority in PRIORITIES:
         bounds.setdefault(longest_wait(spec, priority), []).append(priority)
@@ -71,7 +72,7 @@ def queue_waits_long(of: Replicas, spec: Spec) -> Alert:
 
 
 def longest_wait(spec: Spec, priority: str) -> float:
-    """Seconds for which a run of a priority may wait before somebody is told."""
+    """Seconds that a run of a priority may wait before an alert."""
     target = spec.scaling.target
     own = getattr(target.by_priority, priority)
     aim = target.queue_wait_seconds if own is None else own.queue_wait_seconds
@@ -84,7 +85,7 @@ def _waits(of: Replicas, seconds: float, priorities: Iterable[str]) -> str:
 
 
 def latency_over_target(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
-    """Only where the manifest has a target."""
+    """The alert that latency is over its target; none if the manifest has no target."""
     target = spec.scaling.target.p95_latency_seconds
     if target is None:
         return ()
@@ -103,7 +104,7 @@ def latency_over_target(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
 
 
 def runs_fail(of: Replicas) -> Alert:
-    """A share of them, of so many that it is no accident."""
+    """The alert that too large a share of the runs fails, and enough of them that it is no accident."""
     failed = f"sum by ({BY_SERVICE}) (increase({of('lgs_runs_finished_total', _FAILED)}[15m]))"
     ended = f"sum by ({BY_SERVICE}) (increase({of('lgs_runs_finished_total')}[15m]))"
     return Alert(
@@ -120,7 +121,7 @@ _FAILED: Final = 'status=~"error|timeout"'
 
 
 def runs_unserved(of: Replicas) -> Alert:
-    """No replica takes their graph."""
+    """The alert that runs wait for a graph that no replica takes."""
     return Alert(
         "LGSRunsUnserved",
         "warning",
@@ -132,7 +133,7 @@ def runs_unserved(of: Replicas) -> Alert:
 
 
 def database_silent(of: Replicas) -> Alert:
-    """Replicas can't ask their database for the queue: nothing is claimed then, either."""
+    """The alert that replicas can't ask their database for the queue: then no run is claimed either."""
     return Alert(
         "LGSDatabaseSilent",
         "critical",
@@ -144,7 +145,7 @@ def database_silent(of: Replicas) -> Alert:
 
 
 def redis_away(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
-    """Only where there is to be one."""
+    """The alert that replicas do not reach Redis; none if the service has no Redis."""
     if spec.cache.redis is None:
         return ()
     return (
@@ -160,7 +161,7 @@ def redis_away(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
 
 
 def circuit_open(of: Replicas) -> Alert:
-    """Calls are refused without being tried."""
+    """The alert that a circuit is open: calls are refused without being tried."""
     series = of("lgs_circuit_state", 'state="open"')
     return Alert(
         "LGSCircuitOpen",
@@ -173,7 +174,7 @@ def circuit_open(of: Replicas) -> Alert:
 
 
 def budget_used_up(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
-    """Only where there is one of the whole service."""
+    """The alert that a budget is used up; none if the service has no budget of its own."""
     if spec.budgets is None or all(each.of == "User" for each in spec.budgets.limits):
         return ()
     return (
@@ -189,7 +190,7 @@ def budget_used_up(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
 
 
 def leases_lost(of: Replicas) -> Alert:
-    """One may be a machine that stood still; several are none."""
+    """The alert that leases are lost: one loss may be a machine that paused, several are not."""
     return Alert(
         "LGSLeasesLost",
         "warning",
@@ -201,7 +202,7 @@ def leases_lost(of: Replicas) -> Alert:
 
 
 def replicas_not_scraped(of: Replicas) -> Alert:
-    """Without it the others would be silent about a replica that nobody can read."""
+    """The alert that replicas are not scraped, about which the other alerts would be silent."""
     return Alert(
         "LGSReplicaNotScraped",
         "warning",

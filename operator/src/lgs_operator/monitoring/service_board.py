@@ -1,7 +1,8 @@
 """The dashboard of one service. Pure.
 
-Counters are those of each replica, and summed; the queue's gauges are the whole service's on each replica, so
-of those the largest counts. `[5m]` has four scrapes at least, at the longest interval a manifest may have.
+Counters are those of each replica, and are summed. Each replica reports the queue's gauges for the
+whole service, so the largest counts. `[5m]` covers at least four scrapes at the longest interval
+that a manifest may set.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from lgs_operator.monitoring.panels import Board, Panel, Query, Row, Unit
 from lgs_operator.monitoring.selecting import Replicas
 
 _CACHED: Final = "exported_namespace"
-"""The namespace of the cache: `namespace` is the cluster's, which Prometheus puts in its place."""
+"""The label with the cache's namespace: Prometheus renames it, as `namespace` is the cluster's."""
 QUANTILES: Final = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
 def service_board(of: Replicas) -> Board:
-    """What is watched of a service."""
+    """The dashboard of a service."""
     name = f"{of.namespace}/{of.name}"
     return Board(
         uid="lgs-" + hashlib.sha256(name.encode()).hexdigest()[:16],
@@ -30,12 +31,12 @@ def service_board(of: Replicas) -> Board:
 
 
 def rate(series: str, *by: str) -> str:
-    """How much a counter grows in a second, over all replicas."""
+    """PromQL for how much a counter grows a second, over all replicas."""
     return f"sum by ({', '.join(by)}) (rate({series}[5m]))" if by else f"sum(rate({series}[5m]))"
 
 
 def quantiles(buckets: str) -> tuple[Query, ...]:
-    """Those of a histogram, over all replicas. Without anything observed there are none."""
+    """Queries for `QUANTILES` of a histogram, over all replicas. Without observations they give nothing."""
     return tuple(
         Query(f"histogram_quantile({share}, {rate(buckets, 'le')})", name) for share, name in QUANTILES
     )

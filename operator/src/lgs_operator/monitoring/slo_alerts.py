@@ -1,6 +1,6 @@
 """The alerts of a service's objectives, for Prometheus. Pure.
 
-Between the bounds of the histogram's buckets runs are counted linearly, as `histogram_quantile` does.
+Within a bucket of the histogram, runs are counted linearly, as in `histogram_quantile`.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ BOUNDS: Final = (
     *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0),
     *(10.0, 20.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
 )
-"""Of the buckets of `lgs_run_latency_seconds`."""
+"""The bounds of the buckets of `lgs_run_latency_seconds`, in seconds."""
 _WHO: Final = "{{ $labels.namespace }}/{{ $labels." + SERVICE + " }}"
 _FAILED: Final = 'status=~"error|timeout"'
 _PROMISE: Final = {"availability": "ended well", "latency": "taken no longer than promised"}
 Query = Callable[[int], str]
-"""In PromQL, over so many seconds."""
+"""A function that gives PromQL over a number of seconds."""
 
 
 def slo_alerts(of: Replicas, spec: Spec) -> tuple[Alert, ...]:
-    """Two for each objective: the budget goes fast, or slowly."""
+    """Two alerts for each objective: its budget burns fast, or slowly."""
     return tuple(alert for each in objectives(spec) for alert in _alerts(of, each))
 
 
 def alert_name(objective: Objective, *, fast: bool) -> str:
-    """Such as LGSAvailabilityBudgetBurnsFast."""
+    """The name of an objective's alert, such as LGSAvailabilityBudgetBurnsFast."""
     return f"LGS{objective.name.capitalize()}BudgetBurns{'Fast' if fast else 'Slowly'}"
 
 
@@ -62,7 +62,7 @@ def _alerts(of: Replicas, objective: Objective) -> Iterator[Alert]:
 
 
 def _burns(of: Replicas, objective: Objective, burn: Burn, rate: float) -> str:
-    """The rate of the long window, while both are above theirs."""
+    """PromQL for the burn rate in the long window, while both windows are above `rate`."""
     bad, runs = _counts(of, objective)
     long, short = (
         f"{bad(each)} / ({runs(each)} > 0) / {objective.budget:g}" for each in (burn.long, burn.short)
@@ -71,7 +71,7 @@ def _burns(of: Replicas, objective: Objective, burn: Burn, rate: float) -> str:
 
 
 def _counts(of: Replicas, objective: Objective) -> tuple[Query, Query]:
-    """The bad runs, and all of them."""
+    """The queries for the bad runs and for all runs."""
 
     def increase(seconds: int, name: str, *more: str) -> str:
         return f"sum by ({BY_SERVICE}) (increase({of(name, *more)}[{_duration(seconds)}]))"
@@ -83,7 +83,7 @@ def _counts(of: Replicas, objective: Objective) -> tuple[Query, Query]:
         return f"({increase(seconds, 'lgs_runs_finished_total')} + {rejected(seconds)})"
 
     def failed(seconds: int) -> str:
-        # what never failed has no such series yet
+        # if no run ever failed, the series does not exist yet
         some = increase(seconds, "lgs_runs_finished_total", _FAILED)
         return f"(({some} or {rejected(seconds)} * 0) + {rejected(seconds)})"
 
@@ -97,7 +97,7 @@ def _counts(of: Replicas, objective: Objective) -> tuple[Query, Query]:
 
 
 def _within(of: Replicas, bound: float, seconds: int, increase: Callable[..., str]) -> str:
-    """Runs that took no longer than `bound`."""
+    """PromQL for the runs that took no longer than `bound` seconds."""
     below = max((each for each in BOUNDS if each <= bound), default=None)
     above = min(each for each in BOUNDS if each >= bound)
 

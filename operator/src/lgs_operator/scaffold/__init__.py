@@ -1,3 +1,3 @@
-"""`lgs init`: a manifest from a `langgraph.json`. What can be found out is (`facts`), and each choice says
-why (`manifest`).
+"""`lgs init`: makes a manifest from a `langgraph.json`. `facts` finds out what it can, and `manifest` gives
+the reason for each choice.
 """

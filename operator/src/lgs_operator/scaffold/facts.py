@@ -1,4 +1,5 @@
-"""What a repository shows about the service that it could be. Reads it, and decides what follows."""
+"""What a repository tells about the service that it could become. Reads the repository, and
+decides what follows."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ from lgs_operator.application.workspace import normal
 from lgs_operator.images.ignore import Ignored
 
 NO_REGISTRY: Final = "registry.example.com"
-"""Stands where none can be found out."""
+"""The placeholder for a registry that can't be found out."""
 MOST_BYTES: Final = 900 * 1024
-"""A ConfigMap holds 1 MiB, its keys and the object around it among that."""
+"""Most bytes of files for a ConfigMap, which holds 1 MiB with its keys and metadata."""
 IN_STOCK: Final = frozenset({
     "aiosqlite", "anyio", "asyncpg", "cronsim", "fastapi", "httptools", "httpx", "langchain-core",
     "langgraph", "langgraph-checkpoint", "langgraph-checkpoint-postgres", "langgraph-checkpoint-sqlite",
@@ -29,7 +30,7 @@ IN_STOCK: Final = frozenset({
     "pydantic", "python-dotenv", "pyyaml", "redis", "requests", "starlette", "structlog", "tenacity", "typer",
     "typing-extensions", "tzdata", "uvicorn", "uvloop", "zstandard",
 })  # fmt: skip
-"""What the stock image has, of that which a graph may want."""
+"""Packages in the stock image that a graph may want."""
 _MODULES: Final = {
     "opentelemetry-api": "opentelemetry", "python-dotenv": "dotenv", "pyyaml": "yaml",
 }  # fmt: skip
@@ -43,7 +44,8 @@ _VARIABLE: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`why_image` is None where a ConfigMap can hold the application, whose files are then `files`."""
+    """What is known about the application. `why_image` is None if a ConfigMap can hold it; then
+    `files` are its files."""
 
     name: str
     why_name: str
@@ -57,15 +59,15 @@ class Facts:
     env_file: str | None
     has_auth: bool
     folder: str = "."
-    """Of the application, as the manifest names it."""
+    """The application's folder, as the manifest names it."""
     env_wanted: str = ".env"
-    """Where the file of variables belongs that is not there yet."""
+    """Where the file of variables is, or belongs if it does not exist yet."""
     env_missing: bool = False
-    """The file names it."""
+    """Whether the langgraph.json names a file of variables that does not exist."""
 
 
 def facts_of(application: Application, image: str | None = None, beside: Path | None = None) -> Facts:
-    """All of it. `image` is the name that was asked for; `beside` the folder that the manifest goes to."""
+    """All facts. `image` is the name that was asked for; `beside` is the folder of the new manifest."""
     folder = application.folder
     name, why_name = name_of(folder)
     files = _files(folder)
@@ -91,14 +93,15 @@ def facts_of(application: Application, image: str | None = None, beside: Path | 
 
 
 def variables_in(text: str) -> tuple[str, ...]:
-    """The names that a file of variables sets, also those that are commented out as `# NAME=`; no values."""
+    """The names that a file of variables sets, including those commented out as `# NAME=`; not the values."""
     lines = (line.strip().removeprefix("#").strip() for line in text.splitlines())
     found = (match.group(1) for line in lines if (match := _VARIABLE.match(line)))
     return tuple(dict.fromkeys(found))
 
 
 def _variables(application: Application) -> tuple[tuple[str, ...], str]:
-    """The names, and where they are from: an example is complete more often than a file of one machine."""
+    """The names of variables, and where they are from. An example file is preferred: it is more often
+    complete than the file of one machine."""
     beside = [application.env_file.parent] if application.env_file else []
     for folder in dict.fromkeys([*beside, application.folder]):
         for name in EXAMPLES:
@@ -113,7 +116,7 @@ def _variables(application: Application) -> tuple[tuple[str, ...], str]:
 
 
 def _why_image(application: Application, files: Sequence[Path]) -> str | None:
-    """Why a ConfigMap can't hold the application; None where it can."""
+    """Why a ConfigMap can't hold the application; None if it can."""
     section, folder = application.image, application.folder
     asked = {
         "dockerfile_lines": section.dockerfile_lines, "base_image": section.base_image,
@@ -133,7 +136,7 @@ def _why_image(application: Application, files: Sequence[Path]) -> str | None:
 
 
 def _has_graph(application: Application, place: Path) -> bool:
-    """Whether a graph is in a file of the folder, or a module of it."""
+    """Whether a graph is in a file or in a module of the folder."""
     locations = [path.rpartition(":")[0] for path in application.graphs.values()]
     files = {Path(os.path.normpath(application.folder / location)).parent for location in locations}
     bases = (application.folder, application.folder / "src")
@@ -174,7 +177,7 @@ def _files(folder: Path) -> list[Path]:
         for file in sorted(folder.iterdir())
         if file.is_file() and not secret.leaves_out(file.name) and not _NOT_FOR_THE_SERVICE.match(file.name)
     ]
-    # The keys of a ConfigMap have few characters.
+    # The keys of a ConfigMap allow few characters.
     return [file for file in found if re.fullmatch(r"[-._a-zA-Z0-9]+", file.name)]
 
 
@@ -192,7 +195,7 @@ def _code_below(folder: Path) -> Iterable[Path]:
 
 
 def _registry(folder: Path) -> str:
-    """Of the forge that the repository is pushed to, where that has one."""
+    """The registry of the forge that the repository is pushed to; a placeholder if it is not known."""
     for place in upwards(folder):
         try:
             text = (place / ".git" / "config").read_text("utf-8-sig", errors="replace")

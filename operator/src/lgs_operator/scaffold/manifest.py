@@ -1,4 +1,5 @@
-"""The text of a new manifest: valid as it stands, each choice with its reason in a comment. Pure."""
+"""Writes the text of a new manifest: valid as it stands, with the reason for each choice
+in a comment. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ CONFIG: Final = "langgraph.json"
 
 
 def manifest(facts: Facts) -> str:
-    """The file."""
+    """The text of the manifest."""
     return "\n".join(_lines(facts)) + "\n"
 
 
@@ -103,7 +104,7 @@ def _variables(facts: Facts) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """A text as YAML reads it."""
+    """A text as a YAML scalar, quoted if necessary."""
     return text if re.fullmatch(r"[\w./][\w./:@-]*", text) and ": " not in text else json.dumps(text)
 
 

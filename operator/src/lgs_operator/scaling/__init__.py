@@ -1,6 +1,6 @@
 """The scaling law and what feeds it: `decide(policy, observation, memory, now) -> Decision`.
 
-Everything here is pure but `scrape`, which asks one replica for its metrics.
+Everything here is pure except `scrape`, which asks one replica for its metrics.
 """
 
 from lgs_operator.scaling.decision import Decision

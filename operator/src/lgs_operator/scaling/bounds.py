@@ -1,8 +1,8 @@
-"""How many replicas there are to be by what is asked for: within the bounds of the policy, and after the hold
-when that is less than before. Pure.
+"""Turns what is asked for into the number of replicas: within the bounds of the policy, and after the hold
+when it is fewer than before. Pure.
 
-What can't be seen, runs that wait for a slot, and long runs take no replica away; what all replicas share
-downstream bounds them too, once more of them have brought nothing more.
+No replica goes while data is missing, while runs wait for a slot, or while long runs fill its slots. A shared
+downstream service limits the replicas too, once adding some has brought no more completed runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lgs_operator.scaling.saturation import described, explained
 from lgs_operator.scaling.values import changed
 
 AFTER_A_BURST = 1.5
-"""So many holds after a first burst, which may be the first of several."""
+"""How many holds to wait after a first burst, which may be the first of several."""
 LONGEST_BLIND = 300.0
 SCALE_IN_MARGIN = 1.1
 """A replica goes only if the load would have to grow by a tenth to need it again."""
@@ -98,11 +98,11 @@ def _idle(given: RoundInputs, proposal: Proposal) -> Decision:
 
 
 def _capped(given: RoundInputs, *, is_blind: bool) -> tuple[Policy, str | None]:
-    """The policy with no more replicas than bring more, and what that is, in words."""
+    """The policy, its maximum lowered to the replicas that still bring more runs, and why, in words."""
     policy, state = given.policy, given.memory.saturation
     if state.cap is None:
         return policy, None
-    # What is not seen is no reason to take one away.
+    # Missing data is no reason to take a replica away.
     cap = max(1, policy.min_replicas, state.cap, given.current if is_blind else 0)
     if cap >= policy.max_replicas:
         return policy, None
@@ -134,18 +134,18 @@ def _fewest(given: RoundInputs) -> int:
 
 
 def within(policy: Policy, replicas: int) -> int:
-    """As many replicas as the policy lets there be."""
+    """`replicas`, within the bounds of the policy."""
     return min(max(replicas, policy.min_replicas), policy.max_replicas)
 
 
 def _held(
     earlier: tuple[tuple[float, int], ...], now: float, hold: float, within: int, current: int
 ) -> tuple[tuple[float, int], ...]:
-    """What was wanted in the last `hold` seconds, strictly falling: the first is the largest, the last is
-    now's.
+    """The replicas wanted in the last `hold` seconds, strictly falling: the first entry is the largest, the
+    last is that of now.
 
-    Without a past, `current` counts as wanted now, so that a new law takes nothing away at once. What was
-    wanted later than now (the clock was set back) was wanted now: it is held for one hold, and no longer.
+    Without a past, `current` counts as wanted now, so that a new law takes nothing away at once. An entry
+    later than now (the clock was set back) counts as wanted now: it is held for one hold, and no longer.
     """
     start = earlier or ((now, current),)
     kept = [(min(at, now), replicas) for at, replicas in start if now - at <= hold and replicas > within]

@@ -1,4 +1,4 @@
-"""The load to stay ready for: bursts that came back, each too quick for replicas that start when it comes.
+"""The load to stay ready for: recurring bursts, each too quick for replicas that start when it comes.
 
 Pure. Times are seconds since the epoch, demands slots.
 """
@@ -13,14 +13,14 @@ LOOK_BACK_HOLDS = 10.0
 """Bursts are remembered for ten holds: ten minutes with the default of 60 s."""
 MOST_PEAKS = 60
 RISE = 2.0
-"""A load that at least doubles within the time that a replica takes is a surprise."""
+"""A burst is a load that at least doubles within the time that a replica takes to start and a run to end."""
 LEAST_RISE_SLOTS = 8.0
 Peaks = tuple[tuple[float, float], ...]
 
 
 @value(frozen=True, slots=True)
 class Recurring:
-    """What bursts that came back needed, in slots (0: none did), and how many bursts the look-back has."""
+    """Slots that recurring bursts needed (0: none recurred), and the number of bursts in the look-back."""
 
     slots: float = 0.0
     bursts: int = 0
@@ -32,8 +32,8 @@ def look_back(hold_seconds: float) -> float:
 
 
 def remembered(peaks: Peaks, now: float, demand: float, within: float) -> Peaks:
-    """`peaks` of the last `within` seconds with the demand of now: the largest of each sixtieth of them. The
-    clock may have been set back since."""
+    """`peaks` of the last `within` seconds and the demand of now: the largest demand of each sixtieth of that
+    time. The clock may have been set back since."""
     is_current = bool(peaks) and now - within <= peaks[0][0] and peaks[-1][0] <= now
     if is_current and now - peaks[-1][0] < within / MOST_PEAKS and demand <= peaks[-1][1]:
         return peaks
@@ -46,16 +46,16 @@ def remembered(peaks: Peaks, now: float, demand: float, within: float) -> Peaks:
 
 
 def recurring(peaks: Peaks, startup_seconds: float, within: float) -> Recurring:
-    """The second largest burst of the last `within` seconds: one is no habit, and leaves nothing behind."""
-    # What lies between two peaks can't be seen.
+    """The second largest burst of the last `within` seconds; 0 slots if there is only one burst."""
+    # The demand between two peaks is not known.
     shortest = 1.5 * within / MOST_PEAKS
     heights = sorted(surprises(peaks, max(startup_seconds, shortest)), reverse=True)
     return Recurring(heights[1] if len(heights) > 1 else 0.0, len(heights))
 
 
 def surprises(peaks: Peaks, within: float) -> list[float]:
-    """The height of each rise by `RISE` times or more within `within` seconds; a rise in the shadow of
-    another belongs to it.
+    """The height of each rise by a factor above `RISE` within `within` seconds; a rise that follows another
+    within that time belongs to it.
     """
     heights: list[float] = []
     until = -inf

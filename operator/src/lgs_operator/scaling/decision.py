@@ -1,4 +1,4 @@
-"""What a round of the scaling law is made of, and what comes of it."""
+"""The inputs of a round of the scaling law, and its result."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Code = Literal[
 
 @value(frozen=True, slots=True)
 class Decision:
-    """How many replicas there should be. `code` is for events, `reason` for people, `inputs` the numbers
-    behind it.
+    """How many replicas there should be. `code` is for events, `reason` for people, `inputs` holds
+    the numbers behind it.
 
-    `limited` says that the bounds of the policy, not the load, set the number. `p95` in seconds (None:
-    nothing ended in the last half minute), `queue` the runs that wait.
+    `limited` names the bound that sets the number in place of the load. `p95` is in seconds (None: nothing
+    ended in the last half minute), `queue` the number of waiting runs.
     """
 
     replicas: int
@@ -45,7 +45,7 @@ class Decision:
     p95: float | None = None
     queue: int | None = None
     saturated: str | None = None
-    """The numbers by which more replicas would bring nothing more."""
+    """What shows that more replicas would complete no more runs, in words."""
     scheduled: str | None = None
     """The entry of the schedule that sets the number, in words."""
 
@@ -58,16 +58,16 @@ class Proposal:
     why: str
     code: Code | None = None
     for_load: int = 0
-    """Those of them that the load asks for; the others are there for what waits."""
+    """How many of `replicas` the load asks for; the others are for the waiting runs."""
     is_predicted: bool = False
-    """The days before ask for them, not the load."""
+    """Whether the load of the days before asks for them, not the load of now."""
     is_idle: bool = False
-    """There was no work for so long that none is needed: no hold counts any more."""
+    """Whether there was no work for so long that no replica is needed; then no hold applies."""
 
 
 @value(frozen=True, slots=True)
 class RoundInputs:
-    """What a decision is made of, once the round has been learned."""
+    """The inputs of a decision, once `memory` has learned the round."""
 
     policy: Policy
     observation: Observation
@@ -76,6 +76,6 @@ class RoundInputs:
     current: int
     now: float
     scheduled: Scheduled | None = None
-    """What the schedule asks for, where that is more than minReplicas; `policy` has it as its minimum."""
+    """What the schedule asks for, if that is more than minReplicas; it is then the minimum of `policy`."""
     worked_at: float | None = None
-    """When there was work last, for the memory of the next round."""
+    """The time of the last work, for the memory of the next round."""

@@ -1,10 +1,9 @@
-"""How much work the service is offered, in slots: arrivals times run time, the backlog, and bursts that come
-back.
+"""How much work the service is offered, in slots: arrivals times run time, and the backlog.
 
 Pure. The arrival rate comes from the longest window that the shorter ones don't contradict (intersection of
 confidence intervals, Goldenshluger and Nemirovski 1997), so that a spike is seen at the second sample and the
-noise of a steady load is not. The demand is Little's law: what arrives in one run time is what is in the
-service at a time.
+noise of a steady load is not. The demand follows Little's law: the number of runs in the service at a time is
+the number that arrives in one run time.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ QUICK = 0.25
 
 @value(frozen=True, slots=True)
 class Demand:
-    """The load at one moment; `offered`, `backlog` and `floor` in slots."""
+    """The load at one moment; `offered`, `offered_now` and `backlog` in slots."""
 
     rate: Rate
     run_seconds: float | None
     offered: float
-    """What arrivals keep in use, seen one start-up ahead."""
+    """The slots that arrivals will keep in use one start-up from now."""
     offered_now: float
-    """The same without looking ahead: the runs that came in one run time. A batch that came at once is no
-    rate that goes on, so this is what is remembered of a burst."""
+    """The same without looking ahead: the runs that arrived in one run time. A batch that arrives at once is
+    not a rate that continues, so this is the value that is remembered of a burst."""
     backlog: float
-    """What the runs that wait need on top, so that they are gone in time."""
+    """The slots that the waiting runs need on top, to be served in time."""
     waiting: int
     oldest_seconds: float
     queue_known: bool
@@ -45,35 +44,35 @@ class Demand:
     slots: int
     loop_lag: float
     wait_seconds: float
-    """How long a run may wait: `queueWaitSeconds`, or what its own time leaves of `p95LatencySeconds`."""
+    """How long a run may wait: `queueWaitSeconds`, or what its run time leaves of `p95LatencySeconds`."""
     p95: float | None
     p95_wait: float | None
-    """Of the waits, where there is a target for latencies."""
+    """95th percentile of the waits in seconds, if there is a target for latencies."""
     quick: float | None = None
-    """What a quarter of the runs that ended lately took at most."""
+    """The lower quartile of the execution times of recently ended runs, in seconds."""
     levels: tuple[Priority, ...] = ()
     """The priorities, where their targets differ."""
 
     @property
     def urgent(self) -> bool:
-        """Runs wait for a slot that should not have to."""
+        """Whether runs wait for a slot that should not have to."""
         return self.saturated and (not self.levels or any(each.urgent for each in self.levels))
 
     @property
     def late(self) -> bool:
-        """The oldest waits for longer than it may, and for a slot."""
+        """Whether the oldest run waits for a slot, and longer than it may."""
         if not self.levels:
             return self.saturated and self.oldest_seconds > self.wait_seconds
         return self.saturated and any(each.late for each in self.levels)
 
     @property
     def saturated(self) -> bool:
-        """Runs wait and the slots there are are taken."""
+        """Whether runs wait and nine tenths of the slots, or more, are taken."""
         return self.waiting > 0 and self.slots > 0 and self.in_use >= 0.9 * self.slots
 
 
 def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
-    """The demand after `memory` has learned `observation`, which holds one sample at least."""
+    """The demand after `memory` has learned `observation`, which holds at least one sample."""
     working = [sample for sample in observation.samples if not sample.draining] or list(observation.samples)
     depths = [sample.waiting for sample in working if sample.waiting is not None]
     waiting = median_high(depths) if depths else 0
@@ -115,7 +114,7 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
 def _levels(
     policy: Policy, working: Sequence[ReplicaSample], memory: Memory, fast: float, wait_seconds: float
 ) -> tuple[Priority, ...]:
-    """The demand of each priority, where each has a wait of its own; none while nothing is known of runs."""
+    """The demand of each priority; empty if none has its own wait, or while the run time is unknown."""
     if policy.waits == NO_OWN_WAITS or memory.run_seconds is None:
         return ()
     return priorities(
@@ -131,8 +130,9 @@ def _levels(
 def _offered(rate: Rate, memory: Memory, present: int) -> float:
     """Slots that arrivals will keep in use one start-up from now, if the rate stays.
 
-    Runs longer than that are still in the service from before the present rate began, so their count is what
-    it was. Until a first run has ended the run time is unknown, and what is there is all that is known.
+    Runs longer than that are still in the service from before the present rate began: they are counted as
+    they arrived then. Until a first run has ended, the run time is unknown, and the runs present are the
+    answer.
     """
     if memory.run_seconds is None:
         return float(present)
@@ -150,7 +150,8 @@ def _offered_now(memory: Memory, offered: float) -> float:
 
 
 def _allowed_wait(policy: Policy, p95_execution: float | None) -> float:
-    """Where runs take longer by themselves than their latency may be, no wait that is shorter would help."""
+    """Seconds that a run may wait. If runs by themselves take longer than the target latency, no
+    shorter wait would help."""
     asked, target = policy.queue_wait_seconds, policy.p95_latency_seconds
     if target is None or p95_execution is None or p95_execution >= target:
         return asked
@@ -158,11 +159,11 @@ def _allowed_wait(policy: Policy, p95_execution: float | None) -> float:
 
 
 def _backlog(run_seconds: float, ahead: float, starting: float, demand: Demand) -> float:
-    """`Q' S / D`: the runs that will wait when a replica that is asked for now is ready, over the time to be
-    rid of them. Replicas that come when nobody waits any more would come in vain.
+    """Slots for the backlog, `Q' S / D`: the runs that will wait when a replica asked for now is ready, times
+    the run time, over the time to clear them. Replicas that come once no run waits would come in vain.
 
-    `starting` are the slot-seconds that replicas on their way will have given until then. D is the wait that
-    is allowed, though no slot is free again in less than one run time.
+    `starting` are the slot-seconds that starting replicas will have given until then. D is the allowed wait,
+    but at least one run time, since no slot is free again sooner.
     """
     run_seconds = max(run_seconds, 1e-3)
     left = demand.waiting + ((demand.offered - demand.slots) * ahead - starting) / run_seconds
@@ -173,7 +174,7 @@ def _backlog(run_seconds: float, ahead: float, starting: float, demand: Demand) 
 def _recent(
     policy: Policy, chunks: tuple[Chunk, ...], waiting: int
 ) -> tuple[Histogram, Histogram, Histogram]:
-    """Waits, times and latencies of the last half minute. What nothing is decided by is not added up."""
+    """Waits, execution times and latencies of the last half minute; `NOTHING` for those no decision needs."""
     has_target = policy.p95_latency_seconds is not None
     return (
         Histogram.together([chunk.wait for chunk in chunks]) if has_target else NOTHING,

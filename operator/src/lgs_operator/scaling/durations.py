@@ -1,8 +1,8 @@
-"""How long the runs of a new revision take, beside those of other revisions at the same time. Pure.
+"""How long the runs of a new revision take, compared with those of other revisions at the same time. Pure.
 
-Only what ends while replicas of both run is compared, so that another hour's load, or a model that is slow
-today, is no revision's. Times are known to within the bounds of a histogram's buckets, and each doubt is
-decided for the new revision.
+Only runs that end while replicas of both are up are compared, so that no revision is blamed for another
+hour's load or for a model that is slow today. Times are known to within a histogram's buckets; when in doubt,
+the new revision counts as not slower.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from lgs_operator.scaling.samples import ReplicaSample
 
 SHARE = 0.95
 CHANCE = 0.001
-"""That runs which take equally long look so different: it is asked again and again while there are more."""
+"""The largest chance of a false alarm, for runs that take equally long: the test is repeated as more end."""
 
 MOST_RUNS = 100_000
-"""Of which the chance is computed; more would make nothing surer."""
+"""How many runs the chance is computed from at most; more would not make it surer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Execution times of runs that ended while replicas of both ran: `own` those of the revision that is
-    measured, `beside` those of the others."""
+    """Execution times of runs that ended while replicas of both were up: `own` are those of the measured
+    revision, `beside` those of the others."""
 
     own: Histogram = NOTHING
     beside: Histogram = NOTHING
@@ -33,7 +33,7 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The 95th percentiles of both, in seconds; `slower`: by more than may be, of enough runs to tell."""
+    """The 95th percentiles of both, in seconds; `slower`: surely slower than allowed."""
 
     p95: float
     beside: float
@@ -42,7 +42,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """`last` is what each replica's process has counted so far."""
+    """The durations so far; `last` is what the process of each replica has counted."""
 
     durations: Durations = Durations()
     last: Mapping[str, Histogram] = field(default_factory=dict)
@@ -51,8 +51,8 @@ class SideBySide:
 def compared(
     known: SideBySide, samples: Iterable[ReplicaSample], own: Set[str], others: Set[str]
 ) -> SideBySide:
-    """What is known after these samples. A replica of the revision that is seen first counts from its start,
-    one of the others from now on."""
+    """What is known after these samples. When a replica is first seen, one of the measured revision counts
+    from its start, one of the others from now on."""
     now = {each.replica: each.execution for each in samples if each.replica in own | others}
     durations = known.durations
     if own & now.keys() and others & now.keys():
@@ -66,7 +66,7 @@ def compared(
 def _ended(
     last: Mapping[str, Histogram], now: Mapping[str, Histogram], replicas: Set[str], *, from_start: bool
 ) -> Histogram:
-    """What ended at these replicas since the samples before."""
+    """Execution times of the runs that ended at these replicas since the last samples."""
     ended = []
     for replica in replicas & now.keys():
         was = last.get(replica, NOTHING if from_start else now[replica])
@@ -76,8 +76,8 @@ def _ended(
 
 
 def pace(durations: Durations, most_ratio: float | None, min_runs: int) -> Pace | None:
-    """How the two compare; None before `min_runs` of each have ended. `most_ratio`: how many times as long
-    the revision's may take; None: any."""
+    """How the two compare; None before `min_runs` of each have ended. `most_ratio` is how many times as long
+    the runs of the measured revision may take; None: any."""
     own, beside = durations.own, durations.beside
     p95, other = own.quantile(SHARE), beside.quantile(SHARE)
     if p95 is None or other is None or min(own.count, beside.count) < min_runs:
@@ -86,8 +86,8 @@ def pace(durations: Durations, most_ratio: float | None, min_runs: int) -> Pace 
 
 
 def _is_slower(own: Histogram, beside: Histogram, most_ratio: float) -> bool:
-    """The 95th percentile of `own` is surely more than so many times that of `beside`: past that time lie
-    more than a twentieth of its runs, and by Fisher's exact test more than of the others."""
+    """Whether the 95th percentile of `own` surely exceeds `most_ratio` times that of `beside`: more than a
+    twentieth of its runs take longer, and by Fisher's exact test a larger share than of the others."""
     most = _bound_of(beside) * most_ratio
     limit = next((bound for bound in own.bounds if bound >= most), inf)
     if limit == inf:
@@ -103,7 +103,7 @@ def _is_slower(own: Histogram, beside: Histogram, most_ratio: float) -> bool:
 
 
 def _bound_of(histogram: Histogram) -> float:
-    """Of the bucket that holds the 95th percentile, in seconds."""
+    """The upper bound of the bucket that holds the 95th percentile, in seconds."""
     rank = SHARE * histogram.counts[-1]
     return next(
         bound for bound, count in zip(histogram.bounds, histogram.counts, strict=True) if count >= rank
@@ -111,8 +111,8 @@ def _bound_of(histogram: Histogram) -> float:
 
 
 def _chance(late: int, runs: int, late_others: int, others: int) -> float:
-    """Fisher's exact test, one-sided: that at least so many of the late ones are among `runs`, if lateness
-    does not depend on the revision. More of them are than their share."""
+    """Fisher's exact test, one-sided: the chance that at least `late` of all late runs are among `runs`, if
+    lateness does not depend on the revision. `late` must be more than their share."""
     all_late, everyone = late + late_others, runs + others
     whole = _log_choices(everyone, all_late)
     chance = 0.0
@@ -125,7 +125,7 @@ def _chance(late: int, runs: int, late_others: int, others: int) -> float:
 
 
 def _log_choices(of: int, some: int) -> float:
-    """The logarithm of the binomial coefficient."""
+    """The logarithm of the binomial coefficient, `of` choose `some`."""
     if some < 0 or some > of:
         return -inf
     return lgamma(of + 1) - lgamma(some + 1) - lgamma(of - some + 1)

@@ -1,4 +1,4 @@
-"""Why the scaling law decided as it did, in words and numbers. Decides nothing."""
+"""Explains in words and numbers why the scaling law decided as it did. Decides nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lgs_operator.scaling.policy import Policy
 
 
 def what_is_unknown(given: RoundInputs) -> str | None:
-    """What the round could not learn, in words; None: it learned all."""
+    """What the round could not learn, in words; None if it learned everything."""
     if given.observation.failed:
         return f"{given.observation.failed} of the replicas gave no data"
     if given.observation.silent:
@@ -21,7 +21,7 @@ def what_is_unknown(given: RoundInputs) -> str | None:
 
 
 def why_staffed(policy: Policy, demand: Demand, replicas: int, needed: float, recurs: float) -> str:
-    """Why the load asks for so many replicas: it needs `needed` slots, bursts that come back `recurs`."""
+    """Why the load asks for so many replicas: it needs `needed` slots, recurring bursts need `recurs`."""
     if replicas == 0 and not demand.waiting and round(demand.rate.per_second, 1) == 0:
         return "no new runs come and none waits"
     runs = (
@@ -38,7 +38,7 @@ def why_staffed(policy: Policy, demand: Demand, replicas: int, needed: float, re
 
 
 def why_foreseen(policy: Policy, demand: Demand, replicas: int, foreseen: float, needed: float) -> str:
-    """Why what the days before foresee, `foreseen` slots in use, asks for so many replicas."""
+    """Why the prediction from the days before, `foreseen` slots in use, asks for so many replicas."""
     room = _head_room(policy, demand, foreseen, needed)
     return (
         f"at this time of day {foreseen:.0f} slots were in use before, now {demand.offered:.0f}"
@@ -51,8 +51,8 @@ def _of_slots(replicas: int, policy: Policy) -> str:
 
 
 def _head_room(policy: Policy, demand: Demand, load: float, needed: float) -> str:
-    """The slots that a load needs beyond those that it keeps in use, and by which target; nothing where that
-    is no replica more."""
+    """How many slots a load needs beyond those that it keeps in use, and for which target; empty if that
+    takes no more replicas."""
     slots = ceil(needed - 1e-9)
     if ceil(slots / policy.slots) <= ceil(round(load) / policy.slots):
         return ""
@@ -73,8 +73,8 @@ def code_and_reason(
     slow: str | None,
     is_blind: bool,
 ) -> tuple[Code, str]:
-    """The code of a decision and its reason; `replicas_within` are those decided and those that the load and
-    the queue would have.
+    """The code and the reason of a decision; `replicas_within` are the replicas decided, and those that the
+    load and the queue ask for.
     """
     current = given.current
     replicas, within = replicas_within
@@ -99,8 +99,8 @@ def with_limit(
     said: tuple[Code, str],
     downstream: str | None,
 ) -> tuple[Code, str]:
-    """What is `said`, and by which bound it is not what the load asks for; `downstream`: what bounds the
-    replicas besides the policy, in words."""
+    """The code and reason in `said`, with the bound that keeps the load from what it asks for. `downstream`
+    is what limits the replicas besides the policy, in words."""
     code, reason = said
     softer = code in ("ScaledOut", "Steady", "RunsSlow")
     if limited == "downstream" and downstream is not None:
@@ -131,7 +131,7 @@ def _why_none_goes(given: RoundInputs, replicas: int) -> str:
 
 
 def numbers_behind(given: RoundInputs, proposal: Proposal, hold: float) -> dict[str, float]:
-    """`Decision.inputs`; docs/scaling.md says what each is."""
+    """The numbers in `Decision.inputs`, which docs/scaling.md explains."""
     demand, observation = given.demand, given.observation
     return {
         "arrivalsPerSecond": round(demand.rate.per_second, 2),
@@ -153,7 +153,7 @@ def numbers_behind(given: RoundInputs, proposal: Proposal, hold: float) -> dict[
 
 
 def in_seconds(value: float | None) -> str:
-    """A time in words, in the unit that fits it."""
+    """`value` seconds as text, in s or ms; "unknown" for None."""
     if value is None:
         return "unknown"
     return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"

@@ -1,9 +1,9 @@
-"""A replica's metrics page, as Prometheus text, to a sample. Names: docs/architecture.md.
+"""Parses a replica's metrics page (Prometheus text) into a sample. Names: docs/architecture.md.
 
-Only the lines that the law reads are parsed, and what a series is by its name and labels is worked out once
-for all pages that have it, since replicas differ in their values alone. A series that is absent is None where
-absence says something, never 0. Pure; a page that is not one of ours raises `NotOurMetrics`: also one whose
-numbers no replica can have, since what comes of them would be the whole service's.
+Only the lines that the law reads are parsed. A series' name and labels are parsed once and cached for all
+pages, since replicas differ only in the values. Where the absence of a series means something, it is None,
+never 0. Pure; a page that is not one of ours raises `NotOurMetrics`, and so does one with impossible numbers,
+which would otherwise distort the scaling of the whole service.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ GAUGES: Final = (
 COUNTERS: Final = ("lgs_runs_arrived_total", "lgs_runs_rejected_total", "lgs_runs_finished_total")
 HISTOGRAMS: Final = ("lgs_run_wait_seconds", "lgs_run_execution_seconds", "lgs_run_latency_seconds")
 CIRCUITS: Final = "lgs_circuit_state"
-"""1 for the state that a circuit is in. Its labels are names that people choose: what can't be read of them
-says nothing, and fails nothing."""
+"""1 for the state that a circuit is in. Its labels hold names that people choose: a line that can't be read
+is ignored and is no error."""
 _NAMES: Final = frozenset(
     (*GAUGES, *COUNTERS, *(f"{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")))
 )
@@ -43,9 +43,9 @@ CACHE: Final = "lgs_cache_operations_total"
 TOKENS: Final = "lgs_model_tokens_total"
 BUDGET: Final = "lgs_budget_left"
 USAGE: Final = (CACHE, TOKENS, BUDGET)
-"""What alerts and budgets are about beside those. It is asked for only where there is one."""
+"""Further series, for alerts and budgets. They are requested only where there are some."""
 _TOLD_APART: Final = {CACHE: "result", BUDGET: "budget"}
-"""By which label the sums of a series are told apart."""
+"""The label by which the sums of a series are kept apart."""
 _USAGE: Final = re.compile(
     rf"^({'|'.join(USAGE)})\{{([^\r\n]*)\}} (\d+(?:\.\d+)?(?:e[+-]\d+)?)\r?$", re.MULTILINE
 )
@@ -53,13 +53,13 @@ _OURS: Final = re.compile(rf"(?:{'|'.join(sorted(_NAMES))})(?=[ {{])[^\r\n]*")
 _WHOLE: Final = ("_total", "_bucket", "_count")
 MOST_SERIES: Final = 2000
 MOST: Final = 1e12
-"""Of anything that is counted or measured; sums of such numbers stay numbers."""
+"""The largest value of any series; sums of such values stay finite."""
 _CIRCUIT: Final = re.compile(rf"{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?")
 _LABEL: Final = re.compile(r'(?<!\w)(\w+)="((?:[^"\\]|\\.)*)"')
-"""Looked for where a word begins: one as long as a page would hold up the scaling of all services."""
+"""Matches only where a word begins: otherwise a very long label would delay the scaling of all services."""
 LONGEST_NAME: Final = 253
 LONGEST_SERIES: Final = 300
-"""Of names with labels that are kept; a replica's own are shorter."""
+"""Characters of a name with labels that is cached at most; those of a replica are shorter."""
 _PREFIXES: Final = ("lgs_", "process_")
 _SERIES: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})?")
 _LINE: Final = re.compile(r"([a-z_]+)(?:\{([^}]*)\})? (\S+)(?: -?\d+)?(?: #.*)?")
@@ -74,7 +74,7 @@ class NotOurMetrics(ValueError):
 
 
 class _Series(NamedTuple):
-    """What a line is about. `bound` is of a bucket of `name`, a histogram."""
+    """The series of a line. `bound` is the upper bound of a bucket, if `name` is a histogram."""
 
     name: str
     bound: float | None
@@ -84,7 +84,7 @@ class _Series(NamedTuple):
 
 
 class _Page:
-    """What a page says, series by series. Raises `NotOurMetrics`."""
+    """The values of a page by series. Raises `NotOurMetrics`."""
 
     def __init__(self, text: str, replica: str) -> None:
         self.totals: dict[str, float] = {}
@@ -98,7 +98,7 @@ class _Page:
             raise NotOurMetrics(f"metrics of {replica} lack lgs_slots; is it a LangGraphService runtime?")
 
     def _read(self, text: str, replica: str) -> None:
-        """Line by line: a line feed ends one, and a carriage return what is read of it."""
+        """Reads the page by lines: a line feed ends a line, and what follows a carriage return is ignored."""
         count = circuits = 0
         for whole in text.split("\n"):
             if not whole.startswith(_PREFIXES):
@@ -118,7 +118,7 @@ class _Page:
                 raise NotOurMetrics(f"metrics of {replica}: more than {MOST_SERIES} series of ours")
 
     def _take(self, series: _Series, number: str) -> bool:
-        """Whether it was a plain line with a number that can be; `_add` says what is wrong with another."""
+        """Takes a plain line with a possible number; False for any other, which `_add` then judges."""
         name, bound, priority, is_failure, is_whole = series
         try:
             value = float(number)
@@ -140,7 +140,7 @@ class _Page:
         return True
 
     def _add_circuit(self, line: str) -> bool:
-        """The state of a circuit, by its kind and name."""
+        """Takes the state of a circuit, by its kind and name; whether the line could be read."""
         found = _CIRCUIT.fullmatch(line)
         if found is None:
             return False
@@ -173,7 +173,7 @@ class _Page:
         )
 
     def by_priority(self, name: str) -> ByPriority | None:
-        """None: there is no series of it."""
+        """The values of `name` by priority; None if the page has no such series."""
         found = self._by_priority.get(name)
         if not found:
             return None
@@ -182,7 +182,7 @@ class _Page:
 
 
 def parse(text: str, replica: str, at: float) -> ReplicaSample:
-    """The sample in `text`, asked of `replica` at `at` (seconds since the epoch). Raises `NotOurMetrics`."""
+    """The sample in `text`, given by `replica` at `at` (seconds since the epoch). Raises `NotOurMetrics`."""
     page = _Page(text, replica)
     found, circuits = _usage(text), page.circuits
     totals, largest = page.totals, page.largest
@@ -220,15 +220,15 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
 
 
 def _not_closed(circuits: dict[tuple[str, str], str]) -> frozenset[str]:
-    """The graphs whose circuits are open, or half-open."""
+    """The graphs whose circuits are open or half-open."""
     return frozenset(
         name for (kind, name), state in circuits.items() if kind == "graph" and state in ("open", "half-open")
     )
 
 
 def _usage(text: str) -> dict[tuple[str, str], float]:
-    """The sums of what is asked for beside what the law reads. Its labels are names that people choose, as
-    those of circuits."""
+    """The sums of the series in `USAGE`. Their labels, like those of circuits, hold names
+    that people choose."""
     sums: dict[tuple[str, str], float] = {}
     if not any(name in text for name in USAGE):
         return sums
@@ -243,8 +243,7 @@ def _usage(text: str) -> dict[tuple[str, str], float]:
 
 @lru_cache(maxsize=4096)
 def _series(text: str) -> _Series | None:
-    """What a name with its labels is; None where it is none of ours, or not so plain that it could be
-    kept."""
+    """The series of a name with labels; None if it is not one of ours, or not plain enough to be cached."""
     found = _SERIES.fullmatch(text)
     if found is None or found[1] not in _NAMES:
         return None
@@ -264,7 +263,7 @@ def _series(text: str) -> _Series | None:
 
 
 def _used_up(found: dict[tuple[str, str], float]) -> frozenset[str] | None:
-    """The budgets of which nothing is left; None where the page shows none."""
+    """The budgets of which nothing is left; None if the page shows no budgets."""
     left = {budget: value for (name, budget), value in found.items() if name == BUDGET}
     return frozenset(budget for budget, value in left.items() if not value) if left else None
 

@@ -1,4 +1,4 @@
-"""How many runs arrived when, over the last ten minutes, in bounded space.
+"""How many runs arrived and when, over the last ten minutes, in bounded space.
 
 Recent rounds are kept as they were measured, older ones in chunks of ten seconds. Pure values: each change
 returns a new `Flow`.
@@ -24,17 +24,17 @@ MOST_FINE = 64
 
 @value(frozen=True, slots=True)
 class Flow:
-    """Spans of time, oldest first, without gaps, the last one ending at `end`: `lengths` in seconds, and the
-    arrivals in each.
+    """Contiguous spans of time, oldest first, the last one ending at `end`: their `lengths` in seconds, and
+    the arrivals in each.
     """
 
     end: float | None = None
     lengths: tuple[float, ...] = ()
     arrivals: tuple[float, ...] = ()
     reach: tuple[float, ...] = field(init=False, compare=False)
-    """How far back the last span reaches, the last two, and so on."""
+    """How far back the last span reaches, then the last two together, and so on, in seconds."""
     so_far: tuple[float, ...] = field(init=False, compare=False)
-    """The arrivals in them."""
+    """The arrivals in the same last spans."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reach", tuple(accumulate(reversed(self.lengths))))
@@ -42,12 +42,12 @@ class Flow:
 
     @property
     def spans(self) -> list[tuple[float, float]]:
-        """Length and arrivals of each."""
+        """The length and the arrivals of each span."""
         return list(zip(self.lengths, self.arrivals, strict=True))
 
     @property
     def seconds(self) -> float:
-        """How far back it reaches."""
+        """How far back the flow reaches."""
         return self.reach[-1] if self.reach else 0.0
 
     def last(self, seconds: float) -> float:
@@ -66,13 +66,13 @@ class Flow:
         return list(compress(self.arrivals[-MOST_FINE:], is_fine))
 
     def resumed(self, now: float) -> Flow:
-        """After a time of which nothing is known, which is left out: it does not read as zero arrivals."""
+        """The flow after a time without data, which is left out so that it does not read as zero arrivals."""
         is_recent = self.end is not None and 0 <= now - self.end <= KEEP_SECONDS
         return Flow(now, self.lengths, self.arrivals) if is_recent else Flow(now)
 
     def extended(self, now: float, arrivals: tuple[Arrivals, ...]) -> Flow:
-        """With a new round that ends at `now`. Late arrivals (a replica that missed rounds) go where they
-        belong.
+        """The flow with a new round that ends at `now`. Late arrivals (of a replica that missed rounds) go to
+        the spans in which they happened.
         """
         if self.end is None or now <= self.end or now - self.end > KEEP_SECONDS:
             return Flow(now)
@@ -88,8 +88,8 @@ NO_FLOW = Flow()
 
 
 def _spread(lengths: list[float], counts: list[float], end: float, arrived: Arrivals) -> None:
-    """Share `arrived` among the spans that it overlaps; what is older than all of them goes to the oldest
-    touched.
+    """Share `arrived` among the spans that it overlaps; the part older than all of them
+    goes to the oldest span.
     """
     reach = max(end - arrived.since, 1e-9)
     left, right = arrived.count, end
@@ -109,7 +109,7 @@ def _compact(lengths: list[float], counts: list[float]) -> None:
     if len(lengths) > 1 and lengths[-2] < SHORTEST:
         _join(lengths, counts, len(lengths) - 1)
     reach = list(accumulate(reversed(lengths)))
-    # Those before `first` are chunks, but for the few that have just become old.
+    # Spans before `first` are chunks, except the few that have just become old.
     first = max(0, len(lengths) - bisect_right(reach, FINE_SECONDS) - 1)
     while (
         first > 1
@@ -126,6 +126,6 @@ def _compact(lengths: list[float], counts: list[float]) -> None:
 
 
 def _join(lengths: list[float], counts: list[float], index: int) -> None:
-    """A span to the one before it."""
+    """Join a span to the one before it."""
     lengths[index - 1] += lengths.pop(index)
     counts[index - 1] += counts.pop(index)

@@ -1,7 +1,7 @@
-"""A Prometheus histogram as a value: what was observed since an earlier one, several together, quantiles.
+"""A Prometheus histogram as a value, with differences, sums and quantiles.
 
-Pure. A round of the scaling law adds and subtracts dozens of them, so bounds and counts stand apart: those of
-one release share their bounds.
+Pure. A round of the scaling law adds and subtracts dozens of histograms, so bounds and counts are kept apart:
+all histograms of one release share their bounds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lgs_operator.scaling.values import value
 
 @value(frozen=True, slots=True)
 class Histogram:
-    """`bounds` in seconds, ascending and the last one infinite; `counts` of what is at or below each."""
+    """`bounds` in seconds, ascending, the last one infinite; `counts` of observations at or below each."""
 
     bounds: tuple[float, ...] = ()
     counts: tuple[float, ...] = ()
@@ -25,7 +25,7 @@ class Histogram:
 
     @staticmethod
     def of(buckets: Iterable[tuple[float, float]], total: float, count: float) -> Histogram:
-        """From pairs of a bound and the count at or below it."""
+        """The histogram of pairs of a bound and the count at or below it."""
         bounds, counts = tuple(zip(*buckets, strict=True)) or ((), ())
         return Histogram(bounds, counts, total, count)
 
@@ -58,7 +58,7 @@ class Histogram:
 
     @staticmethod
     def together(histograms: Sequence[Histogram]) -> Histogram:
-        """All of them, as `plus` one after the other."""
+        """All of them together, like `plus` one after the other."""
         counted = [each for each in histograms if each.count]
         if not counted:
             return NOTHING
@@ -77,7 +77,7 @@ class Histogram:
     def quantile(self, share: float) -> float | None:
         """The value below which `share` of the observations lie, linear within a bucket; None without any.
 
-        What lies in the last, unbounded bucket reads as the largest finite bound.
+        An observation in the last, unbounded bucket reads as the largest finite bound.
         """
         if not self.counts or self.counts[-1] <= 0:
             return None
@@ -93,8 +93,8 @@ class Histogram:
         return low
 
     def below(self, bound: float) -> float:
-        """How many observations are at or below `bound`, linear within a bucket. Of those in the last,
-        unbounded bucket none is."""
+        """How many observations are at or below `bound`, linear within a bucket. Those in the last, unbounded
+        bucket do not count."""
         low, below = 0.0, 0.0
         for upper, cumulative in zip(self.bounds, self.counts, strict=True):
             if upper > bound:

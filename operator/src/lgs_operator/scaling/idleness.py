@@ -1,8 +1,8 @@
 """Whether a service whose `minReplicas` is 0 needs a replica that executes runs. Pure.
 
-The last one goes when there was no work for `idleSeconds`. There is one again as soon as a run waits, and
-before a delayed run or a cron is due. Those that answer requests report all that; while they can't, one
-stays, and after a while one is started.
+The last replica goes when there was no work for `idleSeconds`. One is started again as soon as a run waits,
+and before a delayed run or a cron is due. The replicas that answer requests report all that; while they
+can't, one replica stays, and if there is none, one is started after a while.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from lgs_operator.scaling.samples import Observation
 from lgs_operator.scaling.schedule import soon
 
 DOUBT_SECONDS = 30.0
-"""After so long without a report whether runs wait, a replica is started that can report it."""
+"""Seconds without a report of the queue after which a replica is started that can report it."""
 UNREPORTED = "no replica that answers requests tells whether runs wait"
 
 
 def work(
     observation: Observation, demand: Demand, memory: Memory, foreseen: float, current: int
 ) -> str | None:
-    """Why a replica is needed now, in words; None: nothing needs one. `foreseen`: the load that the days
-    before had now, in slots."""
+    """Why a replica is needed now, in words; None if nothing needs one. `foreseen` is the load of the days
+    before at this time, in slots."""
     if demand.waiting or demand.in_use:
         return f"runs: {demand.waiting} waiting, {demand.in_use} executed"
     if memory.arrived or memory.ended:
@@ -38,7 +38,7 @@ def work(
 
 
 def _unknown(observation: Observation, memory: Memory, current: int) -> str | None:
-    """What is not seen is no reason to take the last one away; nor at once one to start the first."""
+    """Missing data is no reason to take the last replica away, nor to start the first one at once."""
     if current and observation.failed:
         return f"{observation.failed} of the replicas gave no data"
     if not _is_told(observation) and (current or in_doubt(memory.blind_since, observation.at)):
@@ -47,24 +47,24 @@ def _unknown(observation: Observation, memory: Memory, current: int) -> str | No
 
 
 def in_doubt(blind_since: float | None, now: float) -> bool:
-    """For too long nobody knows whether runs wait."""
+    """Whether the queue has been unknown for too long."""
     return blind_since is not None and now - blind_since >= DOUBT_SECONDS
 
 
 def worked_at(before: float | None, needs: str | None, now: float, current: int) -> float | None:
-    """When there was work last; None: nobody knows, and there is no replica that would wait for it."""
+    """The time of the last work; None if it is unknown and no replica is there to wait for work."""
     if needs is not None or (before is None and current):
         return now
     return None if before is None else min(before, now)
 
 
 def is_idle(policy: Policy, worked: float | None, now: float) -> bool:
-    """There was no work for `idleSeconds`."""
+    """Whether there was no work for `idleSeconds`."""
     return policy.min_replicas == 0 and (worked is None or now - worked >= policy.idle_seconds)
 
 
 def rested(policy: Policy, proposal: Proposal, needs: str | None, *, idle: bool) -> Proposal:
-    """What the load asks for, as the idleness of a service has it: nothing, or one replica at least."""
+    """`proposal`, if the service may go to 0: no replica when it is idle, else at least one."""
     if policy.min_replicas > 0:
         return proposal
     if idle and needs is None:
@@ -83,5 +83,5 @@ def _next_due(observation: Observation) -> float | None:
 
 
 def _is_told(observation: Observation) -> bool:
-    """A replica without slots, which is there when all others are gone, says how many runs wait."""
+    """Whether a replica without slots, which stays when all others are gone, reports how many runs wait."""
     return any(sample.slots == 0 and sample.waiting is not None for sample in observation.samples)

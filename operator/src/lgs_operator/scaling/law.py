@@ -1,12 +1,12 @@
 """The scaling law: how many replicas the service should have, and why, in words and numbers.
 
 `decide` is pure and is the same function in the cluster, in `lgs up` and in the tests. It promises: a spike
-is answered at the second sample; at a steady load hardly a run waits longer than it may; what waits never
+is answered at the second sample; at a steady load hardly a run waits longer than it may; the queue never
 asks for more than `overshoot` times what the load needs, or what clears the queue within a minute, and those
-replicas go when the queue is gone; replicas on their way count; no data changes nothing; fewer replicas only
-after less has been enough for the whole hold; what the schedule asks for is ready at its time. `proposals`
-has what is asked for, `staffing` the head-room, `demand` the load and the queue, `bursts` what comes back,
-`schedule` and `prediction` what is known before, `bounds` what of it holds.
+replicas go when the queue is gone; starting replicas count; without data nothing changes; replicas go only
+after fewer have been enough for the whole hold; what the schedule asks for is ready at its time. `proposals`
+decides what is asked for, `staffing` the head-room, `demand` measures the load and the queue, `bursts` what
+recurs, `schedule` and `prediction` give what is known in advance, `bounds` decides what of it applies.
 """
 
 from __future__ import annotations
@@ -65,13 +65,14 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
 
 
 def _resumed(memory: Memory, now: float) -> Memory:
-    """The memory after a time that nobody saw (no operator, a clock that was set): it counts for no hold."""
+    """The memory after a gap without rounds (no operator, or a clock that was set): the
+    gap extends no hold."""
     gap = 0.0 if memory.at is None else now - memory.at
     return memory.later(gap) if not 0 <= gap <= LONGEST_GAP else memory
 
 
 def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) -> Memory:
-    """The memory with the demand of now; what recurs is worked out with each new peak, not each second."""
+    """The memory with the demand of now; recurring bursts are computed at each new peak, not each second."""
     within = look_back(policy.hold_seconds)
     peaks = remembered(memory.peaks, now, demand.offered_now, within)
     if peaks is memory.peaks:
@@ -83,7 +84,7 @@ def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) 
 
 
 def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, proposal: Proposal) -> Saturation:
-    """What is known, after this round, of what all replicas share."""
+    """What is known after this round about saturation of what all replicas share."""
     demand, observation, learned = given.demand, given.observation, given.memory
     state = learned.saturation
     if state is NOT_SATURATED and not demand.saturated:
@@ -106,7 +107,7 @@ def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, prop
 
 
 def _foreseen(policy: Policy, before: Memory, learned: Memory, demand: Demand) -> tuple[Memory, float]:
-    """The memory with the load of this round among the days, and what they foresee, in slots."""
+    """The memory with the load of this round added to its days, and the load that they predict, in slots."""
     if not policy.predict or learned.at is None:
         return learned if learned.days is NO_DAYS else changed(learned, days=NO_DAYS), 0.0
     elapsed = 0.0 if before.at is None else min(LONGEST_GAP, max(0.0, learned.at - before.at))
@@ -115,7 +116,7 @@ def _foreseen(policy: Policy, before: Memory, learned: Memory, demand: Demand) -
 
 
 def _doubted(memory: Memory, now: float) -> Decision:
-    """Without a replica that reports the queue, one is started after a while: runs may wait unseen."""
+    """The decision with no replica that reports the queue: one is started after a while, as runs may wait."""
     since = now if memory.blind_since is None else min(memory.blind_since, now)
     replicas = 1 if in_doubt(since, now) else 0
     code: Code = "ScaledOut" if replicas else "NoData"
@@ -126,7 +127,7 @@ def _doubted(memory: Memory, now: float) -> Decision:
 def _without_data(
     policy: Policy, observation: Observation | None, memory: Memory, asked: Scheduled | None, now: float
 ) -> Decision:
-    """No data is not zero load: all stays as it is, but for what the schedule asks for."""
+    """The decision without data, which is not zero load: all stays as it is, except for the schedule."""
     present = 0 if observation is None else observation.ready + observation.starting
     current = memory.replicas if memory.replicas is not None else present
     replicas = within(policy, current)

@@ -1,4 +1,4 @@
-"""What one round teaches: the memory before it, and the observation, give the memory after it.
+"""Learns from one round: the memory before it and its observation give the memory after it.
 
 Measures run time, start-up time, arrivals, waits and latencies. Pure; decides nothing.
 """
@@ -14,13 +14,13 @@ from lgs_operator.scaling.values import changed
 
 RUNS_TO_LEARN = 50.0
 RUNS_TO_KNOW = 100.0
-"""Until so many have ended, those that go on count too."""
+"""How many runs must have ended before those still executed are left out of the mean run time."""
 SECONDS_TO_LEARN = 30.0
 LONGEST_STARTUP = 600.0
 
 
 def learn(memory: Memory, observation: Observation, waits: Waits = NO_OWN_WAITS) -> Memory:
-    """`memory` with what `observation` adds to it. Runs of a priority that may wait long are kept apart."""
+    """`memory` with what `observation` adds to it. Runs of priorities that may wait long are kept apart."""
     change = merge(memory.baselines, observation, memory.at if memory.baselines else None, memory.complete)
     flow = memory.flow
     known = bool(memory.baselines)
@@ -57,7 +57,8 @@ def learn(memory: Memory, observation: Observation, waits: Waits = NO_OWN_WAITS)
 def _without_slow(
     arrivals: tuple[Arrivals, ...], arrived_by: ByPriority, waits: Waits
 ) -> tuple[Arrivals, ...]:
-    """The arrivals without those of priorities that may wait long, in equal parts of each replica's."""
+    """The arrivals without those of priorities that may wait long, reduced by the same
+    share at each replica."""
     apart = sum(count for count, is_slow in zip(arrived_by, slow(waits), strict=True) if is_slow)
     if not apart:
         return arrivals
@@ -67,8 +68,8 @@ def _without_slow(
 
 
 def _run_seconds(memory: Memory, change: Change, now: float) -> tuple[float | None, float]:
-    """Mean execution time over the last half minute or fifty runs, whichever are more; and how many runs
-    it is of.
+    """The mean execution time over the last half minute or fifty runs, whichever covers more runs, and the
+    number of runs in it.
     """
     elapsed = max(0.0, now - memory.at) if memory.at is not None else 0.0
     learned = memory.runs_learned
@@ -82,8 +83,8 @@ def _run_seconds(memory: Memory, change: Change, now: float) -> tuple[float | No
 
 
 def _first_runs(memory: Memory, change: Change, observation: Observation) -> tuple[float, float]:
-    """Slot-seconds in use and runs ended, from the first on: their quotient is the mean of times some of
-    which are only known to be longer. The first runs to end are the short ones.
+    """Slot-seconds in use and runs ended, from the first run on. Their quotient estimates the mean run time
+    including runs still executed, since the first runs to end are the short ones.
     """
     if memory.runs_ended >= RUNS_TO_KNOW:
         return memory.busy_seconds, memory.runs_ended

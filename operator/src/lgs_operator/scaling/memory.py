@@ -1,8 +1,8 @@
-"""What the law remembers between two decisions: small enough for a manifest's status, and complete enough
-that a new operator goes on where the old one stopped.
+"""What the scaling law remembers between two decisions: small enough for the status of a service, and
+complete enough for a new operator to go on where the old one stopped.
 
-`to_json` stays below 8 KiB whatever the load, below 10 with the days of a prediction. The last sample of each
-replica is left out of it: a new operator takes its first round as the start to count from.
+`to_json` stays below 8 KiB whatever the load, below 10 KiB with the days of a prediction. It leaves out the
+last sample of each replica: a new operator counts from its first round.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ NO_BURSTS = Recurring()
 
 @value(frozen=True, slots=True)
 class Chunk:
-    """Waits of the runs that were claimed, and times and latencies of those that ended, in a few seconds from
-    `since` on."""
+    """Waits of the runs claimed, and execution times and latencies of the runs ended, in
+    `CHUNK_SECONDS` from `since` on."""
 
     since: float
     wait: Histogram = NOTHING
@@ -45,56 +45,56 @@ class Chunk:
 
 @value(frozen=True, slots=True)
 class Memory:
-    """Everything the next decision may need. Frozen; `Memory()` knows nothing."""
+    """Everything that the next decision may need. Frozen; `Memory()` knows nothing."""
 
     at: float | None = None
-    """Time of the last round with data."""
+    """The time of the last round with data."""
     replicas: int | None = None
-    """The last decision."""
+    """The replicas of the last decision."""
     complete: bool = False
-    """The last round missed no replica."""
+    """Whether the last round missed no replica."""
     flow: Flow = NO_FLOW
     run_seconds: float | None = None
-    """Mean execution time of a run."""
+    """Mean execution time of a run, in seconds."""
     runs_learned: float = 0.0
-    """How many recent runs that is the mean of."""
+    """How many recent runs that mean covers."""
     busy_seconds: float = 0.0
-    """Slot-seconds that were in use while the first runs ended: those that go on count with their time so
-    far.
+    """Slot-seconds in use until the first `RUNS_TO_KNOW` runs had ended; runs still executed count
+    with their time so far.
     """
     runs_ended: float = 0.0
-    """How many ended meanwhile."""
+    """How many runs ended meanwhile."""
     startup_seconds: float = DEFAULT_STARTUP_SECONDS
-    """What a replica takes from being asked for to being ready, measured."""
+    """Seconds from asking for a replica until it is ready, measured."""
     blind_since: float | None = None
-    """Since when each round missed something; None: the last one learned all."""
+    """Since when every round has missed something; None: the last one learned everything."""
     peaks: tuple[tuple[float, float], ...] = ()
-    """(time, largest demand in slots), one for each sixtieth of the look-back."""
+    """(time, largest demand in slots) for each sixtieth of the look-back."""
     recurring: Recurring = NO_BURSTS
     """What the bursts among them ask for."""
     wanted: tuple[tuple[float, int], ...] = ()
     """(time, replicas) that the load wanted within the hold, replicas strictly falling."""
     queue_wanted: tuple[tuple[float, int], ...] = ()
-    """The same with what the waiting runs want on top: that is a job that ends, and is held for less long."""
+    """The same including what the waiting runs need: clearing them ends, so it is held for a shorter time."""
     chunks: tuple[Chunk, ...] = ()
     saturation: Saturation = NOT_SATURATED
-    """Whether more replicas bring more."""
+    """Whether more replicas complete more runs, by what was measured."""
     rates_by: ByPriority = NONE_BY_PRIORITY
-    """Runs a second of each priority, over the time that they may wait."""
+    """Arrivals of each priority in runs a second, averaged over the time that its runs may wait."""
     days: Days = NO_DAYS
-    """The load of two weeks, if it is to be predicted."""
+    """The load of the last two weeks, if the load is predicted."""
     worked_at: float | None = None
-    """When there was work last, where the last replica may go."""
+    """The time of the last work, which decides when the last replica may go."""
     ended: float = 0.0
-    """Runs that ended since the round before; of no use to the next."""
+    """Runs that ended since the round before; not used by the next."""
     arrived: float = 0.0
-    """Runs that arrived since then, and requests that were refused; of no use to the next."""
+    """Runs that arrived since then, and requests that were refused; not used by the next."""
     tripped_at: float | None = None
-    """When latency last asked for a replica more."""
+    """When latency last asked for more replicas."""
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> str:
-        """One line of JSON, below 8 or 10 KiB: a status that people read should not be mostly this."""
+        """One line of JSON, below 8 or 10 KiB, so that it is not most of a status that people read."""
         spans = self.flow.spans[-MOST_SPANS:]
         line = {
             "v": VERSION,
@@ -122,8 +122,8 @@ class Memory:
         return json.dumps(line, separators=(",", ":"))
 
     def later(self, seconds: float) -> Memory:
-        """The same, `seconds` later: what happened in a time that nobody saw, or that the clock made up, is
-        no part of any hold.
+        """The same memory with its times `seconds` later, so that a gap without rounds, or a jump of the
+        clock, is no part of any hold.
         """
         return replace(
             self,
@@ -138,11 +138,10 @@ class Memory:
 
     @staticmethod
     def from_json(line: str | None) -> Memory:
-        """The memory in `line`; an empty one when there is none, or when it is of another version or
-        damaged.
+        """The memory in `line`; an empty one if there is none, or if it is of another version or damaged.
 
-        Losing the memory costs a hold and some seconds of measuring, so damage is no error. It stands in a
-        status, which a person may have written.
+        Losing the memory costs a hold and some seconds of measuring, so damage is no error: `line` comes from
+        a status, which a person may have edited.
         """
         try:
             read = json.loads(line) if line else {}
@@ -153,7 +152,7 @@ class Memory:
 
 def _read(line: Mapping[str, Any]) -> Memory:
     flat = [_possible(number) for number in line["flow"][-2 * MOST_SPANS :]]
-    # What was rounded to no time at all is no part of a rate.
+    # A span rounded to no time at all is no part of a rate.
     spans = [span for span in zip(flat[::2], flat[1::2], strict=True) if span[0]]
     lengths, counts = tuple(zip(*spans, strict=True)) or ((), ())
     bounds = [_possible(bound) for bound in line["bounds"][:MOST_BUCKETS]]
@@ -215,7 +214,7 @@ def _latencies(chunks: tuple[Chunk, ...]) -> dict[str, Any]:
 
 
 def _counts(histogram: Histogram, bounds: list[float]) -> list[int]:
-    """Cumulative counts by `bounds` and in all; empty when the histogram has other bounds."""
+    """Cumulative counts by `bounds`, then the total; empty if the histogram has other bounds."""
     if [bound for bound in histogram.bounds if bound != inf] != bounds:
         return []
     return [round(count) for count in histogram.counts]
@@ -234,7 +233,7 @@ def _number(stored: Any) -> float | None:
 
 
 def _possible(stored: Any) -> float:
-    """A number that the law can have written: none is negative or no number. Raises `ValueError`."""
+    """`stored` as a number. Raises `ValueError` if the law can't have written it, as for NaN or below 0."""
     number = float(stored)
     if not 0 <= number <= MOST:
         raise ValueError(f"{number} is no number of the law's")
@@ -242,5 +241,5 @@ def _possible(stored: Any) -> float:
 
 
 def _short(number: float | None) -> float | None:
-    """Two digits are all that a decision needs, and keep the status small."""
+    """`number` with two decimals, which are enough for a decision and keep the status small."""
     return None if number is None else round(number, 2)

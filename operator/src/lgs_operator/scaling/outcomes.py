@@ -1,6 +1,6 @@
 """How the runs of one revision ended, from the samples of its replicas. Pure.
 
-Counters belong to one process: what a replica counted before it began anew, or was replaced, stays counted.
+Counters belong to one process: what a replica counted before it restarted or was replaced stays counted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lgs_operator.scaling.samples import ReplicaSample
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """Runs that ended, and those of them that ended in error or took too long."""
+    """The number of runs that ended, and how many of them ended in error or by timeout."""
 
     ended: int = 0
     failed: int = 0
@@ -24,13 +24,13 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaCounts:
-    """`last` are those of its process as it is now, `before` those of earlier ones."""
+    """The counts of one replica: `last` of its present process, `before` of earlier ones."""
 
     last: RunCounts
     before: RunCounts = RunCounts()
 
     def anew(self) -> ReplicaCounts:
-        """Of what ends from now on."""
+        """The counts of runs that end from now on."""
         return ReplicaCounts(self.last, RunCounts(-self.last.ended, -self.last.failed))
 
 
@@ -51,5 +51,5 @@ def counted(
 
 
 def total(known: Mapping[str, ReplicaCounts]) -> RunCounts:
-    """Of all replicas."""
+    """The counts of all replicas together."""
     return sum((each.before + each.last for each in known.values()), RunCounts())

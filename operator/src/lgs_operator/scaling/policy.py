@@ -1,4 +1,4 @@
-"""What the user asked of the scaling law, as the manifest's `scaling` and `workers` say it."""
+"""What the user asks of the scaling law, from `scaling` and `workers` of the manifest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lgs_operator.scaling.priorities import NO_OWN_WAITS, Waits
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Bounds and targets. Times in seconds; `slots` are the runs at a time in one replica."""
+    """Bounds and targets. Times in seconds; `slots` is how many runs one replica executes at a time."""
 
     min_replicas: int = 1
     max_replicas: int = 10
@@ -19,19 +19,19 @@ class Policy:
     p95_latency_seconds: float | None = 2.0
     queue_wait_seconds: float = 1.0
     utilization: float = 0.9
-    """Largest share of the slots that is planned to be in use."""
+    """The largest share of the slots that is planned to be in use."""
     overshoot: float = 3.0
-    """The most that waiting runs may ask for, in multiples of what the load needs."""
+    """The most that waiting runs may ask for, as a multiple of what the load needs."""
     hold_seconds: float = 60.0
-    """How long less must have been enough before a replica goes, at least."""
+    """How long fewer replicas must have been enough before one goes, at least."""
     idle_seconds: float = 300.0
-    """With min_replicas 0: how long there must have been no work before the last one goes."""
+    """With min_replicas 0: how long there must have been no work before the last replica goes."""
     waits: Waits = NO_OWN_WAITS
-    """Seconds that a run of high, normal and low priority may wait, where that is not queue_wait_seconds."""
+    """Seconds that a run of high, normal and low priority may wait; None: queue_wait_seconds."""
     predict: bool = False
-    """Be ready for what the same time of the days before needed."""
+    """Whether to be ready for the load that the days before had at the same time."""
     schedule: tuple[ScheduledMinimum, ...] = ()
-    """More than min_replicas, at times."""
+    """Higher minimums than min_replicas, at certain times."""
 
     def __post_init__(self) -> None:
         rules = (

@@ -1,6 +1,7 @@
-"""What the same quarter of an hour of the days before needed, as the least to be ready for. Pure.
+"""Predicts the least load to be ready for: that of the same quarter of an hour on the days before. Pure.
 
-Kept for two weeks, a character each quarter: its mean load in slots, on a logarithmic scale. Days are of UTC.
+Two weeks are kept, one character for each quarter: its mean load in slots, on a logarithmic
+scale. Days are in UTC.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ FEWEST_DAYS = 3
 QUANTILE = 0.75
 LIKENESS = 0.5
 LOOK_BACK = 4
-"""If the last hour had less than half of what was foreseen for it, the day is not like the others."""
+"""Quarters, an hour, to compare: with less than `LIKENESS` of the predicted load, the day is
+unlike the others."""
 LEAST_SEEN = 300.0
 MOST_SLOT_SECONDS = 1e30
-"""More than any load that can be measured leaves in a quarter of an hour."""
+"""More slot-seconds than any measurable load gives in a quarter of an hour."""
 SCALE = 1.2
 UNKNOWN = "-"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -30,8 +32,8 @@ DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 @value(frozen=True, slots=True)
 class Days:
-    """`levels` has a character for each quarter before `quarter`, which is counted from 1970 and goes on. Of
-    it `seconds` have been seen, with so many slot-seconds of load."""
+    """The load by quarters. `levels` has a character for each quarter before `quarter`, the present one,
+    counted from 1970; `seconds` and `slot_seconds` are the time observed in it and the load in that time."""
 
     quarter: int = 0
     levels: str = ""
@@ -43,7 +45,7 @@ NO_DAYS = Days()
 
 
 def seen(days: Days, now: float, elapsed: float, offered: float) -> Days:
-    """`days` with a round more: for `elapsed` seconds so many slots were offered."""
+    """`days` with one more round: a load of `offered` slots for `elapsed` seconds."""
     quarter = int(now // QUARTER_SECONDS)
     if quarter != days.quarter:
         days = _begun(days, quarter)
@@ -51,8 +53,8 @@ def seen(days: Days, now: float, elapsed: float, offered: float) -> Days:
 
 
 def _begun(days: Days, quarter: int) -> Days:
-    """The days at the begin of another quarter. What nobody saw is unknown; a clock that was set back, or is
-    another one, begins anew."""
+    """The days at the start of another quarter. Quarters that were not observed are unknown; if the clock was
+    set back, or more than two weeks have passed, the days start afresh."""
     gap = quarter - days.quarter
     if gap < 0 or gap > DAYS * QUARTERS_A_DAY:
         return Days(quarter)
@@ -62,7 +64,7 @@ def _begun(days: Days, quarter: int) -> Days:
 
 
 def predicted(days: Days, now: float, startup_seconds: float) -> float:
-    """The slots to be ready for at `now`, and when a replica that is asked for now is ready. 0: nothing is
+    """The slots to be ready for, at `now` and when a replica asked for now would be ready. 0: nothing is
     known, or the day is not like those before it."""
     quarter = int(now // QUARTER_SECONDS)
     if len(days.levels) < FEWEST_DAYS * QUARTERS_A_DAY or quarter != days.quarter or _is_another_day(days):
@@ -72,7 +74,7 @@ def predicted(days: Days, now: float, startup_seconds: float) -> float:
 
 
 def _foreseen(days: Days, quarter: int) -> float:
-    """The quantile of the same quarter of the days before."""
+    """The `QUANTILE` of the load in the same quarter of the days before, in slots."""
     same = (quarter - day * QUARTERS_A_DAY for day in range(1, DAYS + 1))
     known = sorted(level for each in same if (level := _level(days, each)) is not None)
     return known[ceil(QUANTILE * len(known)) - 1] if len(known) >= FEWEST_DAYS else 0.0
@@ -96,14 +98,14 @@ def _digit(slots: float) -> str:
 
 
 def stored_days(days: Days) -> list[Any] | None:
-    """The days for a line of JSON; None where nothing was seen."""
+    """The days for a line of JSON; None if nothing was observed."""
     if days is NO_DAYS:
         return None
     return [days.quarter, days.levels, round(days.seconds, 1), round(days.slot_seconds, 1)]
 
 
 def restored_days(line: list[Any] | None) -> Days:
-    """The days in what `stored_days` gave. Raises `ValueError` for what it can't have given."""
+    """The days that `stored_days` wrote. Raises `ValueError` for what it can't have written."""
     if line is None:
         return NO_DAYS
     quarter, levels, seconds, slot_seconds = line

@@ -1,8 +1,8 @@
 """Waits that differ by priority: a deep queue of low runs alone is served in its own, slower time.
 
-Pure. Replicas claim the runs of a higher priority first, so what its runs need is worked out for them alone,
-and what all need for the longest wait. Arrivals of a priority that may wait for long are no rate of this
-second: they count by their mean over that time.
+Pure. Replicas claim runs of a higher priority first, so the slots that a priority needs are computed for it
+and those above it alone, by its own wait. Arrivals of a priority that may wait long count by their mean over
+that time, not by the rate of this second.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from lgs_operator.scaling.staffing import slots_for
 from lgs_operator.scaling.values import value
 
 SLOW_SECONDS = 30.0
-"""Runs that may wait for longer are slow: what arrives of them is no spike."""
+"""Runs that may wait longer than this are slow: their arrivals are no spike."""
 SHARE_SECONDS = 120.0
 SOON = 0.5
-"""Of the wait that is allowed: a run that has waited so long keeps all replicas there are."""
+"""Share of the allowed wait: while a run has waited that long, no replica goes."""
 Waits = tuple[float | None, float | None, float | None]
-"""Seconds that a run of each priority may wait; None: as all."""
+"""Seconds that a run of each priority may wait; None: the wait of the service."""
 NO_OWN_WAITS: Waits = (None, None, None)
 
 
 @value(frozen=True, slots=True)
 class Priority:
-    """Runs of one priority: the slots that their arrivals keep in use, how many wait and since when, and how
-    long they may."""
+    """Runs of one priority: the slots that their arrivals keep in use, how many wait, how long the oldest has
+    waited and a run may wait, and whether that limit is the priority's own."""
 
     offered: float
     waiting: float
@@ -38,22 +38,22 @@ class Priority:
 
     @property
     def urgent(self) -> bool:
-        """Runs of it wait that should not have to."""
+        """Whether runs of this priority wait that should not have to."""
         return self.waiting > 0 and (not self.has_own or self.oldest_seconds >= SOON * self.wait_seconds)
 
     @property
     def late(self) -> bool:
-        """One has waited for longer than it may."""
+        """Whether a run has waited longer than it may."""
         return self.waiting > 0 and self.oldest_seconds > self.wait_seconds
 
 
 def slow(waits: Waits) -> tuple[bool, ...]:
-    """Which priorities may wait for so long that their arrivals are no rate of this second."""
+    """Which priorities are slow: may wait so long that their arrivals of this second are no rate."""
     return tuple(wait is not None and wait > SLOW_SECONDS for wait in waits)
 
 
 def remembered_arrivals(waits: Waits, before: ByPriority, arrived: ByPriority, elapsed: float) -> ByPriority:
-    """The runs a second of each priority, as a mean that forgets within the time that they may wait."""
+    """The arrival rate of each priority in runs a second, averaged over the time that its runs may wait."""
     if elapsed <= 0:
         return before
     rates = []
@@ -72,8 +72,8 @@ def priorities(
     run_seconds: float,
     wait_seconds: float,
 ) -> tuple[Priority, ...]:
-    """The priorities, the highest first; none where no replica reports them apart. `fast_offered` are the
-    slots for all arrivals but those of slow priorities."""
+    """The priorities, highest first; empty if no replica reports them separately. `fast_offered` are the
+    slots for all arrivals except those of slow priorities."""
     reported = [(each.waiting_by, each.oldest_by) for each in samples if each.waiting_by and each.oldest_by]
     if not reported:
         return ()
@@ -98,8 +98,8 @@ def priorities(
 def slots_by_priority(
     levels: Sequence[Priority], load: float, run_seconds: float | None, utilization: float
 ) -> float:
-    """Slots for a load of `load` slots in these shares: for each priority what it and those above it need, so
-    that hardly a run of it waits too long; and no fuller than `utilization` in all."""
+    """Slots for a load of `load` slots with these shares: enough for each priority and those above it that
+    hardly a run waits too long, and no fuller than `utilization` in all."""
     offered = sum(each.offered for each in levels)
     scale = load / offered if offered > 0 else 0.0
     needed, above = load / utilization, 0.0
@@ -111,7 +111,7 @@ def slots_by_priority(
 
 
 def queue_seconds(levels: Sequence[Priority], run_seconds: float) -> float | None:
-    """Within what time the runs that wait are to be served: the harmonic mean of theirs. None: none waits."""
+    """Seconds in which to serve the waiting runs: the harmonic mean of their waits. None: no run waits."""
     waiting = sum(each.waiting for each in levels)
     if not waiting:
         return None

@@ -1,6 +1,4 @@
-"""What the load asks for now, before bounds and hold: staffing and backlog, what the days before foresee, and
-latency's say. Pure.
-"""
+"""What the load asks for now, before bounds and hold: staffing, backlog, prediction and latency. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +17,8 @@ WAIT_SHARE = 0.25
 
 
 def staffed(policy: Policy, demand: Demand, recurs: float, foreseen: float) -> Proposal:
-    """Little's law with head-room and backlog, in whole replicas. `recurs` slots stay ready for bursts,
-    and what a load of `foreseen` slots needs."""
+    """The replicas by Little's law with head-room and backlog. They include `recurs` slots for recurring
+    bursts, and what a predicted load of `foreseen` slots needs."""
     needed = _slots(demand.offered, policy, demand)
     base = max(_whole(needed, policy), ceil(recurs / policy.slots))
     foresees = foreseen > demand.offered
@@ -51,19 +49,19 @@ def _slots(load: float, policy: Policy, demand: Demand) -> float:
 
 
 def _ceiling(policy: Policy, demand: Demand) -> int:
-    """The most that waiting runs may ask for: `overshoot` times the need of the load, or what clears them
-    within a minute.
+    """The most replicas that waiting runs may ask for: `overshoot` times what the load needs, or what clears
+    them within a minute.
     """
     if demand.run_seconds is None:
         return policy.max_replicas
     lasting = demand.waiting * demand.run_seconds / max(BACKLOG_WITHIN_SECONDS, demand.run_seconds)
-    # Three times the slots in use that arrivals explain: runs are longer than those that have ended lately.
+    # If three times the slots are in use that arrivals explain, present runs are longer than recent ones.
     need = demand.in_use if demand.in_use > 3 * demand.offered else demand.offered
     return max(1, floor(policy.overshoot * need / policy.slots), ceil(lasting / policy.slots))
 
 
 def tripped(given: RoundInputs, proposal: Proposal) -> Proposal | None:
-    """Latency's say, when it is too long.
+    """What latency asks for when it is too long; None if it asks for nothing.
 
     Upward only, one step each start-up and run time, and only if more replicas would help: runs wait, or the
     processes themselves are overloaded.

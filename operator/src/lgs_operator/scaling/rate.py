@@ -2,8 +2,7 @@
 
 Pure. The rate comes from the longest window that the shorter ones don't contradict (intersection of
 confidence intervals, Goldenshluger and Nemirovski 1997), so that a spike is seen at the second sample and the
-noise of a steady load is not. What is noise is measured: arrivals that come in batches are noisier than
-Poisson's.
+noise of a steady load is not. The noise is measured: arrivals in batches are noisier than a Poisson process.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from lgs_operator.scaling.values import value
 
 WINDOWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 NOISE = 2.0
-"""Standard deviations within which a change is noise."""
+"""How many standard deviations of change count as noise."""
 MOST_DISPERSION = 25.0
 FEWEST_COUNTS = 8
 STEPS_LEFT_OUT = 2
@@ -24,7 +23,7 @@ STEPS_LEFT_OUT = 2
 
 @value(frozen=True, slots=True)
 class Rate:
-    """Runs a second, and for how many seconds (at least) it has been so."""
+    """Runs a second, and for how many seconds at least the rate has been so."""
 
     per_second: float
     seconds: float
@@ -51,10 +50,10 @@ def rate_of(flow: Flow) -> Rate:
 
 
 def dispersion(flow: Flow) -> float:
-    """How much noisier than Poisson's the arrivals are: variance over mean of the counts, at least 1.
+    """How much noisier the arrivals are than a Poisson process: variance over mean of the counts, at least 1.
 
     The variance is half the mean square of the differences of neighbouring counts (von Neumann 1941), which a
-    change of the rate hardly moves; the largest differences are steps of the rate, and are left out.
+    change of the rate hardly affects; the largest differences are steps of the rate and are left out.
     """
     counts = flow.fine_counts()
     total = sum(counts)

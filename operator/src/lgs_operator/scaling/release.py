@@ -1,5 +1,5 @@
-"""What is measured of a revision while it is not known how it does: how its runs end, and how long they take
-beside those of others. Pure."""
+"""What is measured of a revision until it is verified: how its runs end, and how long they take compared with
+those of others. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lgs_operator.scaling.samples import ReplicaSample
 
 @dataclass(frozen=True)
 class Measured:
-    """`replicas` are those that have run the revision."""
+    """What is known of a revision; `replicas` are the counts of those that have run it."""
 
     revision: int
     step: int | None = None
-    """Of its canary, whose runs are measured."""
+    """The step of its canary in which runs are counted; None: it is no canary."""
     replicas: Mapping[str, ReplicaCounts] = field(default_factory=dict)
     beside: SideBySide = field(default_factory=SideBySide)
 
     @property
     def runs(self) -> Mapping[int, RunCounts]:
-        """How those of the revision ended, by its number."""
+        """How the runs of the revision ended, by its number."""
         return {self.revision: total(self.replicas)}
 
     @property
     def durations(self) -> Mapping[int, Durations]:
-        """How long they took, by its number."""
+        """How long the runs took, by its number."""
         return {self.revision: self.beside.durations}
 
 
@@ -39,8 +39,8 @@ def measured(
     revisions: Mapping[str, int | None],
     step: int | None = None,
 ) -> Measured:
-    """What is known after these samples; `revisions` are those of the replicas that execute runs. With a new
-    `step` of a canary all counts from now on."""
+    """What is known after these samples; `revisions` has the revision of each replica that executes runs. A
+    new `step` of a canary starts all counts afresh."""
     if known is None or known.revision != revision:
         known = Measured(revision, step)
     elif known.step != step:

@@ -1,7 +1,7 @@
-"""What the replicas said about themselves, and what changed between two rounds of asking.
+"""What the replicas report about themselves, and what changed between two rounds of asking.
 
-Counters belong to one process: `merge` turns them into changes, so that a replica that restarts, comes, goes
-or misses a round neither adds nor loses load. Pure. Times are seconds since the epoch, durations seconds.
+Counters belong to one process: `merge` turns them into changes, so that no load is added or lost when a
+replica restarts, comes, goes or misses a round. Pure. Times are seconds since the epoch, durations seconds.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NONE_BY_PRIORITY: ByPriority = (0.0, 0.0, 0.0)
 
 @value(frozen=True, slots=True)
 class ReplicaSample:
-    """One answer of one replica. Counters are its own; `waiting`, `oldest_seconds`, `blocked` are the
-    service's, and None where the replica does not report them, since its database is silent. That is no
-    empty queue.
+    """One answer of one replica. Counters are its own; `waiting`, `oldest_seconds` and `blocked` are those of
+    the service, and None if the replica does not report them because its database is silent: that does not
+    mean an empty queue.
     """
 
     replica: str
@@ -38,37 +38,37 @@ class ReplicaSample:
     rejected: float = 0.0
     finished: float = 0.0
     failed: float = 0.0
-    """Those of the finished that ended in error or took too long."""
+    """How many of the finished runs ended in error or by timeout."""
     wait: Histogram = NOTHING
     execution: Histogram = NOTHING
     latency: Histogram = NOTHING
     loop_lag: float = 0.0
     draining: bool = False
     started_at: float | None = None
-    """When its process started, if it says so."""
+    """When its process started, if it reports that."""
     open_circuits: frozenset[str] = frozenset()
-    """Graphs whose circuit breakers are not closed there."""
+    """Graphs whose circuit breakers are not closed in this replica."""
     waiting_by: ByPriority | None = None
     oldest_by: ByPriority | None = None
     arrived_by: ByPriority | None = None
     next_due_seconds: float | None = None
-    """Until the next delayed run or cron of the service is due; None: nothing is to come."""
+    """Seconds until the next delayed run or cron of the service is due; None: none is known."""
     broken: frozenset[tuple[str, str]] | None = None
-    """Kind and name of the circuits that are open there; None: it shows no circuits."""
+    """Kind and name of the circuits that are open in this replica; None: it shows no circuits."""
     cache_hits: float | None = None
     cache_misses: float | None = None
     tokens: float | None = None
-    """Of models. This and the two before are None where they were not asked for, or are not there."""
+    """Tokens of models. Like the two before, None if it was not asked for or is not on the page."""
     used_up: frozenset[str] | None = None
-    """Budgets of the service of which nothing is left; None: it was not asked for, or there are none."""
+    """Budgets of the service of which nothing is left; None: not asked for, or the page shows no budgets."""
 
 
 @value(frozen=True, slots=True)
 class Observation:
-    """One round: the samples that came, and how many replicas there are.
+    """One round: the samples received, and how many replicas there are.
 
-    `ready` take work; `starting` exist and are not ready yet; `draining` finish what they have; `failed` are
-    ready ones that gave no sample this time.
+    `ready` replicas take work; `starting` ones exist and are not ready yet; `draining` ones finish what they
+    have; `failed` ones are ready and gave no sample this time.
     """
 
     at: float
@@ -78,20 +78,20 @@ class Observation:
     draining: int = 0
     failed: int = 0
     starting_for: tuple[float, ...] = ()
-    """For how many seconds those that are starting have been starting; others have just been asked for."""
+    """For how many seconds each starting replica has been starting; one not listed was just asked for."""
     startup_seconds: float | None = None
-    """What those that are ready took to start, if that is known."""
+    """Seconds that the ready replicas took to start, if that is known."""
     silent: int = 0
-    """Replicas that only answer requests, and gave no sample this time. Their samples have no slots; what
-    they refuse and acknowledge is load as any other, and they are among none of the numbers above."""
+    """Replicas that only answer requests and gave no sample this time. The samples of such replicas have no
+    slots; what they refuse and acknowledge is load like any other. None of the numbers above include them."""
 
 
 STARTUPS = 5
 
 
 def typical_startup(took: Sequence[float]) -> float | None:
-    """What a replica takes to start, of what the newest ones took, newest first: one that was stuck, or that
-    was ready a second time, does not count.
+    """Seconds that a replica typically takes to start: the median of what the newest ones `took`, newest
+    first, so that one that was stuck, or became ready a second time, does not count.
     """
     return median_low(took[:STARTUPS]) if took else None
 
@@ -107,9 +107,8 @@ class Arrivals:
 
 @value(frozen=True, slots=True)
 class Change:
-    """What happened since the round before, over all replicas, and the samples to compare the next round
-    with.
-    """
+    """What happened since the round before in all replicas, and the samples to compare
+    the next round with."""
 
     arrivals: tuple[Arrivals, ...] = ()
     wait: Histogram = NOTHING
@@ -117,13 +116,13 @@ class Change:
     latency: Histogram = NOTHING
     baselines: Mapping[str, ReplicaSample] = field(default_factory=dict)
     arrived_by: ByPriority = NONE_BY_PRIORITY
-    """Runs of each priority, requests that were refused aside."""
+    """Runs that arrived of each priority, without requests that were refused."""
 
 
 def merge(
     baselines: Mapping[str, ReplicaSample], observation: Observation, since: float | None, complete: bool
 ) -> Change:
-    """The change from `baselines` (last sample of each replica) to `observation`.
+    """The change from `baselines` (the last sample of each replica) to `observation`.
 
     `since` is the time of the round before (None: there was none) and `complete` says that it missed no
     replica. A replica never seen before is counted from zero if it must be new; otherwise its counters are
@@ -139,7 +138,7 @@ def merge(
         if before is None:
             continue
         refused = max(0.0, sample.rejected - before.rejected)
-        # A full queue refuses what the service should have had room for: it is load as any other.
+        # A full queue refuses what the service should have had room for: it is load like any other.
         arrived = max(0.0, sample.arrived - before.arrived) + refused
         arrivals.append(Arrivals(since=min(before.at, sample.at), until=sample.at, count=arrived))
         if sample.arrived_by is not None:
@@ -187,7 +186,7 @@ def baseline(
 
 
 def _began_between(sample: ReplicaSample, since: float) -> bool:
-    """Whether its process says that it began since then. One whose clock is ahead says so of any time."""
+    """Whether its process reports that it started after `since`; not believed if its clock is ahead."""
     return sample.started_at is not None and since - 1 <= sample.started_at <= sample.at + 1
 
 

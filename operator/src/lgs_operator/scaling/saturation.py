@@ -1,9 +1,9 @@
-"""Whether more replicas bring more: what all of them share behind them (a model's rate limit, a database) may
-be full, and then each replica more only makes all runs slower.
+"""Whether more replicas complete more runs. What all of them share downstream (a model's rate limit, a
+database) may be full, and then each further replica only makes all runs slower.
 
-Suspected where slots were added, all of them full, and hardly more runs ended for it. Decided by a trial with
-fewer replicas for a while. If as many runs end, they are too many, and the trial goes on from there; if not,
-they come back at once. While it limits the service, more are tried now and then. Pure.
+Saturation is suspected if slots were added, all of them are full, and hardly more runs end. A trial with
+fewer replicas for a while decides. If as many runs end, there were too many replicas, and the trial goes on
+from there; if not, they come back at once. While the limit holds, more replicas are tried now and then. Pure.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from lgs_operator.scaling.values import value
 Phase = Literal["watching", "fewer", "limited", "more"]
 SUSPECT_RATIO = 4 / 3
 SUSPECT_SHARE = 0.35
-"""Of what as many slots more should bring."""
+"""Share of the growth to expect of the added slots, below which saturation is suspected."""
 TRIED_SHARE = 0.5
 FEWER, MORE, MORE_AGAIN = 0.5, 1.5, 2.0
 BETTER = 1.25
 PAUSE_SECONDS, LONGEST_PAUSE = 300.0, 3600.0
 TRIAL_SECONDS, LONGEST_TRIAL, TRIAL_RUNS = 120.0, 600.0, 3.0
-"""A trial that has shown nothing after so many seconds and mean run times at its level has failed, and so has
-one that is nowhere after the longest."""
+"""A trial fails if it has shown nothing after `TRIAL_SECONDS` plus `TRIAL_RUNS` mean run times at its level,
+and in any case after `LONGEST_TRIAL` seconds."""
 REST_SECONDS = 60.0
-"""Slots that were free for so long: what was measured before is another time's."""
+"""Seconds with free slots after which earlier measurements no longer apply."""
 
 
 @value(frozen=True, slots=True)
 class Saturation:
-    """What was measured and what is tried. `cap` is the most replicas meanwhile, `before` the one before it,
-    and `reference` the level that a trial is compared with."""
+    """What was measured and what is being tried. `cap` is the most replicas meanwhile, `before` the cap
+    before it, and `reference` the level that a trial is compared with."""
 
     phase: Phase = "watching"
     levels: Levels = ()
@@ -52,20 +52,20 @@ class Saturation:
     since: float = 0.0
     """When the phase began."""
     next_at: float = 0.0
-    """Before then nothing is tried."""
+    """The time before which nothing is tried."""
     pause: float = PAUSE_SECONDS
     cap: int | None = None
     before: int | None = None
     reference: Level | None = None
     shown: str | None = None
-    """The numbers that trials have shown; None: nothing is shown."""
+    """What trials have shown, in numbers; None: nothing yet."""
 
 
 NOT_SATURATED = Saturation()
 
 
 def watched(state: Saturation, seen: Seen, *, wants: int, fewest: int) -> Saturation:
-    """The state after a round. The load asks for `wants` replicas; `fewest` is the least there may be."""
+    """The state after a round. The load asks for `wants` replicas; at least `fewest` must stay."""
     state = _measured(state, seen)
     if state.phase == "watching":
         return _suspected(state, seen, fewest)
@@ -79,7 +79,7 @@ def watched(state: Saturation, seen: Seen, *, wants: int, fewest: int) -> Satura
 def _measured(state: Saturation, seen: Seen) -> Saturation:
     if seen.full:
         levels = counted(state.levels, seen) if seen.clean else state.levels
-        # What replicas of another revision did says nothing of these.
+        # What replicas of another revision did says nothing about these.
         is_rollout = seen.draining and state.phase == "watching"
         return replace(state, levels=() if is_rollout else levels, full_at=seen.now)
     if not state.levels:
@@ -100,7 +100,8 @@ def _suspected(state: Saturation, seen: Seen, fewest: int) -> Saturation:
 
 
 def _trying_fewer(state: Saturation, seen: Seen, least: int, *, cap: int) -> Saturation:
-    """A trial with half of `cap` replicas, `least` at least; as it is where that are not much fewer."""
+    """The state in a trial with half of `cap` replicas, at least `least`; unchanged if that
+    is not much fewer."""
     fewer = max(least, ceil(FEWER * cap))
     if fewer * SUSPECT_RATIO > cap:
         return state
@@ -169,8 +170,9 @@ def _more_tried(state: Saturation, seen: Seen, wants: int) -> Saturation:
 
 
 def _result(state: Saturation, seen: Seen) -> Literal["open", "more", "less"]:
-    """Whether a trial's level has more runs a second than halfway between none of what the slots should bring
-    and all of it. While replicas drain only the worst is believed: they end runs, too."""
+    """The result of a trial: "more" if its level has more than half of the growth in runs a second that the
+    difference in slots should bring, "less" if not, "open" while that is not known. While replicas drain,
+    only "less" is believed, since they end runs too."""
     level, reference = state.levels[-1] if state.levels else None, state.reference
     if seen.now - state.since > LONGEST_TRIAL:
         return "less"
@@ -201,7 +203,7 @@ def _words(state: Saturation, seen: Seen) -> str:
 
 
 def explained(state: Saturation) -> str:
-    """Why there are no more than `cap` replicas."""
+    """Why there are no more than `cap` replicas, in words."""
     if state.shown is None:
         assert state.reference is not None, "a trial has what it is compared with"
         return (
@@ -213,14 +215,14 @@ def explained(state: Saturation) -> str:
 
 
 def described(state: Saturation) -> str | None:
-    """What trials have shown, for people; None: nothing is shown."""
+    """What trials have shown, in words; None: nothing yet."""
     if state.shown is None:
         return None
     return f"more replicas bring no more completed runs: {state.shown}; what they share is full"
 
 
 def later(state: Saturation, seconds: float) -> Saturation:
-    """The same, `seconds` later."""
+    """The same state with its times `seconds` later."""
     return replace(
         state,
         levels=tuple(
@@ -233,7 +235,7 @@ def later(state: Saturation, seconds: float) -> Saturation:
 
 
 def stored(state: Saturation) -> dict[str, Any] | None:
-    """The state for a line of JSON; None where there is nothing to remember."""
+    """The state for a line of JSON; None if there is nothing to remember."""
     if state.phase == "watching" and not state.levels and not state.next_at:
         return None
     return {
@@ -247,7 +249,8 @@ def stored(state: Saturation) -> dict[str, Any] | None:
 
 
 def restored(line: Mapping[str, Any] | None, number: Callable[[Any], float]) -> Saturation:
-    """The state in what `stored` gave; `number` raises `ValueError` for what can't be one."""
+    """The state that `stored` wrote. `number` must raise `ValueError` for what can't be a number, and so does
+    this for an impossible state."""
     if line is None:
         return NOT_SATURATED
     full_at, since, next_at, pause = map(number, line["times"])

@@ -1,7 +1,7 @@
 """The replicas that the manifest's schedule asks for at a moment.
 
-They are asked for before the time that it names, by what a replica takes to start, so that they are ready
-then. Of entries that hold at the same time the one with the most counts. Pure.
+They are asked for ahead of the time in the schedule, by the time that a replica takes to start, so that they
+are ready then. Of entries that hold at the same time, the one with the most replicas counts. Pure.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from lgs_crds.schedules import UnknownZone, last_time, next_time, zone
 from lgs_operator.scaling.values import value
 
 SLOWER = 1.5
-"""Half of the replicas take longer than the median to start."""
+"""Multiple of the median start-up to allow for, as half of the replicas take longer than the median."""
 SPARE_SECONDS = 5.0
 
 
 @value(frozen=True, slots=True)
 class Scheduled:
-    """The fewest replicas now, and by what, in words."""
+    """The fewest replicas now, and the entry that asks for them, in words."""
 
     replicas: int
     why: str
 
 
 def soon(now: float, startup_seconds: float) -> float:
-    """When replicas that are asked for at `now` are ready, as good as all of them."""
+    """When practically all replicas that are asked for at `now` are ready (seconds since the epoch)."""
     return now + SLOWER * startup_seconds + SPARE_SECONDS
 
 
 def scheduled(entries: Sequence[ScheduledMinimum], now: float, startup_seconds: float) -> Scheduled | None:
-    """What `entries` ask for at `now` (seconds since the epoch); None where none of them holds."""
+    """What `entries` ask for at `now` (seconds since the epoch); None if none of them holds."""
     if not entries:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Asks one replica for its metrics. An answer that does not come, or is none, is None: never zero load."""
+"""Asks one replica for its metrics. A missing or unreadable answer is None, never zero load."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from lgs_operator.scaling.samples import ReplicaSample
 
 log = structlog.get_logger(__name__)
 METRICS_PATH = f"/metrics?{urlencode([('name[]', name) for name in READ])}"
-"""Of a replica's page what is read of it here, and not what its application counts by itself."""
+"""The part of a replica's page that is read here, without the metrics of its application."""
 USAGE_PATH = f"/metrics?{urlencode([('name[]', name) for name in (*READ, *USAGE)])}"
-"""The same with what alerts may be about beside it."""
+"""The same with the series that only alerts and budgets need."""
 Usage = Literal["no", "wanted", "needed"]
-"""Whether a replica is asked for what stands in `USAGE_PATH`. Where that is only wanted, one whose page
-with it is too long is asked for the one without: many series of an application must not hide its load."""
+"""Whether a replica is asked for `USAGE_PATH`. If that is only wanted, and its page is too long or not ours,
+it is asked again for `METRICS_PATH`: many series of an application must not hide its load."""
 MOST_BYTES = 256 * 1024
-"""A page of ours has about 12 KiB; what is longer costs time that other services need."""
+"""The most bytes of a page. One of ours has about 12 KiB; longer ones cost time that other services need."""
 
 
 async def ask(
     session: aiohttp.ClientSession, url: Callable[[str], str], timeout: float, replica: str, usage: Usage
 ) -> ReplicaSample | None:
-    """The sample of a replica whose address with a path `url` gives; `timeout` seconds for each try. One that
-    hangs, or is not there, is tried once."""
+    """The sample of a replica, None if it gives none. `url` turns a path into its address; each try has
+    `timeout` seconds. A replica that hangs or is not there is tried only once."""
     if usage != "wanted":
         return await scrape(session, url(METRICS_PATH if usage == "no" else USAGE_PATH), timeout, replica)
     try:
@@ -46,8 +46,8 @@ async def ask(
 async def scrape(
     session: aiohttp.ClientSession, url: str, timeout: float, replica: str | None = None
 ) -> ReplicaSample | None:
-    """The sample at `url` (`http://host:port` and `METRICS_PATH`) within `timeout` seconds; `replica` names
-    it (default: the url).
+    """The sample at `url` (`http://host:port` and a path) within `timeout` seconds, None without an answer;
+    `replica` is its name (default: the url).
     """
     name = replica or url
     try:

@@ -1,9 +1,9 @@
-"""How many runs end a second with how many slots, while all slots are full. Pure.
+"""How many runs end a second at each number of slots, while all slots are full. Pure.
 
-Little's law says nothing of a cause: that runs take longer when slots are added may be the mix of runs, or
-what all share behind the replicas. So levels are compared only within one time of full slots, from one run
-time after each was reached, the end of the one with the beginning of the other, and with their noise; and the
-quick ones among the runs must have become slower, too.
+Little's law gives no cause: if runs take longer when slots are added, that may be due to the mix of runs, or
+to what the replicas share downstream. So levels are compared only within one period of full slots, each
+counted from one run time after it was reached, the end of one with the beginning of the next, and with their
+noise; and quick runs must have become slower too.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from lgs_operator.scaling.values import value
 
 MOST_LEVELS = 8
 SAME = 0.1
-"""Slots that differ by less are one level."""
+"""Relative difference in slots below which two rounds belong to one level."""
 NOISE = 1.5
 """Variance of a count of ended runs over its mean."""
 DEVIATIONS = 2.0
 FEWEST_RUNS = 8.0
 SHORTEST_SECONDS = 10.0
 WINDOW_SECONDS, WINDOW_RUNS = 60.0, 3.0
-"""For how long a level is counted: seconds, or mean run times if these are more."""
+"""How long a level is counted: these seconds, or this many mean run times if that is longer."""
 SLOWER_SHARE = 0.5
-"""As the logarithm of the mean, so much at least grows that of what the quick runs take."""
+"""By how much at least the time of quick runs must have grown, as a share of the growth of the mean
+(both as logarithms)."""
 
 
 @value(frozen=True, slots=True)
 class Level:
-    """A time in which the slots, all of them full, were the same: since when, and what was counted lately,
-    from one run time on and up to `until`. `quick` is what a quarter of the runs took at most."""
+    """A period with the same number of slots, all of them full. It began at `since`; what is counted begins
+    one run time later and goes up to `until`. `quick` is the lower quartile of the run times."""
 
     slots: int
     since: float
@@ -39,11 +40,11 @@ class Level:
     until: float = 0.0
     quick: float = 0.0
     draining: bool = False
-    """Others ended the runs that they had meanwhile, and these count, too."""
+    """Whether draining replicas ended runs meanwhile, which are counted too."""
 
     @property
     def per_second(self) -> float:
-        """Runs that end a second."""
+        """How many runs end a second."""
         return self.ended / self.seconds if self.seconds > 0 else 0.0
 
     def known(self, run_seconds: float) -> bool:
@@ -56,7 +57,7 @@ Levels = tuple[Level, ...]
 
 @value(frozen=True, slots=True)
 class Seen:
-    """One round: `ended` runs within `elapsed` seconds, by so many working `replicas`.
+    """One round: `ended` runs within `elapsed` seconds, by `replicas` working replicas.
 
     `full`: runs wait and all slots are taken. `clean`: each replica answered now and the round before.
     """
@@ -74,12 +75,12 @@ class Seen:
 
     @property
     def slots_each(self) -> float:
-        """Slots of one replica."""
+        """The slots of one replica."""
         return self.slots / max(1, self.replicas)
 
 
 def counted(levels: Levels, seen: Seen) -> Levels:
-    """`levels` with a round of full slots more; the last one is that of now."""
+    """`levels` with one more round of full slots; the last level is that of now."""
     last = levels[-1] if levels else None
     if last is None or abs(last.slots - seen.slots) > SAME * last.slots or last.draining != seen.draining:
         kept = levels if last is None or last.ended >= FEWEST_RUNS else levels[:-1]
@@ -93,12 +94,12 @@ def counted(levels: Levels, seen: Seen) -> Levels:
 
 
 def window(seen: Seen) -> float:
-    """For how many seconds a level is counted."""
+    """How many seconds a level is counted."""
     return max(WINDOW_SECONDS, WINDOW_RUNS * seen.run_seconds)
 
 
 def gain(before: Level, after: Level) -> tuple[float, float]:
-    """By how much the logarithm of the runs a second grew: the least and the most, by chance."""
+    """The growth of the logarithm of runs a second: the least and the most that noise allows."""
     if not (before.ended and after.ended):
         return 0.0, 0.0
     growth = log(after.per_second / before.per_second)
@@ -107,8 +108,8 @@ def gain(before: Level, after: Level) -> tuple[float, float]:
 
 
 def flat_before(levels: Levels, seen: Seen, *, ratio: float, share: float) -> Level | None:
-    """The last of the earlier levels with at most the `ratio`-th part of the slots of now, if what came since
-    brought less than `share` of what as many slots more should bring, and made all runs slower."""
+    """The last earlier level with at most one `ratio`-th of the present slots, if the slots added since
+    brought less than `share` of the runs that they should bring, and made all runs slower; else None."""
     last = levels[-1] if levels else None
     if last is None or not last.known(seen.run_seconds) or is_old(last, seen):
         return None
@@ -128,5 +129,5 @@ def flat_before(levels: Levels, seen: Seen, *, ratio: float, share: float) -> Le
 
 
 def is_old(level: Level, seen: Seen) -> bool:
-    """Whether a level has been counted for as long as it is compared with the one before."""
+    """Whether a level has been counted for too long to compare it with the one before."""
     return level.until - level.since > window(seen) + seen.run_seconds

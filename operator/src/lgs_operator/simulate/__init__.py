@@ -1,4 +1,4 @@
-"""`lgs simulate`: a load on a simulated clock, through the scaling law of a manifest and those of others.
+"""`lgs simulate`: plays a load on a simulated clock through the scaling law of a manifest and through others.
 
-Pure but for reading a trace, sharing plays among processes and printing; nothing here runs in a cluster.
+Pure except for reading a trace, sharing plays among processes and printing; nothing here runs in a cluster.
 """

@@ -1,8 +1,8 @@
-"""Which numbers of the manifest meet a target at the least cost on a load.
+"""Searches for the numbers of the manifest that meet a target at the least cost on a load.
 
-A search by plays: from the numbers of the manifest, one of them at a time, for as long as the price falls. It
-finds a good answer in a few dozen plays and does not prove that there is no better one. Pure but for the
-plays, which it is given.
+It plays the load with the manifest's numbers, then varies one of them at a time for as long as the cost
+falls. It finds a good answer in a few dozen plays and does not prove that there is no better one. Pure except
+for the plays, which it is given.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Play = Callable[[Sequence[Candidate]], list[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """So many runs of a hundred wait (or take in all) no longer than `seconds`."""
+    """A target: `percent` % of the runs wait (or take in all) no longer than `seconds`."""
 
     percent: float
     what: Literal["wait", "latency"]
@@ -39,7 +39,7 @@ class Target:
 
     @staticmethod
     def parse(text: str) -> Target:
-        """Of words such as `p99 wait 5s` or `p95 latency 500ms`."""
+        """The target in words such as `p99 wait 5s` or `p95 latency 500ms`. Raises `LoadError`."""
         found = _TARGET.fullmatch(text.strip().lower())
         if found is None:
             raise LoadError(f"--want is {text!r}; it must be like 'p99 wait 5s' or 'p95 latency 20s'")
@@ -49,12 +49,12 @@ class Target:
         return Target(float(found["percent"]), "wait" if found["what"] == "wait" else "latency", seconds)
 
     def reached(self, outcome: Outcome) -> float:
-        """What the outcome has there, in seconds."""
+        """The wait or latency of the outcome at the target's percentile, in seconds."""
         share = self.percent / 100
         return outcome.wait(share) if self.what == "wait" else outcome.latency(share)
 
     def is_met(self, outcome: Outcome) -> bool:
-        """Whether that is short enough."""
+        """Whether the outcome meets the target."""
         return self.reached(outcome) <= self.seconds
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A policy and what came of it."""
+    """A policy and its outcome."""
 
     policy: Policy
     outcome: Outcome
@@ -71,8 +71,8 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """`now` is the manifest as it stands, `best` the cheapest that meets the target: None where no number of
-    replicas does. `plays` were needed.
+    """The result of a search: `now` is the manifest as it stands, `best` the cheapest policy found that meets
+    the target (None if no number of replicas does), `plays` how many plays were needed.
     """
 
     target: Target
@@ -82,7 +82,7 @@ class Advice:
 
 
 def advise(policy: Policy, target: Target, play: Play) -> Advice:
-    """The cheapest numbers that were found."""
+    """The cheapest numbers found that meet the target."""
     search = _Search(target, play)
     now = search.try_all([policy])[0]
     enough = search.enough(policy, now)
@@ -119,7 +119,8 @@ class _Search:
         return self.target.is_met(self.try_all([policy])[0].outcome)
 
     def enough(self, policy: Policy, now: Tried) -> int | None:
-        """How many replicas meet the target if they are always there; None: no number does."""
+        """How many replicas, always present, meet the target; None if no number does. If the manifest already
+        meets it, its `minReplicas`."""
         if self.target.is_met(now.outcome):
             return policy.min_replicas
         high = policy.max_replicas
@@ -137,8 +138,8 @@ class _Search:
         return high
 
     def least(self, policies: Sequence[Policy], enough: int) -> Tried:
-        """The cheapest of `policies`, each with the fewest `minReplicas` up to `enough` that meet the target;
-        a constant number where that is cheaper.
+        """The cheapest of `policies`, each with the fewest `minReplicas` up to `enough` that meet the target,
+        or a constant number of replicas if that is cheaper.
         """
         lows, highs = [min(1, enough)] * len(policies), [enough] * len(policies)
         while open_ones := [index for index in range(len(policies)) if lows[index] < highs[index]]:
@@ -155,7 +156,7 @@ class _Search:
         return self.cheapest([*found, _constant(policies[0], max(1, enough))])
 
     def cheapest(self, policies: Sequence[Policy]) -> Tried:
-        """The cheapest of those that meet the target; one of them does."""
+        """The cheapest of the policies that meet the target; at least one must."""
         met = [each for each in self.try_all(policies) if self.target.is_met(each.outcome)]
         return min(met, key=lambda each: each.outcome.replica_seconds)
 

@@ -1,7 +1,7 @@
-"""The laws that are compared, each with the one number that its user sets, and the values of that number on
-its front.
+"""The laws to compare, each with the one number that its user sets, and the values of that
+number for its front.
 
-`fixed` is no law but a number of replicas: what a constant price buys. Pure.
+`fixed` is not a law but a constant number of replicas, to show what a constant cost buys. Pure.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from lgs_operator.simulate.kpa import TICK_SECONDS, KpaMemory, kpa
 from lgs_operator.simulate.laws import Law, PlainDecision
 
 ROUND_SECONDS = 1.5
-"""As often as the operator decides."""
+"""Seconds between decisions, as in the operator."""
 OURS, HPA, KEDA, QUEUE, PLATFORM, KPA, FIXED = "ours", "HPA", "KEDA", "queue", "platform", "KPA", "fixed"
 SHARES = (0.3, 0.45, 0.6, 0.7, 0.75, 0.85, 1.0)
 COUNTS = (1.0, 2.0, 5.0, 10.0, 20.0)
@@ -41,7 +41,7 @@ WAITS = (0.05, 0.2, 1.0, 3.0, 10.0, 30.0)
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A law under a policy, asked every `interval` seconds. `target` is the number that its user sets, None
-    where it is the manifest's; `plain` laws read no histograms, `summed` ones only add the replicas up.
+    if it is the manifest's; `plain` laws read no histograms, `summed` ones only use sums over the replicas.
     """
 
     name: str
@@ -82,7 +82,7 @@ def _kpa(policy: Policy, target: float) -> Candidate:
 
 
 def fixed(policy: Policy, replicas: int) -> Candidate:
-    """Always `replicas`, also where the manifest's bounds are others."""
+    """Always `replicas`, even outside of the manifest's bounds."""
     constant = replace(policy, min_replicas=replicas, max_replicas=replicas)
     return Candidate(FIXED, constant, _constant, None, 60.0, float(replicas))
 
@@ -98,17 +98,17 @@ OTHERS: dict[str, tuple[Callable[[Policy, float], Candidate], float, Sequence[fl
     PLATFORM: (_platform, PENDING_EACH, COUNTS),
     KPA: (_kpa, KPA_TARGET, SHARES),
 }
-"""Each with its default and the values of its front."""
+"""The other laws, each with its default and the values for its front."""
 
 
 def compared(policy: Policy, constants: Sequence[int] = ()) -> list[Candidate]:
-    """Our law, the others with their defaults, and as many constant numbers as are asked for."""
+    """Our law, the others with their defaults, and these constant numbers of replicas."""
     others = [make(policy, default) for make, default, _ in OTHERS.values()]
     return [ours(policy), *others, *(fixed(policy, number) for number in constants)]
 
 
 def varied(policy: Policy, constants: Sequence[int] = ()) -> list[Candidate]:
-    """Each law with each value of the number that its user sets: ours with `queueWaitSeconds`."""
+    """Each law with each value of the number that its user sets; for ours that is `queueWaitSeconds`."""
     waits = sorted({*WAITS, policy.queue_wait_seconds})
     mine = [replace(ours(replace(policy, queue_wait_seconds=seconds)), target=seconds) for seconds in waits]
     others = [make(policy, value) for make, _, values in OTHERS.values() for value in values]

@@ -1,5 +1,5 @@
-"""The columns that a recorded load may have, by the names that logs and published traces use, and their
-values.
+"""The columns that a recorded load may have, under the names that logs and published traces
+use, and their values.
 
 Names are compared without case, spaces and punctuation. Azure's LLM traces (TIMESTAMP, GeneratedTokens) and
 its traces of functions (end_timestamp, duration), BurstGPT (Timestamp, Response tokens, Elapsed time) and
@@ -37,12 +37,13 @@ MILLISECONDS = "ms"
 FIRST_SECONDS = 0.5
 SECONDS_PER_TOKEN = 0.03
 EPOCHS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
-"""A number from so much on is no seconds since 1970, but so many a second."""
+"""(least, divisor): a number of at least `least` is a time since 1970 in units of which a
+second has `divisor`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns say when a run came and how long it took; as they are called in the file."""
+    """The columns, by their names in the file, that say when a run came and how long it took."""
 
     at: str | None
     end: str | None = None
@@ -52,7 +53,7 @@ class Columns:
 
     @staticmethod
     def of(where: str, names: Sequence[str]) -> Columns:
-        """Of the names in a file; `LoadError` when none says when a run came."""
+        """The columns among these names of a file. Raises `LoadError` if none says when a run came."""
         plain = {_plain(name): name for name in reversed(names)}
         at, end, length = (_first(plain, known) for known in (TIMES, ENDS, LENGTHS))
         if at is None and (end is None or length is None):
@@ -63,7 +64,7 @@ class Columns:
         return Columns(at, end, length, _first(plain, TOKENS), is_in_ms=set(plain) >= MOONCAKE)
 
     def words(self, run_seconds: float) -> str:
-        """Where the lengths are from."""
+        """Where the lengths of runs come from, in words."""
         if self.length is not None:
             return f"length from {self.length}"
         if self.at is not None and self.end is not None:
@@ -73,7 +74,8 @@ class Columns:
         return f"{run_seconds:g} s on average"
 
     def read(self, where: str, row: Mapping[str, object]) -> tuple[float, float | None]:
-        """When the run came (seconds since some start), and how long it took, if the row says so."""
+        """When the run came (seconds since some start), and how many seconds it took, None if the row does
+        not say. Raises `LoadError`."""
         length = None if self.length is None else _amount(where, self.length, row.get(self.length))
         end = None if self.end is None else _time(where, self.end, row.get(self.end))
         if self.at is None:
@@ -94,7 +96,8 @@ def _plain(name: str) -> str:
 
 
 def _first(names: Mapping[str, str], known: Sequence[str]) -> str | None:
-    """The name in the file of the first column of `known`, which may say that it is in milliseconds."""
+    """The name in the file of the first column of `known` that it has; the name may end in
+    `ms`, milliseconds."""
     found = (names.get(each) or names.get(f"{each.removesuffix('seconds')}{MILLISECONDS}") for each in known)
     return next((name for name in found if name is not None), None)
 
@@ -104,7 +107,7 @@ def _in_ms(name: str) -> bool:
 
 
 def _time(where: str, name: str, value: object, *, is_in_ms: bool = False) -> float:
-    """Seconds since some start: of a date and time, or of a number."""
+    """The seconds since some start, from a date and time or from a number. Raises `LoadError`."""
     text = "" if value is None else str(value).strip()
     try:
         seconds = float(text)

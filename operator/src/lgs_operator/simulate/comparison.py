@@ -1,5 +1,5 @@
-"""Plays one load through several laws, and counts what came of each. Pure, but that many or long plays are
-shared among processes.
+"""Plays one load through several laws, and measures the outcome of each. Pure, except that many or long plays
+are shared among processes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from lgs_operator.simulate.service import Simulation
 WORTH_PROCESSES = 4 * 3600.0
 """Seconds of load, over all plays, from which processes are worth their start."""
 RUNS_A_SECOND = 4.0
-"""So many runs cost about as much as a second of rounds."""
+"""How many runs take about as long to simulate as a second of rounds."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a law made of a load. `waits` are seconds from arrival to a slot, `latencies` to the end; both
-    ascending, and a run that still waits at the end counts in both with its wait so far.
+    """The result of a law on a load. `waits` are seconds from arrival to a slot, `latencies` seconds to the
+    end; both ascend, and a run that still waits at the end counts in both with its wait so far.
     """
 
     law: str
     target: float | None
-    """What its user set, where that is varied or not the manifest's."""
+    """The number that its user set, if that is varied or is not the manifest's."""
     waits: tuple[float, ...]
     latencies: tuple[float, ...]
     timeline: Timeline
@@ -51,17 +51,17 @@ class Outcome:
         return quantile(self.waits, share)
 
     def latency(self, share: float) -> float:
-        """The same of the time from arrival to the end."""
+        """The time from arrival to the end that `share` of the runs did not exceed."""
         return quantile(self.latencies, share)
 
     @property
     def replica_hours(self) -> float:
-        """Hours that replicas existed, from being asked for to being gone."""
+        """Hours that all replicas existed, from being asked for to being gone."""
         return self.replica_seconds / 3600
 
     @property
     def most(self) -> int:
-        """The largest number decided."""
+        """The largest number of replicas decided."""
         return int(max(self.timeline.decided, default=0))
 
     @cached_property
@@ -71,12 +71,12 @@ class Outcome:
 
 
 def quantile(ascending: Sequence[float], share: float) -> float:
-    """The least of `ascending` that `share` of them do not exceed; 0 of none."""
+    """The smallest of the `ascending` values that `share` of them do not exceed; 0 without values."""
     return ascending[max(0, ceil(share * len(ascending)) - 1)] if ascending else 0.0
 
 
 def play(candidate: Candidate, load: Load, conditions: Conditions) -> Outcome:
-    """`load` under `candidate`."""
+    """The outcome of `load` under `candidate`."""
     policy, faults = candidate.policy, conditions.scrapes()
     simulation = Simulation(
         policy,
@@ -84,7 +84,7 @@ def play(candidate: Candidate, load: Load, conditions: Conditions) -> Outcome:
         candidate.memory,
         startup_seconds=conditions.startup_seconds,
         tick=candidate.interval,
-        # Whatever happens at a round time meets each law with average luck.
+        # Half an interval, so that a load that changes at round times meets each law with average luck.
         first=candidate.interval / 2,
         faults=faults,
         epoch=load.starts_at,
@@ -108,7 +108,8 @@ def play(candidate: Candidate, load: Load, conditions: Conditions) -> Outcome:
 def compare(
     candidates: Sequence[Candidate], load: Load, conditions: Conditions, processes: int = 1
 ) -> list[Outcome]:
-    """`load` under each of `candidates`, in their order, in up to `processes` processes."""
+    """The outcomes of `load` under each of `candidates`, in their order, played in up to
+    `processes` processes."""
     with Players(load, conditions, processes) as players:
         return players.play(candidates)
 
@@ -117,14 +118,14 @@ class Players:
     """Plays of one load, shared among processes where they are many or long; a context manager."""
 
     def __init__(self, load: Load, conditions: Conditions, processes: int) -> None:
-        """Nothing is started before the first plays that are worth it."""
+        """Starts no process before the first plays that are worth it."""
         self._load = load
         self._conditions = conditions
         self._processes = processes
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Players:
-        """Itself."""
+        """Returns itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,7 +134,7 @@ class Players:
             self._pool.shutdown(cancel_futures=True)
 
     def play(self, candidates: Sequence[Candidate]) -> list[Outcome]:
-        """The outcome of each."""
+        """The outcome of each candidate, in order."""
         work = len(candidates) * (self._load.seconds + len(self._load.jobs) / RUNS_A_SECOND)
         if self._processes < 2 or len(candidates) < 2 or work < WORTH_PROCESSES:
             return [self._own(each) for each in candidates]
@@ -148,8 +149,8 @@ class Players:
         return self._shared(self._pool, candidates)
 
     def _shared(self, pool: ProcessPoolExecutor, candidates: Sequence[Candidate]) -> list[Outcome]:
-        """This process plays, too: the first at once, which has the most rounds where it is our law, then
-        from the end on what no other has begun."""
+        """The outcomes, with this process playing too: first the first candidate, which has the most rounds
+        if it is our law, then from the end those that no other process has begun."""
         others = [(each, pool.submit(_play, each)) for each in candidates[1:]]
         first = self._own(candidates[0])
         mine = {
@@ -167,18 +168,19 @@ class Players:
 
 
 _ABOUT: list[tuple[Load, Conditions]] = []
-"""What the plays of a process are about."""
+"""The load and conditions of the plays in this process."""
 
 
 def _packed(load: Load) -> tuple[Load, array[float], array[float]]:
-    """A load on its way to a process: hundreds of thousands of runs as numbers, not as objects."""
+    """A load in the form in which it is sent to a process: hundreds of thousands of runs as
+    numbers, not objects."""
     times = array("d", (job.at for job in load.jobs))
     return replace(load, jobs=()), times, array("d", (job.seconds for job in load.jobs))
 
 
 def _begin(load: Load, times: array[float], lengths: array[float], conditions: Conditions) -> None:
     _ABOUT.append((replace(load, jobs=tuple(map(Job, times, lengths))), conditions))
-    # They stay: no garbage collection need go through them again.
+    # These objects stay: garbage collection need not visit them again.
     gc.freeze()
 
 

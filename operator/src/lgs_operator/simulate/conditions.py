@@ -1,4 +1,5 @@
-"""What goes wrong in a simulated service, by name. Random but for its seed: each law meets the same."""
+"""Faults of a simulated service, by name. They are random with a fixed seed, so that each
+law meets the same."""
 
 from __future__ import annotations
 
@@ -13,15 +14,15 @@ from lgs_operator.simulate.loads import LoadError
 from lgs_operator.simulate.service import Faults
 
 LOST = 0.2
-"""Share of the replicas' answers that don't come."""
+"""Share of the replicas' answers that are lost."""
 SLOW, SLOWER = 0.25, 6.0
 """Share of the replicas that start slowly, and how many times longer they take."""
 SATURATED = 0.5
-"""Share of the largest service's slots at which what is behind it is full."""
+"""Share of the slots of the largest service at which what is downstream of it is full."""
 
 
 class Fault(StrEnum):
-    """What `--fault` names."""
+    """The faults that `--fault` names."""
 
     LOST_SCRAPES = "lost-scrapes"
     SLOW_START = "slow-start"
@@ -36,7 +37,7 @@ WORDS = {
 
 
 def fault_of(name: str) -> Fault:
-    """The fault `name`; `LoadError` says which there are."""
+    """The fault of this name. Raises `LoadError`, which lists all."""
     try:
         return Fault(name)
     except ValueError:
@@ -56,7 +57,7 @@ class Conditions:
         return [WORDS[each] for each in Fault if each in self.faults]
 
     def scrapes(self) -> Faults | None:
-        """What becomes of a round of answers; None: all come."""
+        """A function that loses some answers of a round; None if all arrive."""
         if Fault.LOST_SCRAPES not in self.faults:
             return None
         dice = random.Random(self.seed)
@@ -68,7 +69,8 @@ class Conditions:
         return some
 
     def startups(self) -> Callable[[int], float] | None:
-        """What the n-th replica takes to start; None: all the same."""
+        """A function that gives the seconds that the n-th replica takes to start; None if
+        all take the same."""
         if Fault.SLOW_START not in self.faults:
             return None
 
@@ -79,5 +81,5 @@ class Conditions:
         return takes
 
     def saturated_at(self, slots: int) -> float:
-        """How many runs of `slots` at most go on at full speed."""
+        """How many runs at a time, of `slots` at most, go at full speed."""
         return max(1.0, SATURATED * slots) if Fault.SATURATION in self.faults else inf

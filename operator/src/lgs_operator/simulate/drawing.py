@@ -1,4 +1,4 @@
-"""Pictures of a comparison as SVG: arrivals and each law's ready replicas on one time axis, and the front.
+"""Draws a comparison as SVG: arrivals and each law's ready replicas on one time axis, and the front.
 
 Pure; coordinates in the units of the picture, times in seconds.
 """
@@ -28,7 +28,7 @@ COLOURS = {
 
 
 def timeline(load: Load, outcomes: Sequence[Outcome]) -> str:
-    """Arrivals, and below them a row for each law; all rows of laws have one scale."""
+    """A picture of the arrivals, and below them a row for each law; all laws have the same scale."""
     columns, width = spans(load, COLUMNS)
     rates = arrivals(load, columns, width)
     ready = [most_ready(each, columns, width) for each in outcomes]
@@ -49,7 +49,8 @@ def timeline(load: Load, outcomes: Sequence[Outcome]) -> str:
 
 
 def front(points: Sequence[Point]) -> str:
-    """Late runs against replica-hours, a line for each law; a full circle is on the front of all."""
+    """A picture of late runs against replica-hours, a line for each law; full circles are on
+    the common front."""
     top, bottom = 30, FRONT_HEIGHT - 40
     hours = [each.hours for each in points]
     least, most = min(hours), max(*hours, min(hours) + 1e-9)
@@ -86,12 +87,12 @@ def front(points: Sequence[Point]) -> str:
 
 
 def name(outcome: Outcome) -> str:
-    """The law, with its number where it is a constant."""
+    """The name of the law, with its number if that is constant."""
     return f"{outcome.law} {outcome.target:g}" if outcome.law == "fixed" else outcome.law
 
 
 def spans(load: Load, most: int) -> tuple[int, float]:
-    """Columns of equal time, a second or more, at most `most`; and their width in seconds."""
+    """The number of columns of equal time, at most `most`, and their width in seconds, at least 1."""
     columns = max(1, min(most, int(load.seconds)))
     return columns, load.seconds / columns
 
@@ -105,7 +106,7 @@ def arrivals(load: Load, columns: int, width: float) -> list[float]:
 
 
 def most_ready(outcome: Outcome, columns: int, width: float) -> list[float]:
-    """The most ready replicas in each column; a law that is asked seldom had them in between, too."""
+    """The most ready replicas in each column. Columns between two rounds take the value of the later one."""
     found = [0.0] * columns
     last, until = 0, 0.0
     for at, ready in zip(outcome.timeline.at, outcome.timeline.ready, strict=True):

@@ -1,7 +1,7 @@
-"""What each law can have: the share of the runs that wait too long against the replica-hours paid, for each
+"""What each law can achieve: the share of runs that wait too long against the replica-hours paid, for each
 value of the number that its user sets; and which of these points no law beats. Pure.
 
-A constant number of replicas is shown, but beats nobody: who chooses it has to know the load before.
+A constant number of replicas is shown but beats none, since to choose it one must know the load in advance.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from lgs_operator.simulate.candidates import FIXED, OURS
 from lgs_operator.simulate.comparison import Outcome
 
 LATE_SECONDS = 5.0
-"""A run that waits longer is late."""
+"""A run that waits longer than this is late."""
 USELESS = 0.5
-"""With so many late runs nobody asks what it cost."""
+"""Share of late runs above which a point is of no use whatever it costs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One play. `is_on_front`: no law's point is at most as late and at most as dear, and one of both less;
-    `is_matched`: one of our law's is at most as late and at most as dear."""
+    """One play. `is_on_front`: no law has a point that is better in lateness or cost and not worse in the
+    other; `is_matched`: our law has a point that is at most as late and costs at most as much."""
 
     outcome: Outcome
     late: float
@@ -52,10 +52,10 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def rivals(points: Sequence[Point]) -> list[Point]:
-    """The points of other laws that are of some use."""
+    """The points of other laws that are of use, without constant numbers."""
     return [each for each in points if each.outcome.law not in {OURS, FIXED} and each.late <= USELESS]
 
 
 def unmatched(points: Sequence[Point]) -> list[Point]:
-    """Where our law loses: those of them that none of ours matches."""
+    """The points where our law loses: those of rivals that none of ours matches."""
     return [each for each in rivals(points) if not each.is_matched]

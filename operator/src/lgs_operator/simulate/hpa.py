@@ -1,4 +1,4 @@
-"""Kubernetes' HorizontalPodAutoscaler on the average utilisation of slots, with its defaults, to compare.
+"""Kubernetes' HorizontalPodAutoscaler on the average utilisation of slots, with its defaults, for comparison.
 
 After https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/ (algorithm details, default
 behaviour): every 15 s `ceil(replicas * use / target)`, nothing within a tolerance of 0.1, replicas without
@@ -25,7 +25,8 @@ MOST_PODS = 4
 
 @dataclass(frozen=True, slots=True)
 class HpaMemory:
-    """`recommended` are (time, replicas) of the last 300 s; `replicas` is the last choice."""
+    """What it remembers: `recommended` has (time, replicas) of the last 300 s, `replicas`
+    is the last choice."""
 
     synced_at: float | None = None
     replicas: int | None = None
@@ -35,7 +36,7 @@ class HpaMemory:
 def hpa(
     policy: Policy, observation: Observation | None, memory: HpaMemory, now: float, *, target: float = TARGET
 ) -> PlainDecision[HpaMemory]:
-    """The choice at `now`; it changes every 15 s at most. `target` is the share of the slots to be in use."""
+    """The choice at `now`; it changes at most every 15 s. `target` is the share of slots to be in use."""
     current = within(policy, policy.min_replicas) if memory.replicas is None else memory.replicas
     uses = [sample.in_use / sample.slots for sample in working(observation)]
     is_early = memory.synced_at is not None and now - memory.synced_at < SYNC_SECONDS
@@ -59,8 +60,8 @@ def settled(
 
 
 def recommendation(uses: list[float], target: float, starting: int, current: int) -> int:
-    """What the average of `uses` (one share of slots a ready replica) asks for; `starting` ones have no
-    metrics.
+    """The replicas that the average of `uses` asks for (the share of slots in use of each ready replica);
+    `starting` ones have no metrics.
     """
     ratio = sum(uses) / len(uses) / target
     assumed = 0.0 if ratio > 1 else target

@@ -1,10 +1,10 @@
-"""KEDA, which feeds the HorizontalPodAutoscaler a number of its own, to compare.
+"""KEDA, which feeds the HorizontalPodAutoscaler its own number, for comparison.
 
 After https://keda.sh/docs/latest/concepts/scaling-deployments/ and the HPA's algorithm for external metrics
 with an `AverageValue`: every 15 s `ceil(number / target)`, nothing within a tolerance of 0.1, and the HPA's
-stabilisation. Three numbers are played: all runs in the service with a target of 0.7 of a replica's slots;
-the runs that wait, 5 a replica, which is KEDA's default for the length of a list; and the same asked for
-every 30 s with a target of 10, which is the rule of LangGraph's own platform for its queue workers. (That
+stabilisation. Three numbers are played: all runs in the service, with a target of 0.7 of a replica's slots;
+the waiting runs, 5 for each replica, which is KEDA's default for the length of a list; and the same, read
+every 30 s, with a target of 10, which is the rule of LangGraph's own platform for its queue workers. (That
 platform waits half an hour before it takes a replica away; here it has the HPA's five minutes.)
 """
 
@@ -26,7 +26,7 @@ POLL_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class KedaMemory:
-    """`pending` are the runs that waited when they were asked for last, at `polled_at`."""
+    """What it remembers: `pending` is the number of waiting runs when it was last read, at `polled_at`."""
 
     hpa: HpaMemory = field(default_factory=HpaMemory)
     pending: float = 0.0
@@ -41,8 +41,8 @@ def in_system(
     *,
     target: float = SHARE_IN_USE,
 ) -> PlainDecision[KedaMemory]:
-    """The choice at `now` by all runs that are there, waiting or executing; `target` is the share of the
-    slots to be in use.
+    """The choice at `now` by all runs in the service, waiting or executed; `target` is the share
+    of slots to be in use.
     """
     samples = working(observation)
     if observation is None or not samples:
@@ -60,8 +60,8 @@ def waiting(
     target: float = LIST_LENGTH,
     poll: float = 0.0,
 ) -> PlainDecision[KedaMemory]:
-    """The choice at `now` by the runs that wait, `target` a replica, as they were when they were read last,
-    `poll` seconds ago or less."""
+    """The choice at `now` by the waiting runs, `target` for each replica, as last read, at most
+    `poll` seconds ago."""
     samples = working(observation)
     if observation is None or not samples:
         return PlainDecision(_current(policy, memory), memory)
@@ -78,7 +78,8 @@ def platform(
     *,
     target: float = PENDING_EACH,
 ) -> PlainDecision[KedaMemory]:
-    """The rule of LangGraph's own platform: the runs that wait, `target` a replica, read every 30 s."""
+    """The rule of LangGraph's own platform: by the waiting runs, `target` for each
+    replica, read every 30 s."""
     return waiting(policy, observation, memory, now, target=target, poll=POLL_SECONDS)
 
 

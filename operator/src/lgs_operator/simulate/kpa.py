@@ -1,9 +1,10 @@
-"""Knative's pod autoscaler (KPA) on concurrency, with its defaults, to compare.
+"""Knative's pod autoscaler (KPA) on concurrency, with its defaults, for comparison.
 
-After https://knative.dev/docs/serving/autoscaling/kpa-specific/ and the steps of its autoscaler: every 2 s
-`ceil(concurrency / target)` with the mean of the last 60 s. If the mean of the last 6 s asks for twice the
-ready replicas or more, it panics: the larger of both counts, and nothing is taken away until 60 s after the
-last such moment. The target is 0.7 of a replica's slots. Concurrency is runs in slots and runs that wait.
+After https://knative.dev/docs/serving/autoscaling/kpa-specific/ and the steps of its autoscaler: every
+2 s `ceil(concurrency / target)` with the mean of the last 60 s. If the mean of the last 6 s asks for
+twice the ready replicas or more, it panics: the larger of both counts applies, and no replica goes
+until 60 s after the last such moment. The target is 0.7 of a replica's slots. Concurrency is the runs
+in slots and the waiting runs.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ MOST_DOWN = 2.0
 
 @dataclass(frozen=True, slots=True)
 class KpaMemory:
-    """`seen` are (time, concurrency) of the last 60 s; `panic_at` is None in stable mode, and
-    `panic_replicas` the most of this panic.
+    """What it remembers: `seen` has (time, concurrency) of the last 60 s; `panic_at` is None in stable mode,
+    and `panic_replicas` the most replicas of this panic.
     """
 
     ticked_at: float | None = None
@@ -40,7 +41,7 @@ class KpaMemory:
 def kpa(
     policy: Policy, observation: Observation | None, memory: KpaMemory, now: float, *, target: float = TARGET
 ) -> PlainDecision[KpaMemory]:
-    """The choice at `now`; it changes every 2 s at most. `target` is the share of the slots to be in use."""
+    """The choice at `now`; it changes at most every 2 s. `target` is the share of slots to be in use."""
     current = within(policy, policy.min_replicas) if memory.replicas is None else memory.replicas
     samples = working(observation)
     if observation is None or not samples:
@@ -69,8 +70,8 @@ def _mean(seen: tuple[tuple[float, float], ...], now: float, window: float) -> f
 
 
 def _asked(concurrency: float, each: float, ready: int) -> int:
-    """Replicas for `concurrency` at `each` a replica, at most 1000 times and at least half of those that are
-    ready.
+    """The replicas for `concurrency` with `each` per replica: at most 1000 times and at least
+    half of the ready ones.
     """
     asked = ceil(concurrency / each - 1e-9)
     return min(max(asked, floor(ready / MOST_DOWN)), ceil(MOST_UP * ready))

@@ -1,5 +1,5 @@
-"""What a scaling law is to the simulator: a pure function from what is seen, and remembered, to a number of
-replicas. `lgs_operator.scaling.decide` is one as it stands; `candidates` has the others.
+"""The interface of a scaling law in the simulator: a pure function from what is observed and remembered to a
+number of replicas. `lgs_operator.scaling.decide` is one as it stands; `candidates` has the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class LawDecision(Protocol[State_co]):
 
 
 class Law(Protocol[State]):
-    """Called each interval of its own with the round's observation (None: nothing could be seen)."""
+    """A law. It is called at its own interval with the observation of the round (None:
+    nothing was observed)."""
 
     def __call__(
         self, policy: Policy, observation: Observation | None, memory: State, now: float, /

@@ -1,4 +1,5 @@
-"""Loads to play: built-in ones from a seed, sized for the manifest. The same arguments give the same runs."""
+"""Loads to play: built-in ones, made from a seed and sized for the manifest. The same arguments
+give the same runs."""
 
 from __future__ import annotations
 
@@ -15,16 +16,16 @@ from lgs_operator.simulate.record import Job
 MOST_RUNS = 1_000_000
 MOST_SECONDS = 2 * 86_400
 CALM = 0.1
-"""Share of the top rate between spikes and bursts: they are steps of ten times."""
+"""Share of the top rate between spikes and bursts, so that these are ten times the load."""
 FILLED = 2 / 3
-"""Share of maxReplicas that the top of a built-in load needs if no rate is given."""
+"""Share of maxReplicas that a built-in load needs at its top, if no rate is given."""
 BATCH_SECONDS = 3.0
 LONG_TAIL = 1.5
 """Standard deviation of the logarithm of a run's length: the mean is three times the median."""
 LONGEST_TAIL = 100.0
 JITTER_SECONDS = 2.0
 MONDAY = 1_767_571_200.0
-"""When a load begins that does not say it: 2026-01-05, midnight in UTC."""
+"""The start of a load that names none: 2026-01-05, midnight in UTC."""
 
 
 class LoadError(ValueError):
@@ -33,8 +34,8 @@ class LoadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Runs in the order of their arrival, for `seconds` from `starts_at` on (since the epoch); `title` has
-    words for them.
+    """Runs in the order of their arrival, for `seconds` from `starts_at` on (since the epoch); `title`
+    describes them in words.
     """
 
     title: str
@@ -62,7 +63,7 @@ class _Shape:
     seconds: float
     words: str
     share: Callable[[float], float]
-    """Of the top rate, at a time."""
+    """The share of the top rate at a time in seconds."""
     run_seconds: float = 2.0
     """Mean length of a run, if none is given."""
     is_long_tailed: bool = False
@@ -104,7 +105,7 @@ _SHAPES = {
 
 
 def load_of(name: str) -> Named:
-    """The built-in load `name`; `LoadError` says which there are."""
+    """The built-in load of this name. Raises `LoadError`, which lists all."""
     try:
         return Named(name)
     except ValueError:
@@ -118,7 +119,7 @@ def named(
 ) -> Load:
     """The built-in load `name` with `rate` runs a second at its top; None sizes it for `policy`.
 
-    `LoadError` when there would be no run, or more than can be simulated in a bearable time.
+    Raises `LoadError` if there would be no run, or more than can be simulated in a bearable time.
     """
     shape = _SHAPES[name]
     length = shape.run_seconds if run_seconds is None else run_seconds
@@ -151,7 +152,7 @@ def _whole(runs: float) -> str:
 
 
 def times(load: Load, number: int, seed: int = 1) -> Load:
-    """`load` with each run `number` times, the copies within 2 s of it."""
+    """`load` with each run `number` times, the copies within 2 s of it. Raises `LoadError`."""
     if number < 1:
         raise LoadError(f"--times is {number}; it must be at least 1")
     if number == 1:
@@ -175,7 +176,7 @@ def poisson(
     jobs: list[Job] = []
     at, longest, per_second = 0.0, 8 * run, 1 / run
     while True:
-        # As `expovariate`, which takes half of the time by itself.
+        # Like `expovariate`, whose call would take half of the time.
         at += -log(1.0 - draw()) / most
         if at >= seconds:
             return jobs
@@ -184,7 +185,7 @@ def poisson(
 
 
 def _long_tailed(jobs: Sequence[Job], mean: float, seed: int) -> list[Job]:
-    """The same arrivals with lengths whose logarithm is normal."""
+    """The same arrivals with log-normal lengths."""
     dice = random.Random(seed)
     middle = log(mean) - LONG_TAIL**2 / 2
     return [Job(job.at, min(LONGEST_TAIL * mean, dice.lognormvariate(middle, LONG_TAIL))) for job in jobs]

@@ -1,4 +1,4 @@
-"""What goes into a simulation and what comes of it: runs, and the record of how they fared."""
+"""The input and the result of a simulation: runs, and the record of how they fared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One decision, and what the service was like then."""
+    """One decision, and the state of the service then."""
 
     at: float
     decision: LawDecision[object]
@@ -35,7 +35,7 @@ def _numbers() -> array[float]:
 
 @dataclass(slots=True)
 class Timeline:
-    """At the end of each round: its time, the replicas decided, those that are ready, the runs that wait."""
+    """For the end of each round: its time, the replicas decided, the ready replicas, and the waiting runs."""
 
     at: array[float] = field(default_factory=_numbers)
     decided: array[float] = field(default_factory=_numbers)
@@ -43,7 +43,7 @@ class Timeline:
     waiting: array[float] = field(default_factory=_numbers)
 
     def add(self, at: float, decided: int, ready: int, waiting: int) -> None:
-        """One round more."""
+        """Adds one round."""
         self.at.append(at)
         self.decided.append(decided)
         self.ready.append(ready)
@@ -52,8 +52,8 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What came of it: the rounds (none if they were not to be kept), each run's wait and its latency in the
-    order of claims, the waits so far of those still waiting, and the replica-seconds paid.
+    """The result of a simulation: the rounds (empty if they were not to be kept), each run's wait and latency
+    in the order of claims, the waits so far of runs that still wait, and the replica-seconds paid.
     """
 
     rounds: tuple[Round, ...]
@@ -64,7 +64,7 @@ class Record:
     replica_seconds: float
 
     def most_replicas(self) -> int:
-        """The largest number decided."""
+        """The largest number of replicas decided."""
         return int(max(self.timeline.decided))
 
     def at(self, seconds: float) -> Round:

@@ -15,26 +15,26 @@ BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, inf
 
 @dataclass(slots=True)
 class Observed:
-    """Seconds that were observed, as a histogram counts them."""
+    """Observed seconds, counted as in a histogram."""
 
     counts: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
     total: float = 0.0
     _told: Histogram | None = None
 
     def add(self, seconds: float) -> None:
-        """One more."""
+        """Adds one observation."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
         self._told = None
 
     def take(self, other: Observed) -> None:
-        """All of `other`, too."""
+        """Adds all of `other`."""
         self.counts = list(map(add, self.counts, other.counts))
         self.total += other.total
         self._told = None
 
     def histogram(self) -> Histogram:
-        """All of it, as a replica reports it."""
+        """All observations in the form that a replica reports."""
         if self._told is None:
             counts = tuple(accumulate(self.counts))
             self._told = Histogram(BOUNDS, counts, self.total, counts[-1])
@@ -43,7 +43,7 @@ class Observed:
 
 @dataclass(slots=True, eq=False)
 class Counters:
-    """What a replica counts from its start on, or several do together."""
+    """What one replica, or several together, have counted since their start."""
 
     arrived: int = 0
     finished: int = 0
@@ -52,7 +52,7 @@ class Counters:
     latency: Observed = field(default_factory=Observed)
 
     def take(self, other: Counters) -> None:
-        """All of `other`, too."""
+        """Adds all of `other`."""
         self.arrived += other.arrived
         self.finished += other.finished
         for mine, more in (
@@ -65,7 +65,7 @@ class Counters:
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """One that starts at `asked_at` and takes runs from `ready_at` on."""
+    """A replica that starts at `asked_at` and takes runs from `ready_at` on."""
 
     name: str
     asked_at: float

@@ -1,4 +1,5 @@
-"""Shows a comparison, a front and an advice: tables, load against replicas in text, JSON. Decides nothing."""
+"""Prints a comparison, a front and an advice: as tables, as a text picture of load and replicas, and as
+JSON. Decides nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ FIELDS = {
     "overshoot": "overshoot",
     "hold_seconds": "scaleDown.holdSeconds",
 }
-"""What an advice may change, under `spec.scaling`."""
+"""The fields under `spec.scaling` that an advice may change, by their names in a policy."""
 
 
 def show(console: Console, load: Load, outcomes: Sequence[Outcome]) -> None:
@@ -45,7 +46,7 @@ def show(console: Console, load: Load, outcomes: Sequence[Outcome]) -> None:
 
 
 def cells(outcome: Outcome) -> list[str]:
-    """The numbers of one law, as tables show them."""
+    """The numbers of one law for a row of a table."""
     return [
         f"{100 * outcome.late(1):.1f} %",
         f"{100 * outcome.late(5):.1f} %",
@@ -68,8 +69,8 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def picture(load: Load, outcomes: Sequence[Outcome]) -> list[str]:
-    """Arrivals, and each law's ready replicas, in columns of equal time (a second or more); the laws have one
-    scale.
+    """Lines that show the arrivals and each law's ready replicas, in columns of equal time (at least a
+    second); all laws have the same scale.
     """
     columns, width = spans(load, COLUMNS)
     rates = arrivals(load, columns, width)
@@ -85,14 +86,14 @@ def picture(load: Load, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def bars(values: Sequence[float], largest: float) -> str:
-    """One character a value, `largest` a full block; whatever is above zero can be seen."""
+    """One character for each value, a full block for `largest`; every value above zero is visible."""
     if largest <= 0:
         return BLOCKS[0] * len(values)
     return "".join(BLOCKS[max(1, round(8 * value / largest))] if value > 0 else BLOCKS[0] for value in values)
 
 
 def show_front(console: Console, points: Sequence[Point]) -> None:
-    """Prints the points, cheapest first within a law, and where our law loses."""
+    """Prints the points in the order given, and where our law loses."""
     table = Table(box=SIMPLE_HEAD, title="share of the runs that wait > 5 s, against replica-hours")
     for each in ("law", "its number", "late 5 s", "replica-hours", "on the front"):
         table.add_column(each, justify="left" if each == "law" else "right")
@@ -125,7 +126,7 @@ def losses(points: Sequence[Point]) -> str:
 
 
 def show_advice(console: Console, advice: Advice) -> None:
-    """Prints the manifest's numbers, and what they give."""
+    """Prints the numbers that the manifest should have, and what they achieve."""
     now, best = advice.now.outcome, advice.best
     console.print(
         f"wanted: {advice.target}; as the manifest is: {advice.target.reached(now):.1f} s "
@@ -146,7 +147,7 @@ def show_advice(console: Console, advice: Advice) -> None:
 
 
 def changes(before: Policy, after: Policy) -> dict[str, float]:
-    """The fields below `spec.scaling` that differ, and their new values."""
+    """The fields under `spec.scaling` that differ, and their new values."""
     return {
         field: getattr(after, known)
         for known, field in FIELDS.items()
@@ -170,7 +171,7 @@ def as_json(
     points: Sequence[Point] | None,
     advice: Advice | None,
 ) -> dict[str, Any]:
-    """All of it for programs; times in seconds, shares from 0 to 1."""
+    """The whole report for programs; times in seconds, shares from 0 to 1."""
     report: dict[str, Any] = {
         "load": {"title": load.title, "runs": len(load.jobs), "seconds": load.seconds},
         "policy": {field: getattr(policy, known) for known, field in FIELDS.items()}

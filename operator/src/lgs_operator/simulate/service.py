@@ -1,8 +1,8 @@
 """A small discrete-event simulation of a service, to see what a scaling law does with a load before it is
 trusted.
 
-Runs arrive, wait in one queue, and occupy a slot for their duration; replicas take time to start and finish
-what they have when they go. Nothing here is random or reads a clock: the same load gives the same record.
+Runs arrive, wait in one queue, and occupy a slot for their duration; replicas take time to start, and finish
+what they have before they go. Nothing here is random or reads a clock: the same load gives the same record.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ NEVER = Job(inf, 0.0)
 
 @dataclass(slots=True)
 class Simulation(Generic[State]):
-    """A service under a policy and a law, which starts with `memory` and is asked each `tick` seconds; a
+    """A service under a policy and a law. The law starts with `memory` and is asked every `tick` seconds; a
     replica is ready after `startup_seconds`.
 
-    `startups` says what the n-th replica takes to start instead. With more than `saturated_at` runs at a time
-    a run takes so many times longer as there are too many when it begins: what all share behind the replicas
-    is full. `explained` keeps each decision with its words; a day of them is hundreds of MB. A law that reads
-    no histograms is spared them with `plain`, and one that only adds the replicas up gets their sum with
-    `summed`, as one answer, which must not be lost. Waits and latencies decide nothing without a
-    `p95LatencySeconds`: where no decision is kept they are not counted then.
+    `startups` gives the start-up of the n-th replica instead. If more than `saturated_at` runs are executed
+    when a run begins, what the replicas share downstream is full, and the run takes longer by the ratio of
+    the two numbers. `explained` keeps each decision with its words; a day of them is hundreds of MB. `plain`
+    leaves out histograms, for a law that reads none. `summed` gives the sum over the replicas as one answer,
+    for a law that only uses sums; that answer must not be lost. Waits and latencies decide nothing without a
+    `p95LatencySeconds`, so they are then counted only if decisions are kept.
     """
 
     policy: Policy
@@ -47,23 +47,23 @@ class Simulation(Generic[State]):
     tick: float = 1.0
     faults: Faults | None = None
     first: float | None = None
-    """When it is asked for the first time, if not after a tick."""
+    """When the law is first asked, in seconds; None: after one tick."""
     epoch: float = 1_000_000.0
     startups: Callable[[int], float] | None = None
     saturated_at: float = inf
     explained: bool = True
     plain: bool = False
     split: bool = False
-    """Replicas apart from these answer requests, so that none of these need be there."""
+    """Whether separate replicas answer requests, so that there may be none that execute runs."""
     summed: bool = False
     _replicas: list[Replica] = field(default_factory=list)
     _working: list[Replica] = field(default_factory=list)
     _draining: list[Replica] = field(default_factory=list)
     _sum: Counters = field(default_factory=Counters)
-    """With `summed`: what all have counted. One that drains counts apart from the last round on, since what
-    it has not reported when it ends is unknown."""
+    """What all replicas have counted, with `summed`. A draining replica counts separately from the last round
+    on, since what it has not reported when it ends stays unknown."""
     _free: list[dict[Replica, None]] = field(default_factory=list)
-    """The working replicas by the slots that they have in use."""
+    """The working replicas by how many of their slots are in use."""
     _starting: list[tuple[float, int, Replica]] = field(default_factory=list)
     _queue: deque[Job] = field(default_factory=deque)
     _ends: list[tuple[float, int, Replica, float, float]] = field(default_factory=list)
@@ -74,12 +74,12 @@ class Simulation(Generic[State]):
     _spent: array[float] = field(default_factory=lambda: array("d"))
     _paid: float = 0.0
     _acknowledged: int = 0
-    """Runs that those apart have taken."""
+    """Runs that the separate replicas have accepted, with `split`."""
     _timed: bool = True
     """Whether waits and latencies are counted."""
 
     def play(self, load: Iterable[Job], seconds: float) -> Record:
-        """Play `load` (ascending by time) for `seconds`."""
+        """Plays `load` (ascending by time) for `seconds`."""
         arrivals = chain(load, (NEVER,))
         comes = next(arrivals)
         self._free = [{} for _ in range(self.policy.slots + 1)]
@@ -112,7 +112,7 @@ class Simulation(Generic[State]):
         heappush(self._starting, (replica.ready_at, self._made, replica))
 
     def _advance(self, comes: Job, arrivals: Iterator[Job], until: float) -> Job:
-        """All events up to `until`, in their order; the first arrival after it."""
+        """Plays all events up to `until` in order, and returns the first arrival after it."""
         ends, starting, queue = self._ends, self._starting, self._queue
         while True:
             end = ends[0][0] if ends else inf
@@ -143,7 +143,7 @@ class Simulation(Generic[State]):
             self._free[0][replica] = None
 
     def _claim(self, now: float) -> None:
-        """Waiting runs go to the replica with the fewest."""
+        """Gives each waiting run to the replica with the fewest runs, while there are free slots."""
         slots, queue, free = self.policy.slots, self._queue, self._free
         used = 0
         while queue:
@@ -191,7 +191,7 @@ class Simulation(Generic[State]):
         self._paid += now - max(0.0, replica.asked_at)
 
     def _round(self, now: float) -> LawDecision[State]:
-        """Observe, decide, act: as the operator does."""
+        """Observes, decides and acts like the operator."""
         seen: Observation | None = self._observe(now)
         if self.faults is not None and seen is not None:
             seen = self.faults(now, seen)
@@ -226,7 +226,7 @@ class Simulation(Generic[State]):
         )
 
     def _front(self, now: float) -> list[ReplicaSample]:
-        """The sample of a replica that only answers requests."""
+        """The sample of a replica that only answers requests, with `split`."""
         if not self.split:
             return []
         sample = ReplicaSample("front", self.epoch + now, slots=0, arrived=self._acknowledged)
@@ -236,7 +236,7 @@ class Simulation(Generic[State]):
         return now - self._queue[0].at if self._queue else 0.0
 
     def _apart(self, now: float) -> list[ReplicaSample]:
-        """Each replica's answer."""
+        """The answer of each replica."""
         slots = self.policy.slots
         return [
             self._sample(now, each.name, slots, each.in_use, each.counters, is_draining=each.draining)
@@ -245,7 +245,7 @@ class Simulation(Generic[State]):
         ]
 
     def _summed(self, now: float) -> list[ReplicaSample]:
-        """All answers as one, and one of those that drain."""
+        """One answer for all working replicas, and one for all draining ones."""
         for each in self._draining:
             self._sum.take(each.counters)
             each.counters = Counters()
@@ -257,7 +257,7 @@ class Simulation(Generic[State]):
         return found if working else found[1:]
 
     def _typical_startup(self, now: float) -> float | None:
-        """What the newest ones took, as the operator reads it from the pods."""
+        """The typical start-up of the newest replicas in seconds, which the operator reads from the pods."""
         if self.startups is None:
             return self.startup_seconds
         answering = (each for each in self._replicas if each.ready_at <= now)
@@ -283,7 +283,7 @@ class Simulation(Generic[State]):
         )
 
     def _scale(self, wanted: int, now: float) -> None:
-        """As a Deployment does: new ones start, those that are not ready yet go first."""
+        """Changes the replicas like a Deployment: new ones start, and those not ready yet go first."""
         if wanted == len(self._replicas) - len(self._draining):
             return
         present = [each for each in self._replicas if not each.draining]

@@ -1,7 +1,7 @@
-"""Reads a recorded load: CSV or JSON lines, as they are or gzipped, with a line for each run.
+"""Reads a recorded load: CSV or JSON lines, plain or gzipped, with a line for each run.
 
-It is read line by line, and no further than there may be runs: a file of any size takes bounded memory. What
-can't be read raises `LoadError` with file, line, value and rule.
+It is read line by line, and no further than the most runs allowed, so that a file of any size takes bounded
+memory. What can't be read raises `LoadError` with file, line, value and rule.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ GZIP = b"\x1f\x8b"
 MOST_LINE = 1024 * 1024
 DELIMITERS = ",;\t"
 BEYOND = "\0"
-"""Where the reader keeps the fields for which there are no columns."""
+"""The key under which the reader keeps fields without a column."""
 LEAST_DATE = 1e8
-"""A number of seconds below this is no date."""
+"""The least number of seconds that counts as a date."""
 LATEST_SECONDS = 3600.0
-"""So much out of order a line may be, and is still found behind the hours that are asked for."""
+"""Seconds by which a line may be out of order and still be found after the hours that are asked for."""
 UNREADABLE = (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error)
 Rows = Iterator[tuple[str, Mapping[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is played of a long trace: `hours` (None: all) from `skip_hours` after its first line."""
+    """The part of a long trace to play: `hours` (None: all) from `skip_hours` after its first line on."""
 
     skip_hours: float = 0.0
     hours: float | None = None
@@ -51,8 +51,8 @@ ALL = Part()
 def read_trace(path: Path, *, run_seconds: float | None = None, seed: int = 1, part: Part = ALL) -> Load:
     """The load in `path`, from its first arrival to the full second after its last.
 
-    How long a run takes is in the file, or 0.5 s and 0.03 s for each token that it gave; else its time is
-    exponential with a mean of `run_seconds` (2 s). `OSError` when the file can't be opened.
+    The length of a run is in the file, or is 0.5 s and 0.03 s for each token that it gave; else it is
+    exponential with a mean of `run_seconds` (default 2 s). Raises `OSError` if the file can't be opened.
     """
     mean = 2.0 if run_seconds is None else run_seconds
     with _opened(path) as file:
@@ -91,7 +91,7 @@ def _load(path: Path, found: list[tuple[float, float | None]], words: str, mean:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIO]:
-    """The text of `path`, unzipped if it is gzipped."""
+    """Opens `path` as text, unzipped if it is gzipped."""
     with path.open("rb") as raw:
         is_gzip = raw.read(len(GZIP)) == GZIP
         raw.seek(0)
@@ -111,7 +111,7 @@ def _lines(path: Path, file: TextIO) -> Iterator[str]:
 
 
 def _rows(path: Path, file: TextIO) -> Rows:
-    """Each run's row, and where it stands."""
+    """Each run's row, after its place in the file."""
     lines = _lines(path, file)
     first = next((line for line in lines if line.strip()), "")
     if first.lstrip().startswith("["):
@@ -122,7 +122,7 @@ def _rows(path: Path, file: TextIO) -> Rows:
 
 def _csv(path: Path, lines: Iterator[str], first: str) -> Rows:
     delimiter = max(DELIMITERS, key=first.count)
-    # Prompts and answers may stand in a field.
+    # A field may hold prompts and answers.
     csv.field_size_limit(MOST_LINE)
     reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True, restkey=BEYOND)
     names = reader.fieldnames or []
@@ -158,7 +158,7 @@ def _read(columns: Columns, rows: Rows) -> Iterator[tuple[str, float, float | No
 def _within(
     part: Part, runs: Iterator[tuple[str, float, float | None]]
 ) -> Iterator[tuple[float, float | None]]:
-    """The runs of that part, no more than can be played."""
+    """The runs in `part`. Raises `LoadError` if there are more than can be played."""
     start: float | None = None
     number = 0
     for where, at, length in runs:
@@ -167,7 +167,7 @@ def _within(
         end = inf if part.hours is None else begin + 3600 * part.hours
         if at > end + LATEST_SECONDS:
             return
-        # Without hours to skip, what comes out of order before the first line is played, too.
+        # Without hours to skip, runs that lie before the first line's time are played too.
         if at >= end or (at < begin and part.skip_hours > 0):
             continue
         number += 1

@@ -1,1 +1,1 @@
-"""What a service's status says: from what was observed and decided, to the conditions that are written."""
+"""The status of a service: turns what was observed and decided into the conditions that are written."""

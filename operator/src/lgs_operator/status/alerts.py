@@ -1,5 +1,5 @@
-"""The alerts of a manifest in the words of the status: the condition, a line for each, and the Events of what
-changed. Pure."""
+"""The alerts of a manifest in the status: the condition, a line for each alert, and the Events
+of changes. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from lgs_operator.scaling import Memory
 
 @dataclass(frozen=True)
 class AlertsView:
-    """What is said of a service's alerts and objectives. No condition: it has none."""
+    """What the status says of a service's alerts and objectives. Without a condition, the
+    service has none."""
 
     condition: Condition | None = None
     alerts: tuple[AlertStatus, ...] = ()
@@ -37,7 +38,7 @@ class AlertsView:
 
 
 def alerts_view(evaluation: Evaluation) -> AlertsView:
-    """What there is to be said."""
+    """What the status says of these alerts and objectives."""
     if not evaluation.definitions:
         return AlertsView()
     lines = tuple(
@@ -71,13 +72,13 @@ def _slo(evaluation: Evaluation) -> SloStatus | None:
 
 
 def history_before(status: Mapping[str, object]) -> History:
-    """What an earlier operator counted for the objectives."""
+    """What an earlier operator counted for the objectives, from the status."""
     before = status_before(status).slo
     return History() if before is None else History.from_json(before.memory)
 
 
 def firing_of(view: AlertsView) -> dict[str, Firing] | None:
-    """What fires, for the history; None where there are no alerts."""
+    """The firing alerts by name, for the history; None if the service has no alerts."""
     if view.condition is None:
         return None
     return {
@@ -100,7 +101,7 @@ def _alerting(evaluation: Evaluation) -> Condition:
 
 
 def fired(definition: Definition, state: AlertState) -> str:
-    """What fires and why, in words."""
+    """Which alert fires and why, in words."""
     return f"{definition.name} ({definition.severity}): {definition.rule}: {described(state)}"
 
 
@@ -120,9 +121,9 @@ def _line(definition: Definition, state: AlertState) -> AlertStatus | None:
 
 
 def states_before(status: Mapping[str, object], now: float) -> dict[str, AlertState]:
-    """The states that were written before this operator came, or the service was paused. What fired goes on
-    firing, and is not told again; of what is about to fire the time since replicas were measured last does
-    not count."""
+    """The states written before this operator started, or before the service was paused. A firing
+    alert goes on firing and is not notified again; for a pending one the time since the last
+    measurement does not count."""
     before = status_before(status)
     measured = Memory.from_json(before.scaling.memory if before.scaling else None).at
     found: Iterable[AlertStatus] = before.alerts or ()
@@ -138,7 +139,7 @@ def _without(state: AlertState, measured: float | None, now: float) -> AlertStat
 
 def _state(line: AlertStatus) -> AlertState:
     since, fired = _moment(line.since) or 0.0, _moment(line.fired_at)
-    # what is about to fire again was over before that; when, is not kept
+    # an alert that is pending again was resolved before that; the time of it is not kept
     resolved = since if line.state != "Firing" and fired is not None else None
     return AlertState(
         phase=line.state,
@@ -153,7 +154,7 @@ def _state(line: AlertStatus) -> AlertState:
 
 
 def alert_event(change: Change) -> tuple[EventType, Reason, str]:
-    """The Event of what changed."""
+    """The Event for this change."""
     if change.told == "firing":
         return "Warning", "AlertFiring", fired(change.definition, change.state)
     words = "the manifest has it no more" if change.gone else described(change.state)
@@ -167,7 +168,7 @@ def _time(moment: float | None) -> str | None:
 def _moment(text: str | None) -> float | None:
     try:
         moment = None if text is None else datetime.fromisoformat(text).timestamp()
-        # a time of the year 1 or 9999 is none of every time zone
+        # a time in the year 1 or 9999 does not exist in every time zone
         return None if _time(moment) is None else moment
     except (ValueError, OverflowError, OSError):
         return None

@@ -1,7 +1,7 @@
-"""How the backups of a managed database stand: the last one that was kept, and whether they go on. Pure.
+"""The state of a managed database's backups: the last one that was kept, and whether new ones are made. Pure.
 
-What a backup's pod gave as its result is read from it; the status remembers the last one when its pod is
-gone, and the claim of the database's volume when the service is."""
+The result of a backup is read from its pod. The last one is remembered in the status when its pod is gone,
+and at the claim of the database's volume when the service is gone."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from lgs_operator.status.diagnosis import Budget, Told, diagnose
 
 NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 SKEW: Final = timedelta(hours=1)
-"""By so much the clock of a node may be ahead of the operator's, or behind the API server's."""
+"""How far a node's clock may be ahead of the operator's, or behind the API server's."""
 BUDGET: Final = Budget("spec.persistence.postgres.managed.backup.resources")
 
 
 @dataclass(frozen=True)
 class BackupView:
-    """What was seen of the backups: the CronJob, and its Jobs and pods that are still there."""
+    """What was observed of the backups: the CronJob, and its Jobs and pods that still exist."""
 
     spec: Backup
     cron_job: Manifest | None = None
     jobs: tuple[Manifest, ...] = ()
     pods: tuple[Manifest, ...] = ()
     noted: str | None = None
-    """What the claim of the database's volume says of the last one, by `noted_of`."""
+    """The last backup as `noted_of` wrote it at the claim of the database's volume."""
     told: Told = field(default_factory=dict)
-    """What keeps nodes from the containers of pods."""
+    """Why nodes can't start the containers of pods, by the pod's name."""
 
 
 def last_backup(view: BackupView, before: Mapping[str, Any], now: datetime) -> BackupStatus | None:
-    """The newest backup that was kept: one that a pod reports, or the one that is remembered. Of those that
-    pods report it is that of the pod that was made last, whatever the clocks of nodes said: a name may be of
-    years to come, and those at that destination follow it."""
+    """The newest backup that was kept: one that a pod reports, or the remembered one. Among those reported it
+    is the one of the pod created last, whatever the nodes' clocks said: a name may lie years ahead, and later
+    names at the same destination follow it."""
     pods = sorted(view.pods, key=created_at)
     reported = [each for pod in pods if (each := described(_told(pod))) is not None]
     names = {each.name for each in reported}
@@ -62,14 +62,14 @@ def _order(each: BackupStatus) -> tuple[datetime, str]:
 
 
 def _is_ahead(last: BackupStatus | None, now: datetime) -> bool:
-    """Its node's clock was wrong."""
+    """Whether the backup claims a time still to come, so that its node's clock was wrong."""
     made = _moment(last.time) if last else None
     return made is not None and made > now + SKEW
 
 
 def _told(pod: Manifest) -> Mapping[str, Any]:
-    """What a pod reports. One that began before it was made has a node whose clock is behind: else the backup
-    would be told as overdue, and as one before others that failed."""
+    """What a pod reports, begun no earlier than the pod was created. If it reports an earlier time, its
+    node's clock is behind, and the backup would count as overdue and as older than others that failed."""
     result, made = result_of(pod), _made(pod)
     began = _moment(timestamp_of(result.get("began")))
     if began is None or made is None or began >= made - SKEW:
@@ -78,7 +78,7 @@ def _told(pod: Manifest) -> Mapping[str, Any]:
 
 
 def noted_of(last: BackupStatus | None) -> str | None:
-    """What is noted of a backup at the claim: as a pod reports it."""
+    """What is noted of a backup at the claim, in the form in which a pod reports it; None without one."""
     if last is None or last.name is None:
         return None
     told = {"name": last.name, "began": last.time, "bytes": last.bytes, "threads": last.threads}
@@ -94,8 +94,8 @@ def _read(noted: str | None) -> Mapping[str, Any]:
 
 
 def described(result: Mapping[str, Any]) -> BackupStatus | None:
-    """The backup that a pod reports; None for what can't be one. The pod runs the user's image: what it
-    reports is not believed unseen."""
+    """The backup that a pod reports; None for what can't be one. The pod runs the user's image, so its
+    report is checked."""
     name = result.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return None
@@ -108,7 +108,7 @@ def described(result: Mapping[str, Any]) -> BackupStatus | None:
 
 
 def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> Condition:
-    """Backups are made as often as the manifest says."""
+    """The condition BackupReady: whether backups are made as often as the manifest says."""
     kept_until = _moment(last.time) if last else None
     is_ahead = _is_ahead(last, now)
     problem = _problem(view, None if is_ahead else kept_until)
@@ -124,7 +124,7 @@ def backup_ready(view: BackupView, last: BackupStatus | None, now: datetime) -> 
     due = next_time(view.spec.schedule, now)
     if due is None:
         return condition("BackupReady", "False", "BackupOverdue", _never(view.spec.schedule))
-    # a service that is made again goes on with the backups of the one before, made before its schedule
+    # a service that is created again continues with backups that are older than its CronJob
     base = max((each for each in (kept_until, _made(view.cron_job)) if each is not None), default=now)
     if base < two_periods_before(view.spec.schedule, now):
         words = f"no backup for two periods of {view.spec.schedule!r}, since {timestamp(base)}"
@@ -151,14 +151,14 @@ def _never(schedule: str) -> str:
 
 
 def two_periods_before(schedule: str, now: datetime) -> datetime:
-    """The time before the last one of a schedule; the earliest time there is where there is none."""
+    """The last time but one of a schedule before `now`; the earliest possible time if it has none."""
     return next(
         islice(times(schedule, now.astimezone(UTC), reverse=True), 1, None), datetime.min.replace(tzinfo=UTC)
     )
 
 
 def _problem(view: BackupView, kept_until: datetime | None) -> str | None:
-    """What keeps a backup that began after the last one that was kept from being one."""
+    """Why backups begun after the last one that was kept fail, in words; None if none does."""
 
     def is_newer(each: Manifest) -> bool:
         made = _made(each)

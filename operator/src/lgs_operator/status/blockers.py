@@ -1,4 +1,4 @@
-"""What keeps a service from its work, by what was seen of it. Pure; `diagnosis.py` reads one pod."""
+"""What keeps a service from working, by what was observed of it. Pure; `diagnosis.py` reads one pod."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from lgs_operator.status.rollout import refused_pods, refused_server, seconds_pa
 
 _FINE = "ok"
 _TEMPLATE_HASH = "controller-revision-hash"
-"""A StatefulSet's label of its pods: which of its templates they were made from."""
+"""The label of a StatefulSet's pods that says which of its templates they were made from."""
 
 
 def of_servers(view: ObservedService) -> Diagnosis | None:
-    """What keeps the servers that the operator manages, or the Cluster that it waits for."""
+    """What keeps the managed servers from working, or the Cluster of CloudNativePG that is waited for."""
     return view.cluster or of_postgres(view) or of_redis(view)
 
 
 def of_postgres(view: ObservedService) -> Diagnosis | None:
-    """What keeps the managed database from its work."""
+    """What keeps the managed database from working."""
     postgres = view.service.spec.persistence.postgres
     if postgres is None or postgres.managed is None:
         return None
@@ -39,7 +39,7 @@ def of_postgres(view: ObservedService) -> Diagnosis | None:
 
 
 def of_redis(view: ObservedService) -> Diagnosis | None:
-    """What keeps the managed Redis from its work."""
+    """What keeps the managed Redis from working."""
     redis = view.service.spec.cache.redis
     if redis is None or redis.managed is None:
         return None
@@ -62,7 +62,7 @@ def _managed(
 
 
 def _left_behind(server: Manifest | None, pods: tuple[Manifest, ...]) -> str:
-    """What is to be done about a pod of an older template, where Kubernetes leaves it until it is ready."""
+    """What to do about a pod of an older template, if Kubernetes keeps it until it is ready."""
     if server is None or server.get("spec", {}).get("podManagementPolicy") != "OrderedReady":
         return ""
     newest = server.get("status", {}).get("updateRevision")
@@ -73,7 +73,7 @@ def _left_behind(server: Manifest | None, pods: tuple[Manifest, ...]) -> str:
 
 
 def of_database_by_replicas(view: ObservedService) -> Diagnosis | None:
-    """What is wrong with the database by the replicas' checks, or by the words that they ended with."""
+    """What is wrong with the database, according to the replicas' checks or their last words."""
     report = of_reports(view)
     if report is not None and report.reason in DATABASE_REASONS:
         return report
@@ -81,12 +81,12 @@ def of_database_by_replicas(view: ObservedService) -> Diagnosis | None:
 
 
 def waits_for_database(view: ObservedService) -> bool:
-    """That no replica was ready is the database's fault, and not that of what was released: its server says
-    so, or replicas of more than one revision do."""
+    """Whether the database, not the release, is to blame that no replica is ready: its server says so, or
+    replicas of more than one revision do."""
     if (view.deployment or {}).get("status", {}).get("readyReplicas"):
         return False
     if any(map(is_ready, view.all_pods)):
-        # since the Deployment was seen: it has come back
+        # a replica became ready since the Deployment was observed: the database has come back
         return True
     if view.cluster is not None or of_postgres(view) is not None:
         return True
@@ -95,7 +95,7 @@ def waits_for_database(view: ObservedService) -> bool:
 
 
 def of_reports(view: ObservedService) -> Diagnosis | None:
-    """What the first replica that takes no work says of itself."""
+    """What the first replica that takes no work reports about itself."""
     for pod, checks in view.reports.items():
         failing = {name: said for name, said in checks.items() if said != _FINE}
         if "database" in failing:
@@ -107,7 +107,7 @@ def of_reports(view: ObservedService) -> Diagnosis | None:
 
 
 def _of_others(view: ObservedService) -> Diagnosis | None:
-    """The container beside the runtime's that keeps a pod from work whose runtime would take it."""
+    """The container beside the runtime's that keeps a pod unready although its runtime is ready."""
     for pod in view.all_pods:
         name = pod["metadata"]["name"]
         waiting = not_ready_beside(pod) if name in view.reports else None
@@ -118,21 +118,21 @@ def _of_others(view: ObservedService) -> Diagnosis | None:
 
 
 def of_pods(view: ObservedService) -> Diagnosis | None:
-    """What keeps replicas from being made, or from their work."""
+    """What keeps replicas from being created or from working."""
     if (lacking := of_missing_objects(view)) is not None:
         return lacking
     found = _refused_or_failing(view)
     ended = ended_at_database(view.service, view.database, found)
     if ended is None:
         return found
-    # The words of the Cluster or of the managed server say more than those of replicas that don't reach it.
+    # What the Cluster or the managed server reports says more than what replicas that can't reach it do.
     server = view.cluster or of_postgres(view)
     return (server or found) if ended.reason == "DatabaseUnreachable" else ended
 
 
 def _refused_or_failing(view: ObservedService) -> Diagnosis | None:
-    """Pods that are refused are newer than any that is there; what those lack is told with it, as room for
-    more would not help them."""
+    """Why pods are refused, or why existing ones fail. Refused pods are newer than any that exists; what
+    those lack is told as well, since room for more pods would not help them."""
     budget = _budget(view)
     refused, failing = refused_pods(view.deployment, budget.field), diagnose(view.pods, budget, view.told)
     if refused is None or failing is None:
@@ -141,7 +141,7 @@ def _refused_or_failing(view: ObservedService) -> Diagnosis | None:
 
 
 def of_canary(view: ObservedService) -> Diagnosis | None:
-    """What keeps replicas of the canary from being made, or from their work."""
+    """What keeps replicas of the canary from being created or from working."""
     beside = view.beside
     if view.canary is None or beside.ready >= beside.desired:
         return None
@@ -163,8 +163,8 @@ def _budget(view: ObservedService) -> Budget:
 
 
 def of_missing_objects(view: ObservedService) -> Diagnosis | None:
-    """What the manifest names that is not there, or not there yet. The Secret of a Cluster comes with it:
-    nobody makes it."""
+    """What the manifest names that is missing, or not there yet. The Secret of a Cluster is no blocker of its
+    own while the Cluster has a problem: it comes with the Cluster, and no user creates it."""
     if not view.missing:
         return view.awaited
     others = [each for each in view.missing if each.reference.field != CLUSTER_FIELD]
@@ -175,12 +175,12 @@ def of_missing_objects(view: ObservedService) -> Diagnosis | None:
 
 
 def of_no_replicas(view: ObservedService) -> Diagnosis | None:
-    """That none is wanted."""
+    """The diagnosis if no replicas are wanted; None otherwise."""
     if view.deployment is None or view.desired:
         return None
     return Diagnosis("ScaledToZero", "spec.replicas is 0")
 
 
 def missing_below(view: ObservedService, prefix: str) -> MissingReference | None:
-    """The first object that a field below this one names and that is not there."""
+    """The first missing object that a field starting with `prefix` names."""
     return next((each for each in view.missing if each.reference.field.startswith(prefix)), None)

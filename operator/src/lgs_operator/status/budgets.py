@@ -1,5 +1,5 @@
-"""The budgets of a service, as its replicas count them: which are used up. Pure. What users have spent nobody
-is told."""
+"""Which budgets of a service are used up, as its replicas count them. Pure. The spending of single
+users is not reported."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ _REFUSED: Final = "new runs are answered 429 until enough of it is over; those t
 
 
 def used_up(service: LangGraphService, samples: Iterable[ReplicaSample]) -> Names | None:
-    """The budgets of which nothing is left, as all replicas that know of them say; None: none of them knows.
-    One that looked a second ago may not know yet. What the manifest does not have none of them may name."""
+    """The budgets of which nothing is left, by the agreement of all replicas that report budgets; None: no
+    replica reports any. They must agree, since one that looked a second ago may not know yet. Names that are
+    not in the manifest are ignored."""
     known = [each.used_up for each in samples if each.used_up is not None]
     return frozenset.intersection(_of_all(service), *known) if known else None
 
 
 def _of_all(service: LangGraphService) -> Names:
-    """The names of the budgets of the whole service, as replicas show them."""
+    """The names of the budgets of the whole service, in the form in which replicas report them."""
     limits = [] if service.spec.budgets is None else service.spec.budgets.limits
     return frozenset(
         f"{'tokens' if each.cost is None else 'cost'}-per-{each.per.lower()}"

@@ -1,7 +1,7 @@
-"""Where a canary stands: which revision runs beside the one before it, with which share of the threads, and
+"""The state of a canary: which revision runs beside the one before it, with what share of the threads, and
 when it takes the next step. Pure.
 
-All of it is in the status, so that another operator goes on where this one stopped.
+All of it is in the status, so that another operator continues where this one stopped.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from lgs_crds.status import CanaryStatus, Status, timestamp
 from lgs_operator.scaling.outcomes import RunCounts
 
 WHOLE: Final = 100
-"""The share, in percent, that comes after the last step."""
+"""The share after the last step, in percent."""
 
 
 def shares(rollout: Rollout) -> list[int]:
-    """Of the threads, in percent, one after the other."""
+    """The shares of the threads in the order of the steps, in percent."""
     return sorted(set(rollout.steps))
 
 
 def canary_of(
     service: LangGraphService, released: int, current: int | None, status: Status, now: datetime
 ) -> CanaryStatus | None:
-    """The canary that is to be there; None where the replicas are to run `released` whole. `current` is what
-    they run, `released` what the manifest asks for, `status` as it was reported last."""
+    """The canary that should run; None if all replicas should run `released`. `current` is the revision that
+    they run, `released` the one that the manifest asks for, `status` the status reported last."""
     rollout = service.spec.rollout
     states = {each.revision: each.state for each in status.revisions}
     if rollout.strategy != "Canary" or rollout.revision is not None or current == released:
@@ -39,15 +39,15 @@ def canary_of(
         return CanaryStatus(revision=released, step=1, percent=steps[0], since=timestamp(now))
     if known.percent >= WHOLE:
         return None
-    # fewer steps than it has taken are no reason to be the whole, and no step begins in a time to come
+    # with fewer steps than it has taken, it stays at the last one; no step begins in the future
     step, begun = min(known.step, len(steps)), datetime.fromisoformat(known.since)
     since = known.since if step == known.step and begun <= now else timestamp(now)
     return known.model_copy(update={"step": step, "percent": steps[step - 1], "since": since})
 
 
 def works(current: int, status: Status) -> bool:
-    """Whether the revision that replicas run was ready. That it is kept no longer says nothing of it: its
-    replicas are there."""
+    """Whether the revision that replicas run became ready. One that is no longer kept in the history counts
+    too if it is the current one: its replicas exist."""
     state = next((each.state for each in status.revisions if each.revision == current), None)
     return state == "Ready" or (state is None and status.revision == current)
 
@@ -55,8 +55,8 @@ def works(current: int, status: Status) -> bool:
 def stepped(
     canary: CanaryStatus, rollout: Rollout, counts: RunCounts, now: datetime, *, ready: bool
 ) -> CanaryStatus:
-    """The canary after its runs so far, `counts` since the step began: it takes the next step once it has had
-    its time and enough of them, none of which says that it fails. The one after the last is the whole."""
+    """The canary after its runs so far, `counts` since the step began. It takes the next step once it is
+    `ready`, its pause is over and enough runs have ended. After the last step it gets all threads."""
     known = canary.model_copy(update={"runs": counts.ended, "failed_runs": counts.failed})
     rested = (now - datetime.fromisoformat(canary.since)).total_seconds() >= rollout.pause_seconds
     if not ready or not rested or counts.ended < rollout.min_runs:
@@ -67,7 +67,7 @@ def stepped(
 
 
 def words_of(canary: CanaryStatus, rollout: Rollout) -> str:
-    """For the conditions."""
+    """What the conditions say of the canary."""
     steps = shares(rollout)
     if canary.percent >= WHOLE:
         return f"revision {canary.revision} was a canary that did well, and becomes the whole"

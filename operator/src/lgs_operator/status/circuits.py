@@ -1,4 +1,4 @@
-"""The circuit breakers of a service's replicas: which graphs are not taken. Pure."""
+"""The circuit breakers of a service's replicas: which graphs take no runs. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lgs_operator.status.refusals import Names, Refusals
 
 
 def open_graphs(samples: Iterable[ReplicaSample], *, silent: int, before: Names | None) -> Names:
-    """The graphs whose circuit is not closed in some replica. `silent` replicas gave no sample: while there
-    are some, a graph that was open `before` may still be so there."""
+    """The graphs whose circuit is not closed in some replica. `silent` is the number of replicas without a
+    sample: while there are any, graphs that were open `before` stay, as they may still be open there."""
     seen = frozenset(graph for sample in samples for graph in sample.open_circuits)
     return seen | before if silent and before else seen
 

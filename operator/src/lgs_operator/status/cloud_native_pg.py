@@ -1,8 +1,9 @@
-"""What a Cluster of CloudNativePG says of itself: whether it takes commits, and why a service on it takes no
-work. Pure.
+"""What a Cluster of CloudNativePG reports: whether it takes commits, and why a service on it
+takes no work. Pure.
 
-The fields are those of its API (postgresql.cnpg.io/v1). `phase` is no measure: a Cluster that lacks a standby
-and serves has another one than a healthy one, and one that hibernates has that of a healthy one.
+The fields are those of its API (postgresql.cnpg.io/v1). `phase` alone does not tell: a Cluster that
+serves but lacks a standby has a different phase than a healthy one, and a hibernated Cluster has the
+phase of a healthy one.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from lgs_operator.naming import application_secret
 from lgs_operator.status.diagnosis import Diagnosis
 
 HIBERNATION: Final = "cnpg.io/hibernation"
-"""The annotation that asks for it, and the condition that has begun to answer."""
+"""The annotation that asks for hibernation, and the condition that reports it."""
 FENCING: Final = "cnpg.io/fencedInstances"
 """The annotation that names the instances whose PostgreSQL is to stay down."""
 _PROMOTING: Final = "Promoting to primary cluster"
-"""A replica cluster that is to be none any more, whose primary still is a standby of another."""
+"""The phase of a replica cluster that is being promoted: its primary is still a standby
+of another Cluster."""
 
 
 def not_serving(name: str, namespace: str, cluster: Manifest | None) -> Diagnosis | None:
-    """Why replicas that start now could commit nothing; None where they can. `cluster` is None where there is
-    none of this name."""
+    """Why replicas that start now could commit nothing; None if they could. `cluster` is None if there is no
+    Cluster of this name."""
     if cluster is None:
         words = f"there is no Cluster of CloudNativePG of this name in namespace {namespace}"
         way = "create it; for one elsewhere, name a Secret with its address in uriSecret"
@@ -44,8 +46,8 @@ def not_serving(name: str, namespace: str, cluster: Manifest | None) -> Diagnosi
 def cluster_problem(
     name: str, namespace: str, cluster: Manifest | None, *, lacks_secret: bool
 ) -> Diagnosis | None:
-    """What of the Cluster keeps a service without a replica that takes work; None for one that is healthy.
-    `lacks_secret`: that of the application can't be used."""
+    """Why the Cluster keeps every replica of a service from taking work; None if it is healthy.
+    `lacks_secret` says that the application's Secret can't be used."""
     if cluster is not None and lacks_secret and (never := _makes_no_secret(name, cluster)) is not None:
         return never
     if (found := not_serving(name, namespace, cluster)) is not None or cluster is None:
@@ -54,7 +56,8 @@ def cluster_problem(
 
 
 def _has_primary(cluster: Manifest) -> bool:
-    """One that is to stay it, and whose pod is ready. During a switchover another one is its target."""
+    """Whether it has a primary that is to stay primary and whose pod is ready. During a switchover the target
+    is another instance."""
     status = _status(cluster)
     primary = status.get("currentPrimary")
     return (
@@ -66,8 +69,8 @@ def _has_primary(cluster: Manifest) -> bool:
 
 
 def _of_primary(cluster: Manifest) -> str:
-    """What of the primary keeps commits from being answered. With a fenced one the phase is that of a healthy
-    Cluster (https://github.com/cloudnative-pg/cloudnative-pg/issues/882)."""
+    """What about the primary keeps commits from being answered, in words. With a fenced primary the phase is
+    that of a healthy Cluster (https://github.com/cloudnative-pg/cloudnative-pg/issues/882)."""
     status = _status(cluster)
     primary = status.get("currentPrimary")
     if not primary:
@@ -82,8 +85,8 @@ def _of_primary(cluster: Manifest) -> str:
 
 
 def _without_standbys(name: str, cluster: Manifest) -> Diagnosis | None:
-    """That commits wait for standbys which are not there. Those outside of the Cluster nobody here can count,
-    and with `preferred`, as with `minSyncReplicas`, nothing waits."""
+    """The diagnosis if commits wait for standbys that are not there. Standbys outside of the Cluster can't be
+    counted here, and with `preferred`, as with `minSyncReplicas`, commits do not wait."""
     synchronous = (cluster["spec"].get("postgresql") or {}).get("synchronous") or {}
     outside = synchronous.get("standbyNamesPre") or synchronous.get("standbyNamesPost")
     wanted = int(synchronous.get("number", 0))
@@ -93,8 +96,8 @@ def _without_standbys(name: str, cluster: Manifest) -> Diagnosis | None:
 
 
 def _makes_no_secret(name: str, cluster: Manifest) -> Diagnosis | None:
-    """That CloudNativePG will never make the application's Secret. The name of the one that it takes is not
-    told: not everyone who may write a manifest may read Clusters."""
+    """The diagnosis if CloudNativePG will never create the application's Secret. It does not name the Secret
+    that the Cluster uses: not everyone who may write a manifest may read Clusters."""
     bootstrap = cluster["spec"].get("bootstrap") or {}
     secret = application_secret(name)
     given = next(
@@ -123,7 +126,7 @@ def _imports_all(bootstrap: Mapping[str, Any]) -> bool:
 
 
 def _hibernation(cluster: Manifest) -> str | None:
-    """How far it is, in CloudNativePG's words; None while nothing is done for it."""
+    """The progress of hibernation in CloudNativePG's words; None if not asked for, or not begun."""
     if (cluster["metadata"].get("annotations") or {}).get(HIBERNATION) != "on":
         return None
     told = _condition(cluster, HIBERNATION)
@@ -131,7 +134,7 @@ def _hibernation(cluster: Manifest) -> str | None:
 
 
 def _follows_another(name: str, cluster: Manifest) -> bool:
-    """It replicates another Cluster, by `enabled`, or else by the name of who is the primary one."""
+    """Whether it replicates another Cluster: by `enabled`, or else by the name of the primary Cluster."""
     replica = cluster["spec"].get("replica")
     if not replica:
         return False

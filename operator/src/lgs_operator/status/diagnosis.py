@@ -1,6 +1,6 @@
 """Why pods don't come up, in words that a stranger can act on. Pure.
 
-The newest pod with trouble stands for all: it runs what the manifest says now.
+The newest troubled pod stands for all: it runs what the manifest says now.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ _LIMIT_RANGER: Final = "kubernetes.io/limit-ranger"
 _LIMIT_FOR: Final = " limit for container "
 _UNBOUND: Final = "unbound immediate PersistentVolumeClaims"
 LONGEST_QUOTE: Final = 600
-"""Of what nodes, containers and Events say: who may write them may write long ones."""
+"""Most characters quoted from nodes, containers and Events, whose writers may write long ones."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`reason` is one word for programs, `message` says it all."""
+    """What is wrong: `reason` is one word for programs, `message` the whole explanation."""
 
     reason: Reason
     message: str
 
     @property
     def is_refused(self) -> bool:
-        """An object was refused, or is left as others make it: nothing tells the end of that."""
+        """Whether an object was refused, or is left as others change it: no event tells when that ends."""
         return self.reason in {"Refused", "Contested"}
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What the manifest gives a pod's container: `field` is where it says so, `given` what it says."""
+    """The resources that the manifest gives a pod's container: `field` names the field, `given` its value."""
 
     field: str = "spec.pod.resources"
     given: Mapping[str, Any] | None = None
 
 
 Told = Mapping[str, Diagnosis]
-"""What the Events of pods say of their nodes, by the pod's name."""
+"""What the Events of pods say about their nodes, by the pod's name."""
 NOTHING_TOLD: Final[Told] = MappingProxyType({})
 
 
@@ -60,7 +60,7 @@ def diagnose(pods: Iterable[Manifest], budget: Budget, told: Told = NOTHING_TOLD
 
 
 def diagnose_pod(pod: Manifest, budget: Budget) -> Diagnosis | None:
-    """What keeps this pod from running, or None. A pod that is on its way out has no trouble."""
+    """What keeps this pod from running, or None. A pod that is being deleted has no trouble."""
     if is_going(pod):
         return None
     status = pod.get("status", {})
@@ -87,7 +87,7 @@ def _diagnose_container(pod: Manifest, container: Mapping[str, Any], budget: Bud
     if reason in _START:
         return Diagnosis(_START[reason], f"pod {name} can't start: {message or reason}")
     if container.get("ready") or container.get("started"):
-        # It got through its start: how it ended before that is over, and what it lacks now it says itself.
+        # It has started: earlier failures are over, and it reports itself what it lacks now.
         return None
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
     if not ended or not ended.get("exitCode"):
@@ -102,28 +102,28 @@ def _diagnose_container(pod: Manifest, container: Mapping[str, Any], budget: Bud
     which = f"container {beside} of pod {name}" if beside else f"pod {name}"
     words = _last_words(ended.get("message") or "") or "it left no message"
     if beside and not ended.get("message"):
-        # The manifest's own containers leave one only where the manifest says so.
+        # The manifest's own containers leave a message only if the manifest says so.
         words += f"; `kubectl logs {name} -c {beside} --previous` has what it printed"
     return Diagnosis("CrashLoopBackOff", f"{which} ended with exit code {ended['exitCode']}: {words}")
 
 
 def _beside(pod: Manifest, container: Mapping[str, Any]) -> str | None:
-    """The name of a container that is not the runtime's, in a pod that has it."""
+    """The name of a container beside the runtime's; None for that one, and in a pod without the runtime."""
     name = container.get("name")
     there = [each.get("name") for each in pod.get("spec", {}).get("containers", [])]
     return name if name != CONTAINER and CONTAINER in there else None
 
 
 def not_ready_beside(pod: Manifest) -> str | None:
-    """The name of a container beside the runtime's that runs and is not ready; None where each is."""
+    """The name of a container beside the runtime's that runs and is not ready; None if there is none."""
     statuses = pod.get("status", {}).get("containerStatuses", [])
     running = (each for each in statuses if "running" in each.get("state", {}) and not each.get("ready"))
     return next(filter(None, (_beside(pod, each) for each in running)), None)
 
 
 def _last_words(message: str) -> str:
-    """The last line first, which says why and is all that a table of Events shows; then what stood before it,
-    from the beginning of a line."""
+    """The last line first, as it says why and is all that a table of Events shows; then the whole lines
+    before it that fit."""
     *before, last = message.strip().splitlines() or [""]
     last = last.strip()[-LONGEST_QUOTE:]
     room = LONGEST_QUOTE - len(last)
@@ -137,7 +137,7 @@ def _last_words(message: str) -> str:
 
 
 def _killed(pod: Manifest, container: str, budget: Budget) -> str:
-    """Whose limit it was: of the manifest, of a LimitRange, of something else, or the node's memory."""
+    """Whose memory limit killed the pod: the manifest's, a LimitRange's, another's, or the node's memory."""
     name, field = pod["metadata"]["name"], f"{budget.field}.limits.memory"
     limit = _limit_of(pod, container)
     if limit is None:
@@ -154,7 +154,7 @@ def _killed(pod: Manifest, container: str, budget: Budget) -> str:
 
 
 def _killed_beside(pod: Manifest, container: str) -> str:
-    """The same of a container that is not the runtime's, whose resources are its own."""
+    """Like `_killed`, for a container beside the runtime's, which has its own resources."""
     who, limit = f"container {container} of pod {pod['metadata']['name']}", _limit_of(pod, container)
     if limit is None:
         return (
@@ -177,8 +177,9 @@ def _limit_of(pod: Manifest, container: str) -> Any:
 
 
 def _is_default_limit(pod: Manifest, container: str) -> bool:
-    """By what the LimitRanger leaves: `LimitRanger plugin set: cpu, memory limit for container runtime`."""
-    # The manifest may set this annotation, too: the search for it takes no time however long it is.
+    """Whether the LimitRanger set the limit, by its annotation on the pod, which reads for instance
+    `LimitRanger plugin set: cpu, memory limit for container runtime`."""
+    # The manifest may set this annotation too: searching it is cheap however long it is.
     words = pod["metadata"].get("annotations", {}).get(_LIMIT_RANGER, "")
     said = (each.strip() for each in words.removeprefix("LimitRanger plugin set:").split(";"))
     resources = (

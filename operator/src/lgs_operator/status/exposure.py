@@ -1,5 +1,6 @@
-"""The condition of what leads clients outside of the cluster to a service: what the controllers of Ingresses
-and Gateways say of it. Pure; it says nothing of the service itself, which is there for those inside."""
+"""The condition Exposed: whether clients outside of the cluster can reach a service, as the
+controllers of its Ingress and HTTPRoute report. Pure; it does not affect the other conditions, as
+clients inside can reach it."""
 
 from __future__ import annotations
 
@@ -13,20 +14,20 @@ from lgs_operator.kube.kinds import HTTP_ROUTE, INGRESS, Manifest
 from lgs_operator.status.diagnosis import LONGEST_QUOTE, Diagnosis
 
 ASKED_OF_A_ROUTE: Final = ("Accepted", "ResolvedRefs")
-"""What a Gateway's controller must say of a route before it is served
+"""The conditions that a Gateway's controller must report of a route before it is served
 (https://gateway-api.sigs.k8s.io/reference/spec/#routeconditiontype)."""
 
 
 @dataclass(frozen=True)
 class ExposureView:
-    """The objects that are wanted, as they are; `lacking` says of what could not be made why."""
+    """The wanted objects as they are in the cluster; `lacking` says why some could not be created."""
 
     routes: tuple[Manifest, ...] = ()
     lacking: Diagnosis | None = None
 
 
 def exposed(view: ExposureView | None, before: Status) -> Iterator[Condition]:
-    """One condition, or none where nothing is wanted. While it is not known it is as it was told last."""
+    """One condition, or none if nothing is wanted. Without a `view` it stays as it was reported last."""
     if view is None:
         yield from (each for each in before.conditions if each.type == "Exposed")
         return

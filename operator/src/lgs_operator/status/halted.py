@@ -1,6 +1,6 @@
-"""The status of a service that is not worked on: paused, being deleted, with a spec that can't work, or one
-that an error of the operator itself or a refusal of the API server stopped at. Pure; what is not known anew
-stays as it was reported last.
+"""The status of a service that is not worked on: it is paused, being deleted, has a spec that can't work, or
+was stopped by an error of the operator itself or by a refusal of the API server. Pure; what is not newly
+known stays as it was reported last.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def halted_status(
 ) -> dict[str, Any]:
     """The status of a service that is not worked on (paused, being deleted, or with a spec that can't work).
 
-    Its pods go on running and are counted; all else stays as it was last seen. A service that is paused or
-    being deleted is Ready while a replica takes work, one with a wrong spec is not. `api_pods`: those that
-    answer requests, if they stand apart.
+    Its pods go on running and are counted; all else stays as it was last observed. A service that is paused
+    or being deleted is Ready while a replica takes work; one with a wrong spec is not. `api_pods` are those
+    that answer requests, with topology Split.
     """
     seen = status_before(before)
     kept = {each.type: each for each in seen.conditions}
@@ -61,7 +61,7 @@ def halted_status(
 
 
 def deleting_message(body: Mapping[str, Any]) -> str:
-    """What holds a service that is being deleted, in words."""
+    """What keeps a service that is being deleted from going, in words."""
     held = body["metadata"].get("finalizers") or []
     named = ", ".join(str(each)[:_LONGEST_FINALIZER] for each in held[:_MOST_FINALIZERS])
     more = f" and {len(held) - _MOST_FINALIZERS} more" if len(held) > _MOST_FINALIZERS else ""
@@ -74,7 +74,7 @@ def deleting_message(body: Mapping[str, Any]) -> str:
 def crashed_status(
     before: Mapping[str, Any], generation: int, crash: Diagnosis, now: datetime
 ) -> dict[str, Any]:
-    """The status of a service that could not be reconciled to the end; all else is as it was."""
+    """The status of a service whose reconciliation failed; all else stays as it was."""
     seen = status_before(before)
     kept = {each.type: each for each in seen.conditions}
     kept["Reconciled"] = condition("Reconciled", "False", crash.reason, crash.message)

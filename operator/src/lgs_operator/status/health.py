@@ -1,8 +1,8 @@
-"""Whether a release is as it should be: its replicas get ready, and its runs neither fail too often nor take
-too long. Pure.
+"""Whether a release is healthy: its replicas become ready, and its runs neither fail too often nor
+take too long. Pure.
 
-A new revision is measured until its rollout is complete and enough of its runs have ended; what fails later
-is not the release's.
+A new revision is measured until its rollout is complete and enough of its runs have ended; later failures are
+not blamed on the release.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from lgs_operator.status.canary import words_of, works
 
 
 def fails(counts: RunCounts, rollout: Rollout) -> bool:
-    """Too many runs of a revision failed, of enough to tell."""
+    """Whether too many runs of a revision failed, once enough have ended to tell."""
     return counts.ended >= rollout.min_runs and counts.failed > rollout.max_error_rate * counts.ended
 
 
 def is_too_slow(told: Pace | None, rollout: Rollout) -> bool:
-    """The runs of a revision surely take longer than they may."""
+    """Whether the runs of a revision surely take longer than allowed."""
     if told is None or rollout.max_p95_ratio is None:
         return False
     return told.slower and told.p95 >= rollout.max_p95_ratio * told.beside
 
 
 def has_failed(counts: RunCounts, told: Pace | None, rollout: Rollout) -> bool:
-    """By how its runs ended, or how long they took."""
+    """Whether a revision has failed, by how its runs ended or how long they took."""
     return fails(counts, rollout) or is_too_slow(told, rollout)
 
 
 def any_failed(runs: Mapping[int, RunCounts], durations: Mapping[int, Durations], rollout: Rollout) -> bool:
-    """One of the revisions that are measured has failed, by its runs so far."""
+    """Whether one of the measured revisions has failed, by its runs so far."""
     return any(
         has_failed(counts, pace_now(durations[number], rollout), rollout) for number, counts in runs.items()
     )
 
 
 def pace_now(durations: Durations, rollout: Rollout) -> Pace | None:
-    """How long the runs of a revision take beside others; None while too few have ended to tell."""
+    """How long the runs of a revision take compared with others; None while too few have ended to tell."""
     return pace(durations, rollout.max_p95_ratio, rollout.min_runs)
 
 
 def pace_of(revision: RevisionStatus | None) -> Pace | None:
-    """What the status says of that."""
+    """The same as the status records it; None if it does not."""
     if revision is None or revision.p95 is None or revision.p95_beside is None:
         return None
     try:
@@ -58,13 +58,13 @@ def pace_of(revision: RevisionStatus | None) -> Pace | None:
 
 
 def counts_of(revision: RevisionStatus | None) -> RunCounts:
-    """What the status says of a revision's runs."""
+    """The counts of a revision's runs that the status records."""
     return RunCounts() if revision is None else RunCounts(revision.runs or 0, revision.failed_runs or 0)
 
 
 def to_go_back_to(service: LangGraphService, released: int, status: Status) -> int | None:
-    """The revision to run in place of the one that the manifest asks for, which has failed; None where that
-    is to run. By `status` as it was reported last."""
+    """The revision to run in place of `released`, the one that the manifest asks for, if that has failed;
+    None if `released` is to run. `status` is the one reported last."""
     rollout, states = service.spec.rollout, {each.revision: each.state for each in status.revisions}
     goes_back = rollout.auto_rollback or rollout.strategy == "Canary"
     if not goes_back or rollout.revision is not None or states.get(released) != "Failed":
@@ -75,8 +75,8 @@ def to_go_back_to(service: LangGraphService, released: int, status: Status) -> i
 
 
 def has_just_failed(service: LangGraphService, before: Status, now: Status) -> bool:
-    """The revision that is run is one to go back from, since just now. One that was so before, and that can't
-    be gone back from, is not tried again for that."""
+    """Whether the running revision has just become one to go back from. One that was so before, and could not
+    be gone back from, does not count again: the reconciliation would be repeated without end."""
     released = now.revision if now.canary is None else now.canary.revision
     if released is None or to_go_back_to(service, released, now) is None:
         return False
@@ -92,8 +92,8 @@ def healthy(
     *,
     stuck: str | None = None,
 ) -> Condition | None:
-    """The condition; None before there is a revision. `taken_back`: the one that failed and is not run;
-    `canary`: the one that runs beside it, `stuck` what keeps replicas of that from their work."""
+    """The condition Healthy; None before there is a revision. `taken_back` is the revision that failed and is
+    not run, `canary` the one that runs beside `current`, `stuck` what keeps its replicas from working."""
     known = {each.revision: each for each in revisions}
     if taken_back is not None:
         words = f"revision {taken_back} was taken back: {_why(service, known.get(taken_back))}"
@@ -135,7 +135,7 @@ def _percentiles(told: Pace) -> str:
 
 
 def _compared(service: LangGraphService, told: Pace | None) -> str:
-    """How long its runs took, for who asked for that to be compared."""
+    """How long its runs took, in words; empty if the manifest does not ask to compare that."""
     if service.spec.rollout.max_p95_ratio is None:
         return ""
     if told is None:

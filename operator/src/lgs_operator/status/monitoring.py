@@ -1,5 +1,5 @@
-"""The condition of what watches a service: whether Prometheus and Grafana are given what the manifest says.
-Pure; it says nothing of the service itself, which works without."""
+"""The condition MonitoringReady: whether the objects for Prometheus and Grafana that the manifest asks for
+exist. Pure; it says nothing about the service itself, which works without them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lgs_operator.status.diagnosis import Diagnosis
 
 @dataclass(frozen=True)
 class MonitoringView:
-    """`there` are the kinds of what was made; `lacking` says of what could not be made why. Neither: none is
-    wanted."""
+    """What monitors a service: `there` are the kinds of objects created, `lacking` says why others could not
+    be created. Without either none is wanted."""
 
     there: tuple[str, ...] = ()
     lacking: Diagnosis | None = None
 
 
 def monitoring_ready(view: MonitoringView | None, before: Status) -> Iterator[Condition]:
-    """One condition, or none where nothing is wanted. While it is not known it is as it was told last."""
+    """One condition, or none if nothing is wanted. Without a `view` it stays as it was reported last."""
     if view is None:
         yield from (each for each in before.conditions if each.type == "MonitoringReady")
     elif view.lacking is not None:

@@ -1,6 +1,5 @@
-"""Why a node does not get as far as the containers of a pod: a volume that it can't attach or mount, a
-network that it can't give. The status of the pod says `ContainerCreating` for as long, only Events say more.
-Pure."""
+"""Why a node can't start the containers of a pod: it can't attach or mount a volume, or set up the network.
+The pod's status only says `ContainerCreating` meanwhile; its Events say more. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +14,15 @@ from lgs_operator.kube.pods import created_at, has_node_since, is_going
 from lgs_operator.status.diagnosis import LONGEST_QUOTE, Diagnosis
 
 PATIENT_SECONDS: Final = 10.0
-"""A node that takes longer than most is asked about: what fails once is often done a moment later."""
+"""Seconds after which the Events of a pod are read: what fails once is often done a moment later."""
 _NOT_BEGUN: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _REASONS: Final[Mapping[str, Reason]] = {each: each for each in get_args(reasons.Preparation)}
 _SUMMARY: Final = "Unable to attach or mount volumes"
-"""What a node says of all volumes together once it has waited, beside what it says of the one that fails."""
+"""How the Event about all volumes together begins, which a node writes besides that about the failing one."""
 
 
 def held_up(pods: Iterable[Manifest], now: datetime) -> Manifest | None:
-    """The newest pod whose node has not come to its containers for a while, if there is one."""
+    """The newest pod whose containers its node has not started for `PATIENT_SECONDS`; None without one."""
     waiting = [pod for pod in pods if _waits(pod, now)]
     return max(waiting, key=created_at, default=None)
 
@@ -38,8 +37,8 @@ def _waits(pod: Manifest, now: datetime) -> bool:
 
 
 def told_by(events: Collection[Manifest], pod: str) -> Diagnosis | None:
-    """What keeps the pod's node, by the pod's Events; None where it has come further since the last failure,
-    as when it fetches the image."""
+    """Why the pod's node can't go on, by the pod's Events; None if it has got further since the last failure,
+    for instance pulls the image."""
     failures = list[Manifest]()
     for event in sorted(events, key=_when, reverse=True):
         if event.get("reason") in _REASONS:

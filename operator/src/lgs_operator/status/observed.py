@@ -1,4 +1,4 @@
-"""What was seen of a service, from which its status is made."""
+"""What was observed of a service, from which its status is made."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ Reports = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class ObservedService:
-    """What was seen of a service. `reports` are the `checks` of `/ready` of pods that don't take work."""
+    """What was observed of a service. `reports` has the `checks` of `/ready` of each pod that takes no
+    work, by its name."""
 
     service: LangGraphService
     deployment: Manifest | None = None
     pods: tuple[Manifest, ...] = ()
-    """Those that execute runs; with topology Combined they answer requests, too."""
+    """The pods that execute runs; with topology Combined they answer requests too."""
     api_deployment: Manifest | None = None
     api_pods: tuple[Manifest, ...] = ()
-    """Those that answer requests and do nothing else, with topology Split."""
+    """The pods that only answer requests, with topology Split."""
     revisions: tuple[Manifest, ...] = ()
-    """Those that are kept."""
+    """The revisions that are kept."""
     taken_back: int | None = None
     """The revision that the manifest asks for, which failed and is not run."""
     canary: int | None = None
     """The revision that the manifest asks for, which runs beside that of `deployment`."""
     released: int | None = None
-    """The one that the pods of `deployment` are to run; None where that is not known."""
+    """The revision that the pods of `deployment` are to run; None if that is not known."""
     stock_waits: str | None = None
-    """Why its replicas do not go over to another stock image yet."""
+    """Why its replicas do not change to another stock image yet."""
     canary_deployment: Manifest | None = None
     canary_pods: tuple[Manifest, ...] = ()
     leads_to_api: bool = False
-    """Requests come to these; not yet, or still, while the topology changes."""
+    """Whether the Service leads to `api_pods`; while the topology changes, that may lag
+    behind the manifest."""
     part: Component = "runtime"
-    """Of which replicas `deployment` and `pods` are."""
+    """Which component's replicas `deployment` and `pods` are."""
     postgres: Manifest | None = None
     postgres_pods: tuple[Manifest, ...] = ()
     postgres_refused: str | None = None
@@ -56,41 +58,41 @@ class ObservedService:
     refused: str | None = None
     reports: Reports = field(default_factory=dict)
     told: Told = field(default_factory=dict)
-    """What keeps nodes from the containers of pods."""
+    """Why nodes can't start the containers of pods, by the pod's name."""
     unmet: Diagnosis | None = None
-    """What of the manifest could not be had while the service goes on."""
+    """Which wish of the manifest could not be met, while the service goes on."""
     database: DatabaseStatus | None = None
     backup: BackupView | None = None
     restore: RestoreView = field(default_factory=RestoreView)
     monitoring: MonitoringView | None = None
-    """What watches it; None: that was not looked at, and is as it was told last."""
+    """What monitors the service; None: not observed, so the condition stays as it was reported last."""
     exposure: ExposureView | None = None
-    """What leads clients outside of the cluster to it; None likewise."""
+    """What leads clients outside of the cluster to the service; None: as for `monitoring`."""
     cluster: Diagnosis | None = None
-    """What keeps the database of CloudNativePG, where the service waits."""
+    """What keeps the CloudNativePG database from working, if the service waits for it."""
     awaited: Diagnosis | None = None
-    """What of that Cluster pods wait for that are to be made."""
+    """What new pods wait for from that Cluster."""
 
     @property
     def split(self) -> bool:
-        """Replicas that answer requests are to stand apart from those that execute runs."""
+        """Whether replicas that answer requests are to be separate from those that execute runs."""
         return self.service.spec.topology == "Split"
 
     @property
     def api(self) -> ObservedService:
-        """The same service with its replicas that answer requests alone."""
+        """The same service, seen with only its replicas that answer requests."""
         return replace(self, part="api", deployment=self.api_deployment, pods=self.api_pods)
 
     @property
     def beside(self) -> ObservedService:
-        """The same service with the replicas of its canary alone."""
+        """The same service, seen with only the replicas of its canary."""
         names = {pod["metadata"]["name"] for pod in self.canary_pods}
         reports = {name: each for name, each in self.reports.items() if name in names}
         return replace(self, deployment=self.canary_deployment, pods=self.canary_pods, reports=reports)
 
     @property
     def answering(self) -> ObservedService:
-        """The same service with the replicas that requests come to."""
+        """The same service, seen with the replicas that requests come to."""
         return self.api if self.leads_to_api else self
 
     @property
@@ -100,16 +102,16 @@ class ObservedService:
 
     @property
     def settled(self) -> bool:
-        """As many replicas take work as are wanted, and requests come to those that are to answer them."""
+        """Whether all wanted replicas take work, and requests come to those that are to answer them."""
         is_enough = self.ready >= self.desired and (not self.split or self.api.ready >= self.api.desired)
         return is_enough and self.split == self.leads_to_api
 
     @property
     def ready(self) -> int:
-        """Replicas that take work."""
+        """How many replicas take work."""
         return sum(1 for pod in self.pods if is_ready(pod))
 
     @property
     def desired(self) -> int:
-        """Replicas that are wanted now."""
+        """How many replicas are wanted now."""
         return int((self.deployment or {}).get("spec", {}).get("replicas", 0))

@@ -1,7 +1,7 @@
 """The one writer of a service's status: what was observed and what the autoscaler says, in one write.
 
-A status that says nothing new is not written, and none is written to another service of the same name, made
-since: that would restore nothing, or look for the database of the one before.
+A status that says nothing new is not written. None is written to a later service of the same name, which
+would then restore nothing, or look for the database of the earlier one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, ServiceKey
 
 REJECTED: Final = 422
-"""What it answers where a patch tests something that is otherwise, and where a status breaks the schema."""
+"""The HTTP status for a patch whose test fails, and for a status that breaks the schema."""
 
 
 class Publisher:
-    """Remembers what it wrote last, so that it need not wait to see it."""
+    """Writes the status of services, and remembers what it wrote last, so that it need not wait to see it."""
 
     def __init__(self, cluster: KubeClient) -> None:
         self._cluster = cluster
@@ -27,15 +27,16 @@ class Publisher:
         self._locks: dict[ServiceKey, asyncio.Lock] = {}
 
     def current(self, key: ServiceKey, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The status as this process wrote or read it last."""
+        """The status as this process last wrote or read it."""
         written = self._written.get(key)
         if written is not None and written[0] == body["metadata"]["uid"]:
             return written[1]
         return dict(body.get("status") or {})
 
     async def publish(self, key: ServiceKey, body: Mapping[str, Any], status: dict[str, Any]) -> bool:
-        """Writes the status if it differs; True when it did. A service that is gone, whether another
-        has its name now or not, is no error. Where somebody was faster the caller may try again."""
+        """Writes the status if it differs; True if it was written. A service that is gone is no
+        error, whether or not another has its name now. Raises `KubeError` for any other failure; the
+        caller may try again."""
         uid = body["metadata"]["uid"]
         async with self._locks.setdefault(key, asyncio.Lock()):
             if self.current(key, body) == status:
@@ -55,14 +56,14 @@ class Publisher:
         return uid in {each["metadata"]["uid"] for each in found}
 
     def forget(self, key: ServiceKey) -> None:
-        """The service is gone."""
+        """Forgets a service that is gone."""
         self._written.pop(key, None)
         self._locks.pop(key, None)
 
 
 def status_of_this(uid: str, status: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The patch of the very object with this uid. An apply would not do: of a status alone the API server
-    takes any uid."""
+    """The patch that sets the status of exactly the object with this uid. An apply would not do: for the
+    status subresource the API server accepts any uid."""
     return [
         {"op": "test", "path": "/metadata/uid", "value": uid},
         {"op": "add", "path": "/status", "value": status},

@@ -1,5 +1,5 @@
-"""What replicas take no new runs of: graphs whose circuit is open, budgets that are used up. What is known of
-it, the condition of that, and the Events of what changed, in one shape for each kind. Pure."""
+"""Why replicas refuse new runs: graphs whose circuit is open, budgets that are used up. What is known, the
+condition and the Events of changes have one shape for each kind. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Event = tuple[EventType, Reason, str]
 
 @dataclass(frozen=True)
 class Seen:
-    """`names` are what is refused now; None: nobody ever said. `events` are for what has changed."""
+    """The result of a round: `names` are refused now (None: nobody has ever reported it), `events` tell
+    what has changed."""
 
     names: Names | None
     condition: Condition | None
@@ -29,10 +30,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Refusals:
-    """One kind: its condition, and a reason with words for each case, in which `{}` stands for names.
+    """One kind of refusal: its condition, and a reason with words for each case, in which
+    `{}` stands for names.
 
-    `read` gives what is refused by what replicas answered and what was before, None where nobody says;
-    `applies` whether there is such a thing, for a service of which that is refused.
+    `read` gives the names refused, from the answers of the replicas and the names before; None if nobody
+    reports it. `applies` tells whether a service has the condition at all, given the names refused.
     """
 
     type: ConditionType
@@ -45,7 +47,7 @@ class Refusals:
     applies: Callable[[LangGraphService, Names], bool]
 
     def condition(self, service: LangGraphService, names: Names | None) -> Condition | None:
-        """The condition, where there is such a thing. None: nobody could be asked."""
+        """The condition; None if it does not apply to the service. `names` None: nobody could be asked."""
         if not self.applies(service, names or frozenset()):
             return None
         if names is None:
@@ -56,7 +58,7 @@ class Refusals:
         return condition(self.type, "False", reason, words.format(_listed(names)))
 
     def events(self, before: Names, now: Names) -> Iterator[Event]:
-        """An Event for each that has changed."""
+        """An Event for each name that is newly refused or no longer refused."""
         changes: tuple[tuple[EventType, tuple[Reason, str], Names], ...] = (
             ("Warning", self.began, now - before),
             ("Normal", self.over, before - now),
@@ -72,14 +74,14 @@ class Refusals:
         before: Names | None,
         stated: Condition | None,
     ) -> Seen:
-        """What a round of asking tells. `before` is what was refused when somebody said so last, `stated` the
-        condition of then; where nobody says it this time, it is as it was."""
+        """The result of a round. `before` is what was refused when it was reported last, `stated` the
+        condition then; if nobody reports it this time, both stay."""
         names = self.read(service, observation, before)
         if names is None:
             known = None if before is None else self.condition(service, before)
             return Seen(before, known or stated or self.condition(service, None))
         if before is None:
-            # What was refused already has an Event of the operator before this one.
+            # For what was refused already, an earlier operator has written an Event.
             before = names if stated is not None and stated.reason == self.some[0] else frozenset()
         return Seen(names, self.condition(service, names), tuple(self.events(before, names)))
 

@@ -1,4 +1,4 @@
-"""Says of a service what is known of it: its status, and an Event for each condition that says something new.
+"""Reports what is known of a service: its status, and an Event for each condition that says something new.
 Both the reconciler and the autoscaler report through this, so that the status has one writer.
 """
 
@@ -39,13 +39,14 @@ WITH_EVENTS: Final = frozenset(
 )
 """The conditions whose changes are Events."""
 _SAME_EVENT: Final[Mapping[str, str]] = {"ImagePullBackOff": "ErrImagePull"}
-"""The node says the two by turns as long as an image can't be had: it is one thing that happened."""
+"""Reasons that count as another one in Events: a node reports these two in turns while it
+can't pull an image."""
 EXPECTED: Final = frozenset({"Starting", "Restoring", "ScaledToZero", "Paused", "Deleting", "Complete"})
-"""Reasons for which a condition is False and nothing is wrong."""
+"""Reasons with which a condition is False although nothing is wrong."""
 
 
 class StatusReporter:
-    """`states` is what is reported of."""
+    """Reports the services in `states`."""
 
     def __init__(self, context: Context, states: ServiceStates) -> None:
         self._state = context.state
@@ -55,12 +56,12 @@ class StatusReporter:
         self._states = states
 
     def before(self, key: ServiceKey) -> Mapping[str, Any]:
-        """The status as it was reported last."""
+        """The status as it was last reported."""
         body = self._state.services.get(key)
         return {} if body is None else self._publisher.current(key, body)
 
     async def report(self, key: ServiceKey) -> None:
-        """Writes the status from what was observed last and what the autoscaler said last."""
+        """Writes the status from what was last observed and what the autoscaler last said."""
         body, known = self._state.services.get(key), self._states.seen(key)
         observed = known.observed
         if body is None or observed is None or observed.service.metadata.uid != body["metadata"]["uid"]:
@@ -83,8 +84,8 @@ class StatusReporter:
             await self.report(key)
 
     async def report_halted(self, key: ServiceKey, body: Mapping[str, Any], halt: Diagnosis) -> None:
-        """Says why the service is not worked on and how many replicas it has; all else stays as it was
-        reported last."""
+        """Reports why the service is not worked on and how many replicas it has; all else stays as it
+        was last reported."""
         before = self._publisher.current(key, body)
         generation = body["metadata"].get("generation", 0)
         pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
@@ -92,8 +93,8 @@ class StatusReporter:
         await self._write(key, body, before, status)
 
     async def report_crash(self, key: ServiceKey, error: Exception) -> None:
-        """Reports that the operator itself failed at the service, or that the API server refuses what it
-        takes. Never raises, since no caller handles that."""
+        """Reports that the operator itself failed at the service, or that the API server refused a request.
+        Never raises, since no caller handles that."""
         body = self._state.services.get(key)
         if body is None:
             return
@@ -103,19 +104,19 @@ class StatusReporter:
             status = crashed_status(before, generation, crash_of(error), datetime.now(UTC))
             await self._write(key, body, before, status)
         except KubeError as refused:
-            # Nothing to be traced: so ends a service in a namespace that is deleted, with our rights in it.
+            # No traceback: this happens when a namespace is deleted, and our rights in it with it.
             log.warning("report.failed", service=f"{key.namespace}/{key.name}", error=str(refused))
         except Exception:
             log.exception("report.failed", service=f"{key.namespace}/{key.name}")
 
     def forget(self, key: ServiceKey) -> None:
-        """The service is gone."""
+        """Forgets a service that is gone."""
         self._publisher.forget(key)
         self._measure_backup(key, {})
         self._metrics.by_service.forget(key)
 
     def _measure_backup(self, key: ServiceKey, status: Mapping[str, Any]) -> None:
-        """The gauges of a service that has backups; those of another are no more."""
+        """Sets the backup gauges of a service with backups, and removes those of one without."""
         ready = next((each for each in status.get("conditions", ()) if each["type"] == "BackupReady"), None)
         for gauge in (self._metrics.backup_ready, self._metrics.backup_last_success):
             if ready is None:
@@ -158,7 +159,7 @@ def crash_of(error: Exception) -> Diagnosis:
 def restore_event(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> tuple[EventType, Reason, str] | None:
-    """The Event of a restore that is over."""
+    """The Event of a restore that has just ended; None otherwise."""
     if before or not after:
         return None
     if after["result"] == "Skipped":
@@ -173,8 +174,8 @@ def restore_event(
 def condition_events(
     before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]
 ) -> Iterator[Mapping[str, Any]]:
-    """The conditions that say something new and are Events. Of `Progressing` only that nothing moves, unless
-    `Ready` says the same: where all is well it changes with each pod."""
+    """The conditions that say something new and become Events. `Progressing` becomes one only if it is bad
+    and `Ready` does not say the same: while all is well it changes with each pod."""
     old = {each["type"]: each for each in before}
     now = {each["type"]: each for each in after}
     for name, each in now.items():

@@ -1,6 +1,6 @@
-"""Where a new service's restore stands, from the Job that makes it and the pods of that. Pure.
+"""The state of a new service's restore, from its Job and the pods of that. Pure.
 
-It is over for good once the status says what became of it. Until then the first replica waits.
+It is over for good once the status has its result. Until then the first replica waits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lgs_operator.status.backup import BUDGET, described
 from lgs_operator.status.diagnosis import NOTHING_TOLD, Diagnosis, Told, diagnose
 
 GRACE_SECONDS: Final = 10.0
-"""So much later than its Job a pod that ended may be seen."""
+"""Seconds by which the end of a pod may be observed later than that of its Job."""
 _WAY_OUT: Final = (
     "It is tried again; mend spec.persistence.postgres.managed.restoreFrom, or take it away to begin empty"
 )
@@ -34,7 +34,7 @@ _WAY_OUT: Final = (
 
 @dataclass(frozen=True)
 class RestoreView:
-    """`waits`: the first replica must not start yet. `result` is what became of it, once that is known."""
+    """The state of a restore. `waits`: the first replica must not start yet; `result` once it is known."""
 
     waits: bool = False
     source: RestoreFrom | None = None
@@ -53,8 +53,8 @@ def restore_of(
     now: datetime,
     told: Told = NOTHING_TOLD,
 ) -> RestoreView:
-    """`before` is the status as it was; `told` what keeps nodes from the containers of pods. A service that
-    has a Deployment already restores nothing."""
+    """The state of the restore from `source`. `before` is the status as it was, `told` why nodes can't start
+    the containers of pods. A service that already has a Deployment restores nothing."""
     known = status_before(before).restore
     if known is not None:
         return RestoreView(source=source, result=known)
@@ -70,7 +70,7 @@ def restore_of(
 
 
 def restoring(view: RestoreView, kind: ConditionType) -> Condition | None:
-    """The condition of a service that waits for its restore; None where it does not."""
+    """The condition of this kind for a service that waits for its restore; None if it does not wait."""
     if not view.waits or view.source is None:
         return None
     what = f"backup {view.source.name} of {view.source.service}"
@@ -94,7 +94,7 @@ def _diagnosis(pods: list[Manifest], told: Told) -> Diagnosis | None:
 
 
 def _said_before(before: Mapping[str, Any], generation: int) -> Diagnosis | None:
-    """Between two tries the failure of the one before stands, as long as the manifest is the same."""
+    """The failure of the last try, which stands until the next one as long as the manifest is the same."""
     for each in before.get("conditions", []):
         if each.get("type") == "Ready" and each.get("reason") == "RestoreFailed":
             same = each.get("observedGeneration") == generation

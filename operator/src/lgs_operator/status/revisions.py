@@ -1,6 +1,6 @@
-"""What the status says of a service's revisions: which is rolled out, and what became of each. Pure.
+"""What the status says of a service's revisions: which is rolled out, and the state of each. Pure.
 
-What became of a revision is remembered in the status itself: that its pods are gone says nothing.
+The state of a revision is remembered in the status itself, since it can't be seen once its pods are gone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lgs_operator.status.room import had_its_time
 
 
 def current_revision(deployment: Manifest | None) -> int | None:
-    """The number of the revision that new pods run; None before there are pods with one."""
+    """The number of the revision that new pods run; None without a Deployment that has one."""
     template = (deployment or {}).get("spec", {}).get("template", {})
     return revision_of(template)
 
@@ -38,8 +38,8 @@ def revisions(
     *,
     now: datetime,
 ) -> list[RevisionStatus]:
-    """Those that are kept, newest first. `before` is what was said last, `runs` how those of the one that is
-    measured have ended since, `durations` how long they took beside others."""
+    """The kept revisions, newest first. `before` is the status reported last; `runs` says how the runs of the
+    measured revision have ended since, `durations` how long they took compared with others."""
     known = {each.revision: each for each in before.revisions}
     current = current_revision(view.deployment)
     ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod) and not is_canary(pod)}
@@ -79,13 +79,14 @@ def revisions(
 
 
 def _is_late(view: ObservedService, of: ObservedService, revision: int | None, now: datetime) -> bool:
-    """The rollout of a revision to the replicas in `of` is late, and it is no one's fault but its own."""
+    """Whether the rollout of a revision to the replicas in `of` is late, and only the
+    revision is to blame."""
     is_late = seconds_past(of.deployment) is not None and not waits_for_database(view)
     return is_late and had_its_time(of.deployment, of.pods, revision, now)
 
 
 def _did_well(status: Status) -> int | None:
-    """The canary that has taken all its steps."""
+    """The revision of a canary that has taken all its steps; None without one."""
     return None if status.canary is None or status.canary.percent < WHOLE else status.canary.revision
 
 
@@ -94,14 +95,14 @@ def _canary(status: Status) -> int | None:
 
 
 def is_complete(view: ObservedService) -> bool:
-    """All pods are of the current revision, and ready."""
+    """Whether all wanted pods exist, are of the current revision, and are ready."""
     status = (view.deployment or {}).get("status", {})
     there = status.get("replicas", 0), status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
     return set(there) == {view.desired}
 
 
 def _digests(was: RevisionStatus | None, pods: Iterable[Manifest]) -> list[str]:
-    """Of the image, as the nodes say, after those that were told before."""
+    """The image's digests: those reported before, then new ones that the nodes report."""
     known = (was and was.image_digests) or []
     found = {digest for pod in pods if (digest := image_digest(pod, CONTAINER)) is not None}
     return [*known, *sorted(found - set(known))][-MOST_DIGESTS:]

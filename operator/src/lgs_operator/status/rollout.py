@@ -1,8 +1,8 @@
-"""What Kubernetes says of a Deployment or StatefulSet whose pods it can't make, and of a rollout that stands
-still. Pure.
+"""What Kubernetes reports of a Deployment or StatefulSet whose pods it can't create, and of a rollout that
+makes no progress. Pure.
 
-Both are conditions of a Deployment, `ReplicaFailure` and `Progressing`; those of a generation that is not its
-own any more say nothing, and why it is now the Events of its ReplicaSet say. A StatefulSet has only Events.
+A Deployment has conditions for both, `ReplicaFailure` and `Progressing`. Those of an older generation are
+ignored; the present cause is in the Events of its ReplicaSet. A StatefulSet has only Events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import moment
 from lgs_operator.status.diagnosis import Diagnosis
 
-# What the API server says when it takes no pod, the reason, and the way out.
+# What the API server says when it refuses a pod, the reason, and the way out.
 _REFUSALS: Final[tuple[tuple[str, Refusal, str], ...]] = (
     (
         r"exceeded quota: ",
@@ -45,16 +45,16 @@ _POD: Final = re.compile(r'^pods "[^"]*" is forbidden: ')
 _EVENT: Final = re.compile(r"^(\(combined from similar events\): )?Error creating: ")
 _REVISION: Final = "deployment.kubernetes.io/revision"
 _LONGEST_QUOTE: Final = 1500
-"""Who may write Events may write long ones."""
+"""Most characters quoted from an Event, whose writer may write long ones."""
 OTHERWISE: Final = "`kubectl describe replicaset` tells more"
 
 
 def refused_pods(deployment: Manifest | None, field: str) -> Diagnosis | None:
-    """Why no pod can be made, or None; `field` is where the manifest says what its pods ask for."""
+    """Why no pod can be created, or None; `field` is where the manifest has the resources of its pods."""
     failure = _condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
-    # the name of a pod that was not made is another one at each try
+    # the name of a pod that was not created differs at each try
     said = _POD.sub("", failure.get("message", "")) or "no reason is told"
     if failure.get("reason") == "FailedDelete":
         return Diagnosis("FailedDelete", f"a pod can't be deleted: {said}: {OTHERWISE}")
@@ -64,21 +64,21 @@ def refused_pods(deployment: Manifest | None, field: str) -> Diagnosis | None:
 
 
 def says_refused(deployment: Manifest | None) -> bool:
-    """It says that a pod can't be made."""
+    """Whether a Deployment reports that a pod can't be created."""
     failure = _condition(deployment, "ReplicaFailure")
     return failure.get("status") == "True" and failure.get("reason") == "FailedCreate"
 
 
 def newest_replica_set(deployment: Manifest, replica_sets: Iterable[Manifest]) -> Manifest | None:
-    """The one of the Deployment's template, as its controller counts them."""
+    """The newest ReplicaSet of the Deployment, by the revision that its controller gave them."""
     uid = deployment["metadata"].get("uid")
     own = [each for each in replica_sets if uid in _owners(each)]
     return max(own, key=_revision, default=None)
 
 
 def refused_now(deployment: Manifest, said: str) -> Manifest:
-    """The Deployment with the words of its ReplicaSet's newest Event `FailedCreate` in place of its own: its
-    controller keeps the first ones as long as any pod is refused, whatever keeps them by now."""
+    """The Deployment with the message of its ReplicaSet's newest Event `FailedCreate` in place of its own:
+    its controller keeps the first message as long as any pod is refused, whatever the cause is by now."""
     conditions = [
         each | {"message": _EVENT.sub("", said)} if each.get("type") == "ReplicaFailure" else each
         for each in deployment["status"]["conditions"]
@@ -96,14 +96,14 @@ def _revision(replica_set: Manifest) -> int:
 
 
 def _is_of_an_older_template(deployment: Manifest) -> bool:
-    """Every pod of this template is there: what is refused is the old ReplicaSet's, which asks for its pods
-    until one of the new ones is ready."""
+    """Whether every pod of this template exists: then the refused ones are the old ReplicaSet's, which asks
+    for its pods until a new one is ready."""
     return bool(deployment["status"].get("updatedReplicas", 0) >= deployment["spec"].get("replicas", 1) > 0)
 
 
 def refused_server(said: str, field: str) -> Diagnosis:
-    """Why a StatefulSet has no pod, from the words of its Event `FailedCreate`; what the manifest says of its
-    claim stands beside the field."""
+    """Why a StatefulSet has no pod, from the message of its Event `FailedCreate`. `field` has the pod's
+    resources; the storage of its claim is the field beside it."""
     why = _POD.sub("", said.rpartition(" failed error: ")[2])
     if said.startswith("create Claim "):
         field = field.replace("resources", "storage")
@@ -120,7 +120,7 @@ def _refusal(head: str, said: str, field: str, otherwise: str) -> Diagnosis:
 
 
 def seconds_past(deployment: Manifest | None) -> int | None:
-    """For how long at least the rollout has stood still, if that is longer than it may."""
+    """For how many seconds at least a late rollout has made no progress; None if it is not late."""
     progress = _condition(deployment, "Progressing")
     if progress.get("reason") != "ProgressDeadlineExceeded":
         return None
@@ -128,7 +128,7 @@ def seconds_past(deployment: Manifest | None) -> int | None:
 
 
 def late_since(deployment: Manifest | None) -> datetime | None:
-    """When the rollout was late; None for one that is not."""
+    """Since when the rollout is late; None if it is not."""
     progress = _condition(deployment, "Progressing")
     if progress.get("reason") != "ProgressDeadlineExceeded":
         return None
@@ -136,7 +136,7 @@ def late_since(deployment: Manifest | None) -> datetime | None:
 
 
 def is_rolled_out(deployment: Manifest | None) -> bool:
-    """All pods are of its template, and ready, as many as are wanted."""
+    """Whether all pods are of its template and ready, as many as are wanted."""
     if deployment is None:
         return False
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)

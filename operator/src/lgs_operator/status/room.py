@@ -1,4 +1,4 @@
-"""Whether replicas had room to run: a release that never ran has not failed. Pure."""
+"""Whether replicas had room to run, since a release that never ran has not failed. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lgs_operator.status.diagnosis import Budget, diagnose_pod
 from lgs_operator.status.rollout import late_since, refused_pods, seconds_past
 
 NO_ROOM: Final = frozenset({"QuotaExceeded", "SchedulingGated", "Unschedulable"})
-"""Why a replica can't be: what there is of the namespace or of the nodes is in use."""
+"""Reasons why a replica can't run for want of room in the namespace or on the nodes."""
 
 
 def lacks_room(deployment: Manifest | None, pods: Iterable[Manifest]) -> bool:
-    """One of these pods can't be made or has no node, for want of room."""
+    """Whether one of these pods can't be created, or has no node, for want of room."""
     whys = [refused_pods(deployment, ""), *(diagnose_pod(pod, Budget()) for pod in pods)]
     return any(why is not None and why.reason in NO_ROOM for why in whys)
 
@@ -25,8 +25,9 @@ def lacks_room(deployment: Manifest | None, pods: Iterable[Manifest]) -> bool:
 def had_its_time(
     deployment: Manifest | None, pods: Iterable[Manifest], revision: int | None, now: datetime
 ) -> bool:
-    """Whether it says something of a revision that its rollout is late: its replicas, of those in `pods`, had
-    room, and that not only since it is late and for less time than a rollout may take."""
+    """Whether a late rollout may be blamed on the revision: one of its replicas in `pods` had room, and got
+    it before the rollout was late, or has had it for as long as a rollout may take. Without such replicas:
+    none was refused for want of room."""
     own = [pod for pod in pods if revision_of(pod) == revision and not is_going(pod)]
     if not own:
         return not lacks_room(deployment, ())

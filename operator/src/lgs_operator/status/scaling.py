@@ -1,5 +1,5 @@
-"""What the autoscaler says of a service, in the words of the status: its conditions, its last decision and
-what the scaling law remembers. Pure.
+"""The autoscaler's part of a service's status: its conditions, its last decision and what the scaling
+law remembers. Pure.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SCALING_CONDITIONS = frozenset(
     {"ScalingActive", "ScalingLimited", "CircuitsClosed", "WithinBudget", "Alerting"}
 )
 NAMING = frozenset({"CircuitsClosed", "WithinBudget", "Alerting"})
-"""Whose messages name what they are about: a change of that is news."""
+"""Conditions whose messages name what they are about, so that a change of the message is news."""
 
 
 @dataclass(frozen=True)
 class ScalingView:
-    """What the autoscaler says about a service, in status terms."""
+    """What the autoscaler says of a service, in the terms of the status."""
 
     conditions: tuple[Condition, ...] = ()
     status: ScalingStatus | None = None
@@ -44,19 +44,19 @@ class ScalingView:
     p95: str | None = None
     desired: int | None = None
     runs: Mapping[int, RunCounts] = field(default_factory=dict)
-    """How those of the revision ended that is measured."""
+    """How the runs of the measured revision ended, by its number."""
     canary_step: int | None = None
-    """Since which step of its canary they are counted."""
+    """The step of its canary since which they are counted."""
     durations: Mapping[int, Durations] = field(default_factory=dict)
-    """How long they took, beside those of other revisions."""
+    """How long they took, compared with those of other revisions."""
     alerts: tuple[AlertStatus, ...] = ()
     slo: SloStatus | None = None
 
 
 def scaling_before(status: Mapping[str, Any]) -> ScalingView:
-    """The autoscaler's part of a status that an earlier operator wrote. It stands until there is a new one:
-    what the scaling law remembers must outlive the operator that remembered it. After one of another version
-    the law measures anew.
+    """The autoscaler's part of a status that an earlier operator wrote. It stands until there is a new
+    one, so that what the scaling law remembers outlives the operator. After another version's memory the
+    law measures afresh.
     """
     before = status_before(status)
     if before.scaling is None:
@@ -83,9 +83,9 @@ def scaling_view(
     alerts: AlertsView | None = None,
     refused: str | None = None,
 ) -> ScalingView:
-    """The decision in status terms; `beside` are the conditions of circuits and budgets, as the same answers
-    of the replicas show them. Without a decision (no replica to ask) the last one stands. `refused`: why the
-    API server did not take its number. Pure."""
+    """The decision in the terms of the status. `beside` are the conditions of circuits and budgets from the
+    same round. Without a decision (no replica to ask) the last one stands. `refused` is why the API server
+    did not accept its number of replicas. Pure."""
     mode = service.spec.scaling.mode
     alerts = alerts or AlertsView()
     more = tuple(each for each in (*beside, alerts.condition) if each is not None)
@@ -124,7 +124,7 @@ def scaling_view(
 
 
 def downstream_events(before: ScalingView, view: ScalingView) -> list[tuple[EventType, Reason, str]]:
-    """The Event when what all replicas share becomes full, and the one when that is over."""
+    """The Event for what all replicas share becoming saturated, or no longer being so."""
     was, now = (
         next((each for each in one.conditions if each.type == "ScalingLimited"), None)
         for one in (before, view)
@@ -139,21 +139,21 @@ def downstream_events(before: ScalingView, view: ScalingView) -> list[tuple[Even
 
 
 def urgent_of(view: ScalingView) -> tuple[tuple[str, ...], ...]:
-    """What is published at once: the reasons, which circuits are open, and which alerts fire."""
+    """What is published at once if it changes: reasons, open circuits, used-up budgets and firing alerts."""
     return tuple(
         (each.type, each.reason, each.message if each.type in NAMING else "") for each in view.conditions
     )
 
 
 def reported_of(view: ScalingView) -> tuple[object, ...]:
-    """What is published now and then while it changes. A revision of which no run has ended is no news."""
+    """What is published now and then while it changes. A revision with no ended run is no news."""
     runs = {number: each for number, each in view.runs.items() if each.ended}
     kept = None if view.slo is None else view.slo.objectives
     return view.desired, view.queue, view.p95, runs, view.alerts, kept, urgent_of(view)
 
 
 def crashed_view(error: Exception, before: ScalingView) -> ScalingView:
-    """Says that the operator itself failed at scaling the service; the last decision stands."""
+    """The view after the operator itself failed at scaling the service; the last decision stands."""
     words = f"the operator failed at scaling: {type(error).__name__}: {str(error)[:500]}"
     inactive = condition("ScalingActive", "False", "InternalError", words)
     others = tuple(each for each in before.conditions if each.type != "ScalingActive")

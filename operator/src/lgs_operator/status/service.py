@@ -1,6 +1,7 @@
-"""The status of a service from what was seen of it. Pure; conditions by the Kubernetes conventions.
+"""The status of a service from what was observed of it. Pure; conditions follow the Kubernetes conventions.
 
-`Ready` means that at least one replica takes work. A reason names the first thing to mend, its message where.
+`Ready` means that at least one replica takes work. A reason names the first thing to mend,
+its message says where.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from lgs_operator.status.scaling import ScalingView
 def status_of(
     view: ObservedService, scaling: ScalingView, before: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
-    """The whole status, as it is to be applied. `before` is the status as it was."""
+    """The whole status to apply. `before` is the status as it was."""
     metadata, runtime = view.service.metadata, selector(view.service.metadata.name, "runtime")
     backup = last_backup(view.backup, before, now) if view.backup else None
     told = revisions(view, status_before(before), scaling.runs, scaling.durations, now=now)
@@ -98,13 +99,13 @@ def _canary(
     told: Sequence[RevisionStatus],
     now: datetime,
 ) -> CanaryStatus | None:
-    """Where the canary stands after what its runs say; None where there is none."""
+    """The state of the canary after its runs so far; None without one."""
     status, current = status_before(before), current_revision(view.deployment)
     known, rollout = status.canary, view.service.spec.rollout
     if view.taken_back is not None:
         return None
     if view.canary is None:
-        # after its last step it stays noted until its rollout to all replicas has begun
+        # after its last step it stays in the status until its rollout to all replicas has begun
         is_next = known is not None and known.revision == view.released != current
         return known if view.released is None or is_next else None
     canary = canary_of(view.service, view.canary, current, status, now)
@@ -124,14 +125,14 @@ def invalid_message(problems: tuple[Problem, ...]) -> str:
 
 
 def api_status(view: ObservedService) -> ApiStatus:
-    """The replicas that answer requests; `view` has them for its own."""
+    """The counts of the replicas that answer requests, which are the `pods` of this `view`."""
     there = sum(1 for pod in view.pods if not is_ended(pod))
     return ApiStatus(replicas=there, ready_replicas=view.ready, desired_replicas=view.desired)
 
 
 def ready(view: ObservedService) -> Condition:
-    """At least one replica takes work. Where others execute runs than answer requests: some answer, and
-    nothing keeps the others from being there.
+    """The condition Ready: at least one replica takes work. With topology Split: some replicas answer
+    requests, and nothing keeps those that execute runs from running.
     """
     if view.leads_to_api and view.api.ready and view.refused is None:
         stuck = blockers.of_pods(view) if view.desired and not view.ready else None
@@ -157,7 +158,7 @@ def _ready(view: ObservedService) -> Condition:
 
 
 def progressing(view: ObservedService) -> Condition:
-    """The pods are on their way to what the manifest says."""
+    """The condition Progressing: the pods are changing to what the manifest says."""
     if view.split and (first := _progressing(view.api)).reason != "Complete":
         return first
     whole = _progressing(view)
@@ -165,7 +166,7 @@ def progressing(view: ObservedService) -> Condition:
 
 
 def _canary_progressing(view: ObservedService) -> Condition | None:
-    """What keeps replicas of a canary from their work, while all others are as they are to be."""
+    """The condition Progressing if replicas of a canary can't work; None if they can."""
     stuck, late = blockers.of_canary(view), seconds_past(view.canary_deployment)
     if stuck is None:
         return None
@@ -207,7 +208,7 @@ def _moving(view: ObservedService) -> Condition:
 
 
 def reconciled(view: ObservedService) -> Condition:
-    """All objects of the service are as its manifest says."""
+    """The condition Reconciled: all objects of the service are as its manifest says."""
     if view.refused is not None:
         return condition("Reconciled", "False", "Refused", view.refused)
     if (lacking := blockers.of_missing_objects(view)) is not None:
@@ -232,7 +233,7 @@ def _as_the_manifest_says(view: ObservedService) -> Condition:
 
 
 def persistence_ready(view: ObservedService) -> Condition:
-    """Sessions and runs can be kept."""
+    """The condition PersistenceReady: sessions and runs can be stored."""
     if is_embedded(view.service.spec):
         return condition(
             "PersistenceReady", "True", "Embedded", "SQLite in the one replica: sessions go with its pod"
@@ -252,7 +253,7 @@ def persistence_ready(view: ObservedService) -> Condition:
 
 
 def cache_ready(view: ObservedService) -> Condition:
-    """The cache and the streams between replicas can work."""
+    """The condition CacheReady: the cache and the streams between replicas can work."""
     redis = view.service.spec.cache.redis
     if redis is None:
         words = "each replica caches in its own memory"
@@ -271,7 +272,7 @@ def cache_ready(view: ObservedService) -> Condition:
 
 
 def as_json(status: Status) -> dict[str, Any]:
-    """As Kubernetes writes it; what is not known is left out."""
+    """The status as JSON in the form of Kubernetes; what is not known is left out."""
     return status.model_dump(by_alias=True, exclude_none=True, mode="json")
 
 

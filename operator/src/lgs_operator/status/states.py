@@ -1,5 +1,5 @@
-"""What this operator keeps of each service beside the cluster's own record: its manifest as it was parsed,
-what was observed when it was reconciled last, and the last decision of the autoscaler. Kept in memory only.
+"""What this operator keeps of each service besides the record in the cluster: its parsed manifest, what was
+observed at the last reconciliation, and the autoscaler's last decision. Kept in memory only.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from lgs_operator.status.scaling import ScalingView
 
 @dataclass
 class ServiceState:
-    """`manifest` is None while the service is not worked on: paused, or with a spec that can't work."""
+    """What is kept of one service. `manifest` is None while it is not worked on: it is paused, being deleted,
+    or has a spec that can't work."""
 
     manifest: LangGraphService | None = None
     observed: ObservedService | None = None
     scaling: ScalingView | None = None
     uid: str | None = None
-    """Of the service that was worked on last."""
+    """The uid of the service that was last worked on."""
 
 
 class ServiceStates:
-    """One state a service, from when it is seen until it is gone."""
+    """One state for each service, from when it is first seen until it is gone."""
 
     def __init__(self) -> None:
         self._states: dict[ServiceKey, ServiceState] = {}
 
     def of(self, key: ServiceKey) -> ServiceState:
-        """The state of a service, to be read and written."""
+        """The state of a service, to read and write."""
         return self._states.setdefault(key, ServiceState())
 
     def seen(self, key: ServiceKey) -> ServiceState:
-        """The state of a service, to be read; one that is gone is not remembered for that."""
+        """The state of a service, to read only; this does not remember a service that is gone."""
         return self._states.get(key) or ServiceState()
 
     def manifests(self) -> Mapping[ServiceKey, LangGraphService]:
@@ -44,17 +45,17 @@ class ServiceStates:
         return {key: manifest for key, manifest in known if manifest is not None}
 
     def work_on(self, key: ServiceKey, service: LangGraphService) -> None:
-        """This is its manifest now. Of another service that had its name before nothing stands."""
+        """Sets the present manifest of a service. Nothing is kept of an earlier service of the same name."""
         state = self.of(key)
         if state.uid not in (None, service.metadata.uid):
             state = self._states[key] = ServiceState()
         state.manifest, state.uid = service, service.metadata.uid
 
     def halt(self, key: ServiceKey) -> None:
-        """The service is not worked on until it is reconciled again; what the autoscaler said stands."""
+        """Stops work on the service until it is reconciled again; what the autoscaler said stands."""
         state = self.of(key)
         state.manifest = state.observed = None
 
     def forget(self, key: ServiceKey) -> None:
-        """The service is gone."""
+        """Forgets a service that is gone."""
         self._states.pop(key, None)
