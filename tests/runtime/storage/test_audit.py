@@ -130,6 +130,7 @@ async def test_a_thread_whose_time_has_passed_is_told_as_deleted(service: Servic
         ("thread.created", None),
         ("thread.deleted", None),
     ]
+    assert await details(service.storage, thread.thread_id, "thread.deleted") == {"reason": "ttl"}
 
 
 async def test_threads_of_stateless_runs_leave_no_trail(service: Service) -> None:
@@ -137,6 +138,11 @@ async def test_threads_of_stateless_runs_leave_no_trail(service: Service) -> Non
     run = await service.running(delete_thread_after=True)
     await service.storage.queue.finish(run, "r1", Outcome("success"))
 
+    deleted = await service.running(delete_thread_after=True)
+    await service.storage.queue.finish(deleted, "r1", Outcome("success"))
+    await service.storage.runs.delete(deleted.thread_id, deleted.run_id)
+
     await service.storage.runs.expire(-1)
 
     assert await trail(service.storage, run.thread_id) == []
+    assert await trail(service.storage, deleted.thread_id) == []

@@ -47,10 +47,10 @@ def note(connection: sqlite3.Connection, thread_id: str, what: str, details: Jso
     connection.execute(NOTE, {**entry, "details": dump(details)})
 
 
-def note_deleted(connection: sqlite3.Connection, thread_id: str, asker: str | None) -> None:
+def note_deleted(connection: sqlite3.Connection, thread_id: str, asker: str | None, details: Json) -> None:
     """Notes the creation and the deletion of a thread, before its record is deleted."""
     connection.execute(NOTE_CREATED, {"thread_id": thread_id})
-    note(connection, thread_id, "thread.deleted", {}, asker)
+    note(connection, thread_id, "thread.deleted", details, asker)
 
 
 def _entry(row: sqlite3.Row) -> AuditEntry:

@@ -159,8 +159,10 @@ def _claim_webhooks(change: Change, limit: int, pauses: Sequence[float]) -> list
 
 def _delete_finished(change: Change, thread_id: str, run_id: str, scope: Scope | None) -> None:
     """Deletes the record of a finished run. Raises `NotFound`, `Conflict`."""
-    status = change.named(run_id, thread_id, scope)["status"]
+    run = change.named(run_id, thread_id, scope)
+    status = run["status"]
     if status not in FINAL:
         raise Conflict(f"run {run_id} is {status}: only a finished run can be deleted; cancel it first")
     change.run(DELETE_RUN, run_id=run_id)
-    note(change.connection, thread_id, "run.deleted", {"run_id": run_id}, change.asker)
+    if not run["delete_thread_after"]:
+        note(change.connection, thread_id, "run.deleted", {"run_id": run_id}, change.asker)

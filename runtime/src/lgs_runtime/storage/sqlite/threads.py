@@ -168,7 +168,7 @@ class SqliteThreads:
             found = all_rows(connection, EXPIRED_THREADS, {"limit": limit})
             expired = [row["thread_id"] for row in found]
             for thread_id in expired:
-                delete_thread(connection, thread_id, None, None)
+                delete_thread(connection, thread_id, None, None, details={"reason": "ttl"})
             return expired
 
         return await self._database.write(work)
@@ -193,13 +193,15 @@ def delete_thread(
     asker: str | None,
     *,
     replaced: bool = False,
+    details: Json | None = None,
 ) -> list[Signal] | None:
-    """Like `delete` of the contract, in the caller's transaction. Returns the signals to send, or None when
+    """Like `delete` of the contract, in the caller's transaction. `details`: of the deletion, for the audit
+    trail. Returns the signals to send, or None when
     there is no such thread."""
     named = _thread(thread_id, scope)
     if one_row(connection, THREAD, named) is None:
         return None
-    note_deleted(connection, thread_id, asker)
+    note_deleted(connection, thread_id, asker, details or {})
     if one_row(connection, DELETE_THREAD, named) is None:
         return None
     for statement in (DELETE_VERSIONS_OF_THREAD, FORGET_THREAD_OVER_VERSION_LIMIT):
