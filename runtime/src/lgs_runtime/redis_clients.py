@@ -32,6 +32,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from lgs_runtime.redis_addresses import RedisAddress, parse_redis
 
@@ -143,6 +144,11 @@ class _Cluster(RedisCluster):
     ended = False
     """Whether the client was closed for good: after the driver's own `aclose` it would connect again."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._failing: dict[str, None] = {}
+        """Names of the nodes that have not answered since they failed, in the order in which they failed."""
+
     async def initialize(self, *args: Any, **kwargs: Any) -> Any:
         """Discovers the nodes, and completes that even if the caller that began it is cancelled."""
         discovery = asyncio.ensure_future(self._discovered(*args, **kwargs))
@@ -177,16 +183,22 @@ class _Cluster(RedisCluster):
 
     async def _execute_command(self, target_node: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            return await super()._execute_command(target_node, *args, **kwargs)
-        except asyncio.CancelledError:
+            answer = await super()._execute_command(target_node, *args, **kwargs)
+        except (asyncio.CancelledError, RedisConnectionError, RedisTimeoutError):
             # Callers wait no longer than the driver, which notices a failover only by its own time-out:
             # without this, a node that stands still would be asked for ever.
             self.find_anew(target_node.name)
             raise
+        self._failing.pop(target_node.name, None)
+        return answer
 
     def find_anew(self, failed: str) -> None:
-        """Has the nodes discovered again before the next command, asking the failed node last."""
-        self.nodes_manager.move_node_to_end_of_cached_nodes(failed)
+        """Has the nodes discovered again before the next command. The nodes that have failed and not answered
+        since are asked last, and the one that has failed for the longest time last of all: a node that stands
+        still would hold up the discovery, whose callers would take their own nodes for failed ones."""
+        self._failing.setdefault(failed)
+        for name in reversed(self._failing):
+            self.nodes_manager.move_node_to_end_of_cached_nodes(name)
         self._initialize = True
 
 

@@ -25,6 +25,7 @@ from lgs_runtime.cache.place import Place
 from lgs_runtime.cache.shared import Change
 from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.redis_addresses import parse_redis
+from lgs_runtime.redis_clients import close, connect
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
 from support.caches import listening
@@ -376,6 +377,32 @@ async def test_a_node_that_is_of_no_use_takes_its_own_keys_away_and_no_others_an
         assert how == "full" or not (await cache.clear_told("function")).everywhere
 
     await until(lambda: shared(*places))
+
+
+async def test_the_node_that_has_failed_for_the_longest_time_is_asked_last_where_the_nodes_are(
+    cluster: RedisCluster,
+) -> None:
+    """It may stand still: who asks one of the others would wait for it, and take that one for failed, and so
+    on for as long as it stands."""
+    client = connect(cluster.uri, most_connections=1, timeout_seconds=60.0)
+    keys = [f"{number}" for number in range(100)]
+    await asyncio.gather(*(client.set(key, "1") for key in keys))
+    one_of_each = {client.get_node_from_key(key).name: key for key in keys}
+    still, *others = one_of_each
+
+    def asked_last() -> str:
+        return list(client.nodes_manager.startup_nodes)[-1]
+
+    client.find_anew(still)
+    for other in (*others, *others):
+        client.find_anew(other)
+        assert asked_last() == still
+        assert await client.get(one_of_each[other]) == b"1"
+    assert await client.get(one_of_each[still]) == b"1"
+    client.find_anew(others[0])
+
+    assert asked_last() == others[0], "the one before has answered"
+    await close(client)
 
 
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
