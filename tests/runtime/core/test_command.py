@@ -281,7 +281,8 @@ async def test_a_start_that_is_stopped_while_it_imports_ends_at_once(
 def asked_to_stop() -> None:
     """As in an image: signals to stop are blocked before Python starts. One has been sent already."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-    os.kill(os.getpid(), signal.SIGTERM)
+    while signal.SIGTERM not in signal.sigpending():
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
