@@ -26,8 +26,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from support.ports import PATIENCE_SECONDS
+
 EXAMPLES = int(os.environ.get("LGS_FUZZ_EXAMPLES", "12"))
-PATIENCE_SECONDS = 30
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 

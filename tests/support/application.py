@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.ports import free_port, wait_until
+from support.ports import PATIENCE_SECONDS, free_port, wait_until
 
 
 class ServedApplication:
@@ -33,7 +33,7 @@ class ServedApplication:
                 command, cwd=self.folder, env=self.variables, stdout=sink, stderr=subprocess.STDOUT
             )
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: self._ready(url), f"{self.variables['LGS_CONFIG']} served ({self.log})", 60)
+        wait_until(lambda: self._ready(url), f"{self.variables['LGS_CONFIG']} served ({self.log})")
         return url
 
     def _ready(self, url: str) -> bool:
@@ -47,4 +47,4 @@ class ServedApplication:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(PATIENCE_SECONDS)

@@ -16,10 +16,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from support.ports import free_port
+from support.ports import PATIENCE_SECONDS, free_port
 
 DRIVER: Final = "chromedriver"
-PATIENCE_SECONDS: Final = 60.0
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (390, 844)
 _ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"
@@ -175,7 +174,7 @@ def browser() -> Iterator[Browser]:
                     client.delete(f"/session/{session}")
             client.close()
             driver.terminate()
-            driver.wait(30)
+            driver.wait(PATIENCE_SECONDS)
 
 
 def _answers(client: httpx.Client) -> None:

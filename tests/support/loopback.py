@@ -10,6 +10,7 @@ from threading import Event, Thread
 from aiohttp import web
 
 from lgs_operator.dashboard.server import serve_loopback
+from support.ports import PATIENCE_SECONDS
 
 
 @contextmanager
@@ -27,10 +28,10 @@ def in_thread(app: web.Application) -> Iterator[str]:
 
     thread = Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
-    assert begun.wait(30)
+    assert begun.wait(PATIENCE_SECONDS)
     try:
         yield f"http://127.0.0.1:{ports[0]}/"
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
         loop.close()

@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 FIRST_PORT = 12_000
 BLOCK_PORTS = 50
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PATIENCE_SECONDS: Final = 120.0
+"""Only what hangs takes longer, on however busy a machine."""
 
 
 def free_port() -> int:
@@ -77,7 +79,7 @@ def shared_port() -> socket.socket:
     return held
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Returns as soon as `ready()` holds. Raises `TimeoutError` naming `what` after `seconds`."""
     end = time.monotonic() + seconds
     while not ready():

@@ -97,10 +97,21 @@ class PostgresStandby(PostgresServer):
 def fresh_database(server_uri: str) -> Iterator[str]:
     """The URI of a new empty database of a server, dropped at the end even if clients are still connected."""
     name = f"lgs_test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server_uri, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
+    _administer(server_uri, f"CREATE DATABASE {name}")
     try:
         yield urlunsplit(urlsplit(server_uri)._replace(path=f"/{name}"))
     finally:
-        with psycopg.connect(server_uri, autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        _administer(server_uri, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _administer(server_uri: str, statement: str) -> None:
+    """The server itself waits no longer than five seconds for the processes to end that still use a database
+    (an autovacuum, one that it has just told to end)."""
+    with psycopg.connect(server_uri, autocommit=True) as admin:
+        for left in reversed(range(12)):
+            try:
+                admin.execute(statement.encode())
+                return
+            except psycopg.errors.ObjectInUse:
+                if not left:
+                    raise

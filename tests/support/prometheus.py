@@ -17,7 +17,7 @@ import httpx
 import pytest
 import yaml
 
-from support.ports import free_port, wait_until
+from support.ports import PATIENCE_SECONDS, free_port, wait_until
 
 
 def program(name: str = "promtool") -> Path | None:
@@ -87,7 +87,7 @@ class Prometheus:
         return [rule for group in (await self._get("rules"))["groups"] for rule in group["rules"]]
 
     async def _get(self, what: str, **parameters: str) -> dict[str, Any]:
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             answer = (await http.get(f"{self.url}/api/v1/{what}", params=parameters)).json()
         assert answer["status"] == "success", f"{what} {parameters}: {answer.get('error')}"
         found: dict[str, Any] = answer["data"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-PATIENCE_SECONDS = 60
+from support.ports import PATIENCE_SECONDS
 
 
 @dataclass

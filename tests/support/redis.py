@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import redis
 import redis.asyncio
 
-from support.ports import free_port, wait_until
+from support.ports import PATIENCE_SECONDS, free_port, wait_until
 from support.server_program import ServerProgram
 
 CLUSTER = ["redis-cli", "--cluster"]
+LONG_MILLISECONDS = 30_000
+"""Longer than a server stands still by chance: another takes its place when a test says so."""
 
 
 class RedisServer(ServerProgram):
@@ -41,7 +43,7 @@ class RedisServer(ServerProgram):
         try:
             with redis.Redis.from_url(self.uri, socket_timeout=2) as client:
                 return bool(client.ping())
-        except redis.exceptions.ConnectionError:
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
             return False
 
 
@@ -75,7 +77,8 @@ class RedisNode(RedisServer):
             (self.folder / "sentinel.conf").write_text(
                 f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
                 f"sentinel monitor main 127.0.0.1 {sentinel_of.port} 1\n"
-                "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+                f"sentinel down-after-milliseconds main {LONG_MILLISECONDS}\n"
+                f"sentinel failover-timeout main {LONG_MILLISECONDS}\n"
             )
 
     def _command(self) -> Sequence[str]:
@@ -88,7 +91,7 @@ class RedisCluster:
     """Three servers that share the keys, and a replica of the first of them."""
 
     def __init__(self) -> None:
-        shared = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
+        shared = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(LONG_MILLISECONDS))
         # The bus has a port of its own, which must be free too.
         self.nodes = [RedisNode(*shared, "--cluster-port", str(free_port())) for _ in range(4)]
 
@@ -107,15 +110,22 @@ class RedisCluster:
             *(f"127.0.0.1:{node.port}" for node in self.nodes[:3]),
             "--cluster-yes",
         ]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
         wait_until(lambda: all(_covers(node) for node in self.nodes[:3]), "the cluster covers all slots")
         first = self.nodes[0]
         with redis.Redis.from_url(first.uri) as client:
             identity = client.execute_command("CLUSTER", "MYID").decode()
         added = [f"127.0.0.1:{self.nodes[3].port}", f"127.0.0.1:{first.port}"]
         command = [*CLUSTER, "add-node", *added, "--cluster-slave", "--cluster-master-id", identity]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
         wait_until(lambda: _replicas(first) == 1, "the replica follows its master")
+
+    def miss_first(self) -> None:
+        """The others take the first node, which is stopped or stands still, for failed within seconds,
+        and its replica takes its place."""
+        for node in self.nodes[1:]:
+            with redis.Redis.from_url(node.uri) as client:
+                client.config_set("cluster-node-timeout", "1000")
 
     def remove(self) -> None:
         """Stops all nodes."""
@@ -143,6 +153,13 @@ class RedisSentinel:
         wait_until(lambda: _replicas(self.master) == 1, "the replica follows its master")
         self.sentinel.start()
         wait_until(self._knows, "the sentinel knows the replica")
+
+    def miss_first(self) -> None:
+        """The sentinel takes the master, which is stopped or stands still, for failed within seconds,
+        and the replica takes its place."""
+        settings = ("down-after-milliseconds", 500, "failover-timeout", 2000)
+        with redis.Redis(port=self.sentinel.port) as client:
+            client.execute_command("SENTINEL", "SET", "main", *settings)
 
     def remove(self) -> None:
         """Stops all of them."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from support.ports import free_port, wait_until
+from support.ports import PATIENCE_SECONDS, free_port, wait_until
 
 
 class ServerProgram:
@@ -65,7 +65,7 @@ class ServerProgram:
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=PATIENCE_SECONDS)
             self._process = None
 
     def _is_up(self) -> bool:

@@ -18,9 +18,8 @@ from pathlib import Path
 import httpx
 
 from support.leases import LONG_SECONDS
-from support.ports import free_port
+from support.ports import PATIENCE_SECONDS, free_port
 
-PATIENCE_SECONDS = 120
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "graph.py"
 
 
@@ -32,7 +31,7 @@ class Up:
         self.manifest = folder / "service.yaml"
         self.log = folder.parent / "up.log"
         self.port = free_port()
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE_SECONDS)
         self.process: subprocess.Popen[bytes] | None = None
         self.lease_seconds = LONG_SECONDS
         self.environment: dict[str, str] = {}
@@ -97,7 +96,7 @@ class Up:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Ends what was started."""

@@ -8,7 +8,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
-LONGEST = 120.0
+from support.ports import PATIENCE_SECONDS
+
+LONGEST = PATIENCE_SECONDS
 T = TypeVar("T")
 
 

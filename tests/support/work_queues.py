@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from lgs_operator.kube.workqueue import WorkQueue
+from support.ports import PATIENCE_SECONDS
 
 
 async def played(on: Any, story: Callable[[WorkQueue], Awaitable[None]]) -> None:
@@ -14,7 +15,7 @@ async def played(on: Any, story: Callable[[WorkQueue], Awaitable[None]]) -> None
     queue = WorkQueue(on.reconcile, on.crashed)
     running = asyncio.create_task(queue.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await story(queue)
     finally:
         running.cancel()

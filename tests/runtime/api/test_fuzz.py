@@ -14,7 +14,8 @@ from lgs_runtime.model import Page
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage.queries import ThreadQuery
-from support.api_fuzz import PATIENCE_SECONDS, Known, fuzzed
+from support.api_fuzz import Known, fuzzed
+from support.ports import PATIENCE_SECONDS
 
 
 async def stuck(services: Services) -> list[str]:

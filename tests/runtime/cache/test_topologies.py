@@ -429,6 +429,7 @@ async def test_a_failover_in_the_middle_of_a_load_costs_misses_and_no_call_and_c
         sharing[0].call(Result.FAILURE, POLICY.minimum_calls)
         await until(all_open)
         master.stop()
+        servers.miss_first()
 
         async def serves_again() -> bool:
             """Another server has taken over what was the master's."""
@@ -458,6 +459,7 @@ async def test_changes_are_received_from_the_server_that_has_taken_the_place_of_
         place, probe = (here.place("function", name) for name in ("key", "probe"))
         await listening(here, there)
         os.kill(servers.master.pid, signal.SIGSTOP)
+        servers.miss_first()
 
         async def both_use_the_other_one() -> bool:
             await here.write([(probe, "value", LIFE)])
@@ -500,6 +502,7 @@ async def test_what_a_node_had_that_stands_still_is_served_by_the_one_in_its_pla
 
         await until(served)
         os.kill(servers.nodes[0].pid, signal.SIGSTOP)
+        servers.miss_first()
         try:
             while await served():
                 pass
