@@ -34,10 +34,17 @@ class Story:
             self.now = began + second
             self.round(*((1, "Steady", "one is enough") if second < -100 else (3, "ScaledOut", "17 wait")))
 
-    def round(self, replicas: int, code: str, reason: str, firing: dict[str, Firing] | None = None) -> None:
+    def round(
+        self,
+        replicas: int,
+        code: str,
+        reason: str,
+        firing: dict[str, Firing] | None = None,
+        used_up: frozenset[str] | None = None,
+    ) -> None:
         sample = ReplicaSample(
             "a", self.now, slots=10 * replicas, in_use=7, arrived=self.now - 1e9, finished=self.now - 1e9,
-            waiting=5, waiting_by=(1.0, 3.0, 1.0), oldest_seconds=0.5, started_at=1e9,
+            waiting=5, waiting_by=(1.0, 3.0, 1.0), oldest_seconds=0.5, started_at=1e9, used_up=used_up,
         )  # fmt: skip
         decided = Decision(replicas, reason, code, {}, None, Memory())  # type: ignore[arg-type]
         observed = Observation(at=self.now, samples=(sample,), ready=replicas)
@@ -95,6 +102,56 @@ def test_a_spike_is_told_with_the_decision_that_followed_and_what_comes_is_seen_
     page.wait_for("Now: ScaledIn: nobody is there", ".holding")
     page.wait_for("Busy")
     assert "1 alert" in page.text(".head")
+
+
+def test_a_service_whose_budget_is_used_up_is_not_called_healthy(page: Browser, story: Story) -> None:
+    of_service(page)
+    assert "healthy" in page.text(".head")
+
+    story.later(3, "Steady", "nothing waits", None, frozenset({"tokens-per-hour"}))
+
+    page.wait_for("budget used up", ".head")
+
+
+def test_of_a_service_that_is_not_there_the_page_says_so_and_finds_it_when_it_comes(
+    page: Browser, story: Story
+) -> None:
+    page.run("location.hash = '#/shop/later'")
+    page.wait_for("there is no such service, or nothing is known of it yet", ".notice")
+
+    begun = story.histories.begin("shop", "later", "uid")
+    assert begun is not None
+    story.history = begun
+    story.later(2, "Steady", "two are enough")
+
+    page.wait_for("Now: Steady: two are enough", ".holding")
+    page.wait(lambda: not page.run("return document.querySelector('.notice').checkVisibility()"))
+
+
+def test_the_first_measurement_of_a_service_is_seen_though_no_line_leads_to_it(
+    page: Browser, story: Story
+) -> None:
+    begun = story.histories.begin("shop", "new", "uid")
+    assert begun is not None
+    story.history = begun
+    story.later(1, "Steady", "one is enough")
+    page.run("location.hash = '#/shop/new'")
+    page.wait_for("Now: Steady", ".holding")
+
+    page.wait(lambda: page.run(DRAWN, "Wait in the queue"))
+
+
+DRAWN = """
+const charts = [...document.querySelectorAll("figure")];
+const chart = charts.find((each) => each.textContent.includes(arguments[0]));
+const canvas = chart.querySelector('canvas');
+if (!canvas) return false;
+const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+const orange = (at) => data[at] > 150 && data[at + 2] < 100 && data[at + 3] > 100;
+for (let at = 0; at < data.length; at += 4) if (orange(at)) return true;
+return false;
+"""
+"""Whether the dashed line's colour is somewhere in the chart of this title."""
 
 
 def test_by_keyboard_a_chart_says_what_was_then_and_which_decision_held(page: Browser) -> None:

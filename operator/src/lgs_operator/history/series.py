@@ -12,7 +12,7 @@ from typing import Final
 from lgs_operator.alerting.measures import MEASURES, Seen
 from lgs_operator.history.archive import Fold
 from lgs_operator.scaling import Observation
-from lgs_operator.scaling.samples import PRIORITIES
+from lgs_operator.scaling.samples import PRIORITIES, budgets_used_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ def _p50(moment: Moment) -> float | None:
     return moment.seen.lately.latency.quantile(0.5)
 
 
+def _budgets(moment: Moment) -> float | None:
+    spent = budgets_used_up(moment.seen.observation.samples)
+    return None if spent is None else float(len(spent))
+
+
 def _desired(moment: Moment) -> float | None:
     return None if moment.desired is None else float(moment.desired)
 
@@ -103,6 +108,7 @@ SERIES: Final[Mapping[str, Series]] = {
     "cacheHitRate": Series("share", "mean", _of("cacheHitRate")),
     "tokens": Series("tokens/min", "mean", _of("tokensPerMinute")),
     "circuitsOpen": Series("circuits", "max", _of("circuitsOpen")),
+    "budgetsUsedUp": Series("budgets", "max", _budgets),
     "alertsFiring": Series("alerts", "max", _firing),
 }
 

@@ -79,7 +79,6 @@ OWNED = (
     STATEFUL_SET,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
-    CLAIM,
     CRON_JOB,
     JOB,
 )

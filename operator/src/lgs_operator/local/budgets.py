@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lgs_operator.scaling import ReplicaSample
+from lgs_operator.scaling.samples import budgets_used_up
 from lgs_operator.status.budgets import BUDGETS
 
 
@@ -16,12 +17,9 @@ class LocalBudgets:
         self._used_up: frozenset[str] = frozenset()
 
     def changes(self, samples: Sequence[ReplicaSample]) -> Iterator[str]:
-        """The lines to print for these answers of replicas. One that has just looked may not know yet,
-        so a budget is used up if all replicas that report any budget say so; if none reports any,
-        nothing is printed."""
-        known = [each.used_up for each in samples if each.used_up is not None]
-        before, now = self._used_up, frozenset.intersection(*known) if known else frozenset()
+        """The lines to print for these answers of replicas; none if no replica reports any budget."""
+        before, now = self._used_up, budgets_used_up(samples)
         if samples:
-            self._used_up = now
-        if known:
+            self._used_up = now or frozenset()
+        if now is not None:
             yield from (words for _, _, words in BUDGETS.events(before, now))

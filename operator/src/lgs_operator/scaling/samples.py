@@ -6,7 +6,7 @@ replica restarts, comes, goes or misses a round. Pure. Times are seconds since t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from statistics import median_low
 
@@ -61,6 +61,13 @@ class ReplicaSample:
     """Tokens of models. Like the two before, None if it was not asked for or is not on the page."""
     used_up: frozenset[str] | None = None
     """Budgets of the service of which nothing is left; None: not asked for, or the page shows no budgets."""
+
+
+def budgets_used_up(samples: Iterable[ReplicaSample]) -> frozenset[str] | None:
+    """The budgets of which nothing is left, by the agreement of all replicas that report budgets; None: no
+    replica reports any. They must agree, since one that looked a second ago may not know yet."""
+    known = [each.used_up for each in samples if each.used_up is not None]
+    return frozenset.intersection(*known) if known else None
 
 
 @value(frozen=True, slots=True)

@@ -8,17 +8,16 @@ from typing import Final
 
 from lgs_crds import LangGraphService
 from lgs_operator.scaling import Observation, ReplicaSample
+from lgs_operator.scaling.samples import budgets_used_up
 from lgs_operator.status.refusals import Names, Refusals
 
 _REFUSED: Final = "new runs are answered 429 until enough of it is over; those that are there go on"
 
 
 def used_up(service: LangGraphService, samples: Iterable[ReplicaSample]) -> Names | None:
-    """The budgets of which nothing is left, by the agreement of all replicas that report budgets; None: no
-    replica reports any. They must agree, since one that looked a second ago may not know yet. Names that are
-    not in the manifest are ignored."""
-    known = [each.used_up for each in samples if each.used_up is not None]
-    return frozenset.intersection(_of_all(service), *known) if known else None
+    """The budgets of the manifest of which nothing is left; None: no replica reports any."""
+    found = budgets_used_up(samples)
+    return None if found is None else _of_all(service) & found
 
 
 def _of_all(service: LangGraphService) -> Names:

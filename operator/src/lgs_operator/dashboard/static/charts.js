@@ -74,7 +74,7 @@ export class Chart {
         dash: each.dash ? [5, 4] : undefined,
         fill: each.area ? `${colour(each.colour)}2e` : undefined,
         paths: each.step ? STEP : undefined,
-        points: { show: false },
+        points: { show: false, size: 5, filter: lone },
         spanGaps: false,
       }))],
       hooks: {
@@ -174,6 +174,13 @@ function broken({ at, step }, columns) {
   if (!gaps.size) return [at, ...columns];
   const withGaps = (column, gap) => column.flatMap((each, place) => (gaps.has(place) ? [gap(place), each] : [each]));
   return [withGaps(at, (place) => at[place - 1] + step), ...columns.map((column) => withGaps(column, () => null))];
+}
+
+// The points that no line shows, since nothing is known right before and after them.
+function lone(chart, series) {
+  const column = chart.data[series];
+  const known = (at) => column[at] !== null && column[at] !== undefined;
+  return column.flatMap((_, at) => (known(at) && !known(at - 1) && !known(at + 1) ? [at] : []));
 }
 
 function axisUnit(unit) {

@@ -2,10 +2,13 @@
 
 const shown = () => document.getElementById("live");
 
-export function follow(url, got) {
+// `refused` is told why where the server has an answer but no stream, as for a service that is not there.
+export function follow(url, got, refused = () => {}) {
   let source;
   let timer;
+  let asked;
   const stop = () => {
+    asked?.abort();
     clearTimeout(timer);
     source?.close();
   };
@@ -21,6 +24,8 @@ export function follow(url, got) {
       if (source.readyState === EventSource.CLOSED) {
         // Refused, or gone for good: tried again, more slowly.
         say("not connected: it is tried again", "off");
+        asked = new AbortController();
+        why(url, asked.signal).then((words) => words && refused(words));
         timer = setTimeout(begin, 3000);
       } else say("not connected: what you see is the last that was known", "off");
     };
@@ -34,6 +39,16 @@ export function follow(url, got) {
     stop();
     say("", "");
   };
+}
+
+// An EventSource tells nothing of an answer that is no stream.
+async function why(url, signal) {
+  try {
+    const answer = await fetch(url, { signal });
+    return answer.ok ? "" : (await answer.text()).trim();
+  } catch {
+    return "";
+  }
 }
 
 function say(words, state) {

@@ -69,6 +69,9 @@ class View {
       say(this.trouble, data.trouble ?? "");
       this.store.take(data, this.span);
       this.show();
+    }, (words) => {
+      this.trouble.hidden = false;
+      say(this.trouble, words);
     });
   }
 

@@ -40,6 +40,7 @@ export function services(main) {
 export function stateOf(service) {
   const { values } = service;
   if (values.alertsFiring > 0) return ["critical", `${number(values.alertsFiring)} alert${values.alertsFiring > 1 ? "s" : ""}`];
+  if (values.budgetsUsedUp > 0) return ["critical", "budget used up"];
   if (values.circuitsOpen > 0) return ["critical", "circuit open"];
   if (values.ready === 0) return ["critical", "no replica ready"];
   if (values.errorRate > 0.05) return ["warning", "runs fail"];
