@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
+from websockets.asyncio.client import connect
 
+from support.ports import PATIENCE_SECONDS
 from support.postgres import PostgresServer, fresh_database
 from support.redis import RedisServer, flush
 from support.servers import running
@@ -84,6 +86,11 @@ def shared_context(verify: Any = True, cert: Any = None, trust_env: bool = True)
 
 
 httpx._transports.default.create_ssl_context = shared_context
+
+# Of clients that name no limit: five or ten seconds pass where a machine stands still.
+for _part in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _part, PATIENCE_SECONDS)
+(connect.__init__.__kwdefaults__ or {}).update(open_timeout=PATIENCE_SECONDS, ping_timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")
