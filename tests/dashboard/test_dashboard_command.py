@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from lgs_operator.commands import dashboard
+from support.as_before import signals_as_before
+from support.ports import PATIENCE_SECONDS
 
 CONTEXTS = ("staging", "production")
 
@@ -60,12 +62,10 @@ async def test_only_an_operator_that_runs_is_asked() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_it_ends_in_order_also_with_its_terminal(number: signal.Signals) -> None:
-    ending = asyncio.create_task(dashboard._interrupted())
-    await asyncio.sleep(0)
-    assert signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler)
+    async with signals_as_before():
+        ending = asyncio.create_task(dashboard._interrupted())
+        await asyncio.sleep(0)
+        assert signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler)
 
-    os.kill(os.getpid(), number)
-    await asyncio.wait_for(ending, 30)
-
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().remove_signal_handler(each)
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(ending, PATIENCE_SECONDS)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import structlog
+
+from support.as_before import logged_as_before
 
 
 @pytest.fixture(autouse=True)
 def as_logged_before() -> Iterator[None]:
     """`lgs up` logs warnings alone."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
+    with logged_as_before():
+        yield

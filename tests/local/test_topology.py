@@ -54,6 +54,7 @@ def test_what_is_said_of_a_rollout_and_of_the_database_is_of_what_was_asked_for(
 
 
 def test_a_split_service_that_may_be_at_zero_is_served_here(up: Up) -> None:
+    up.manifest.write_text(MANIFEST.replace("maxReplicas: 4", "maxReplicas: 1"))
     up.serve()
     thread, run = up.session(steps=1, step_seconds=0.1)
     up.wait(lambda: up.status(thread, run) == "success")

@@ -32,12 +32,14 @@ spec:
 
 
 class Receiver(ThreadingHTTPServer):
-    """One that listens on this machine, and keeps what it is sent."""
+    """One that listens on this machine, and keeps what it is sent: what is sent again, as it was not
+    answered in time, once, as receivers do by its id."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Call)
         self.told: list[str] = []
         self.signed: list[str] = []
+        self.ids: set[str] = set()
 
 
 class Call(BaseHTTPRequestHandler):
@@ -45,7 +47,9 @@ class Call(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.told.append(f"{body['alerts'][0]['labels']['alertname']} {body['status']}")
+        if self.headers["webhook-id"] not in self.server.ids:
+            self.server.ids.add(self.headers["webhook-id"])
+            self.server.told.append(f"{body['alerts'][0]['labels']['alertname']} {body['status']}")
         self.server.signed.append(self.headers["webhook-signature"])
         self.send_response(204)
         self.end_headers()

@@ -89,7 +89,7 @@ def test_a_change_of_the_langgraph_json_replaces_the_workers(up: Up) -> None:
     before = set(up.workers())
 
     graphs = {"agent": "./graph.py:graph", "second": "./graph.py:graph"}
-    up.manifest.write_text(json.dumps({"graphs": graphs}))
+    up.write(up.manifest, json.dumps({"graphs": graphs}))
     up.wait(lambda: not before & set(up.workers()))
 
     found = up.client.post("/assistants/search", json={}).json()
@@ -115,8 +115,7 @@ def test_an_environment_without_the_runtime_is_told_with_the_command_that_instal
 
     up.start()
 
-    assert up.process is not None
-    assert up.process.wait(30) == 2
+    assert up.refused()
     assert up.said(rf"{python}.*has no lgs-runtime")
     assert up.said(rf"install .*{python}|{python} -m pip install")
 
@@ -142,8 +141,7 @@ def test_a_folder_of_code_beside_a_langgraph_json_is_refused_and_not_left_unread
 
     up.start()
 
-    assert up.process is not None
-    assert up.process.wait(60) == 2
+    assert up.refused()
     assert up.said(rf"--source .*/nowhere is for a manifest; the code of {up.manifest} is in its own folder")
 
 

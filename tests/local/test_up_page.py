@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.ports import PATIENCE_SECONDS
 from support.up import Up, up_with_example
 
 MANIFEST = """
@@ -43,17 +44,20 @@ def test_a_newcomer_finds_a_spike_and_the_decisions_behind_the_link(up: Up) -> N
     page = page_of(up)
 
     def history() -> Any:
-        return httpx.get(f"{page}api/services/local/tried/history", timeout=30).json()
+        return httpx.get(f"{page}api/services/local/tried/history", timeout=PATIENCE_SECONDS).json()
 
-    for _ in range(8):
-        up.session(steps=4, step_seconds=0.5)
+    # They last until the replica that they ask for has been seen.
+    spike = [up.session(steps=1000, step_seconds=0.5) for _ in range(8)]
 
     up.wait(lambda: "ScaledOut" in [each["code"] for each in history()["decisions"]])
     up.wait(lambda: max(each or 0 for each in history()["values"]["ready"]) == 2)
+    up.session(steps=4, step_seconds=0.5)
+    for thread, run in spike:
+        up.client.post(f"/threads/{thread}/runs/{run}/cancel")
     up.wait(lambda: max(each or 0 for each in history()["values"]["finished"]) > 0)
-    (one,) = httpx.get(f"{page}api/services", timeout=30).json()["services"]
+    (one,) = httpx.get(f"{page}api/services", timeout=PATIENCE_SECONDS).json()["services"]
     assert one["facts"]["maxReplicas"] == 2
-    assert "text/html" in httpx.get(page, timeout=30).headers["content-type"]
+    assert "text/html" in httpx.get(page, timeout=PATIENCE_SECONDS).headers["content-type"]
 
 
 def test_a_port_that_another_program_has_is_no_reason_not_to_serve(up: Up) -> None:
@@ -66,4 +70,4 @@ def test_a_port_that_another_program_has_is_no_reason_not_to_serve(up: Up) -> No
         up.wait(lambda: up.said(LINK))
 
         assert page_of(up) != f"http://127.0.0.1:{other.getsockname()[1]}/"
-        assert httpx.get(page_of(up), timeout=30).status_code == 200
+        assert httpx.get(page_of(up), timeout=PATIENCE_SECONDS).status_code == 200

@@ -17,12 +17,13 @@ from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.main import log_as_json
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.states import ServiceStates
+from support.as_before import logged_as_before
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
+    with logged_as_before():
+        yield
 
 
 def test_a_record_of_an_exception_has_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:

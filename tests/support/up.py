@@ -55,7 +55,13 @@ class Up:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
 
     def said(self, pattern: str) -> bool:
-        return re.search(pattern, self.log.read_text("utf-8")) is not None
+        return re.search(pattern, self.log.read_text("utf-8", errors="replace")) is not None
+
+    def write(self, file: Path, text: str) -> None:
+        """Puts a text in the place of a file's in one step: what watches it sees one change, and no half."""
+        part = self.folder.parent / f"{file.name}.part"
+        part.write_text(text)
+        part.replace(file)
 
     def wait(self, done: Callable[[], bool]) -> None:
         late = time.monotonic() + PATIENCE_SECONDS
@@ -91,6 +97,11 @@ class Up:
         records = map(json.loads, (self.folder.parent / "steps.jsonl").read_text("utf-8").splitlines())
         ended = Counter((each["run_id"], each["step"]) for each in records if each["phase"] == "end")
         return [step for step, count in ended.items() if count > 1]
+
+    def refused(self) -> bool:
+        """Whether it ends by itself, as what can't work does."""
+        assert self.process is not None
+        return self.process.wait(PATIENCE_SECONDS) == 2
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         assert self.process is not None

@@ -12,16 +12,17 @@ import pytest
 import structlog
 
 from lgs_runtime import logs
+from support.as_before import logged_as_before
 
 
 @pytest.fixture
 def unconfigured() -> Iterator[None]:
     """Logging as a new process has it, and afterwards as the other tests have it."""
-    before, root = structlog.get_config(), logging.getLogger()
+    root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    structlog.reset_defaults()
-    yield
-    structlog.configure(**before)
+    with logged_as_before():
+        structlog.reset_defaults()
+        yield
     root.handlers[:], root.level = handlers, level
 
 
