@@ -15,10 +15,16 @@ class QuietHandler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    """A server that keeps more than five waiting, whom nobody accepts while the machine stands still."""
+
+    request_queue_size = 128
+
+
 @contextmanager
 def http_stub(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
     """Its address (`http://127.0.0.1:port`) while the context is open; `port` 0: a free one."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    server = _Server(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

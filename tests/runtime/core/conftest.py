@@ -25,6 +25,7 @@ from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from support.leases import LONG_SECONDS, REAPS_PER_LONG_LEASE
+from support.ports import PATIENCE_SECONDS
 
 HERE = Path(__file__).parent
 GRAPHS = (
@@ -67,7 +68,7 @@ class Replica:
 
     async def ended(self, run: Run) -> Run | None:
         """The run when it has ended."""
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.services.notifier.finished(run.run_id)
 
     async def close(self) -> None:

@@ -27,6 +27,7 @@ from structlog.testing import capture_logs
 from lgs_runtime import application_metrics
 from lgs_runtime.application_metrics import MOST_BYTES, ApplicationMetrics, written_of
 from lgs_runtime.metrics import Metrics
+from support.ports import PATIENCE_SECONDS
 
 
 class Made(Collector):
@@ -207,11 +208,12 @@ async def test_a_collector_that_hangs_keeps_no_page_and_no_second_thread(
     thread = application._at_work
     second = await application.text(generate_latest)
 
-    assert hangs.entered.is_set()
+    assert await asyncio.to_thread(hangs.entered.wait, PATIENCE_SECONDS)
     assert first == second == b""
     assert thread is not None
     assert application._at_work is thread
     hangs.released.set()
     await asyncio.to_thread(thread.join)
+    monkeypatch.setattr(application_metrics, "SECONDS", PATIENCE_SECONDS)
     assert await application.text(generate_latest) == b""
     assert application.errors._value.get() == 2

@@ -17,6 +17,7 @@ from lgs_runtime.model import FINAL, NewRun, QueueLimits, Run, Signal
 from lgs_runtime.threads.removal import remove_thread
 from runtime.core.stories import ran
 from runtime.core.test_worker import given, hold, until
+from support.ports import PATIENCE_SECONDS
 
 NewReplica = Callable[..., Any]
 Stopping = Callable[[Any, Run], Awaitable[object]]
@@ -136,7 +137,7 @@ async def test_a_run_that_took_too_long_is_cancelled_once_whoever_stops_it_then(
         hold(folder, "works")
         tidies = hold(folder, "tidies")
         run = await replica.start("tidying", given(folder))
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while "works" not in ran(folder):
                 if (await replica.services.storage.runs.get(run.run_id)).status in FINAL:
                     break
@@ -207,7 +208,7 @@ async def test_a_thread_whose_run_waits_to_be_undone_is_deleted_at_once(
     assert (await first.services.storage.runs.get(run.run_id)).status == "pending"
 
     second = await new_replica("b") if claims else first
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await remove_thread(second.services, run.thread_id)
 
     with pytest.raises(NotFound):

@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.ports import PATIENCE_SECONDS
+
 TERMINATION_MESSAGE_BYTES = 2048
 GOOD = """
 from typing_extensions import TypedDict
@@ -45,7 +47,7 @@ def command(tmp_path: Path) -> Run:
             text=True,
             cwd=application(tmp_path, files, config),
             env={"PATH": "/usr/bin:/bin", "LGS_PORT": "0", **env},
-            timeout=90,
+            timeout=PATIENCE_SECONDS,
         )
 
     return run
@@ -268,7 +270,7 @@ async def test_a_start_that_is_stopped_while_it_imports_ends_at_once(
         stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await process.stdout.readline() == b"importing\n"
 
         process.send_signal(number)
@@ -298,7 +300,7 @@ def test_a_stop_that_was_asked_for_before_the_first_instruction_is_heard(
         cwd=tmp_path,
         check=False,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         preexec_fn=asked_to_stop,
     )
 
@@ -319,15 +321,18 @@ async def serving(folder: Path, **env: str) -> AsyncIterator[tuple[httpx.AsyncCl
     )
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(2 * PATIENCE_SECONDS):
             while '"http.listens"' not in (said[-1] if said else ""):
                 said.append((await process.stderr.readline()).decode())
                 assert said[-1], said
             url = f"http://127.0.0.1:{json.loads(said[-1])['port']}"
             # It listens a moment after it says so.
             patient = httpx.AsyncHTTPTransport(retries=8)
-            async with httpx.AsyncClient(base_url=url, transport=patient) as client:
+            async with httpx.AsyncClient(base_url=url, transport=patient, timeout=PATIENCE_SECONDS) as client:
                 await client.get("/ok")
+                while '"replica.serves"' not in said[-1]:
+                    said.append((await process.stderr.readline()).decode())
+                    assert said[-1], said
                 yield client, said
                 process.terminate()
                 said.extend((await process.stderr.read()).decode().splitlines())

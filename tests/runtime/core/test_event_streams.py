@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lgs_runtime.api.http import sse
+from support.ports import PATIENCE_SECONDS
 
 
 class Client:
@@ -32,7 +33,7 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.messages)
 
     async def has(self, text: bytes, times: int = 1) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.body.count(text) < times:
                 self.news.clear()
                 await self.news.wait()

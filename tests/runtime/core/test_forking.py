@@ -20,9 +20,10 @@ from lgs_runtime.cache import cached
 from lgs_runtime.cache.current import serving
 from lgs_runtime.cache.factory import open_cache
 from lgs_runtime.cache.manager import CacheManager
+from support.ports import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-WAITED_SECONDS = 30
+WAITED_SECONDS = PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)

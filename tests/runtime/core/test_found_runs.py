@@ -9,6 +9,7 @@ from typing import Any
 
 from lgs_runtime.worker.claim_loop import ClaimLoop
 from lgs_runtime.worker.slots import SlotPool
+from support.ports import PATIENCE_SECONDS
 
 
 class Found:
@@ -59,7 +60,7 @@ async def test_a_run_that_is_found_is_taken_up_only_while_the_lease_is_held() ->
     replica.is_held = True
     replica.loop.wake_up()
 
-    assert await asyncio.wait_for(replica.taken.get(), 30) == "found"
+    assert await asyncio.wait_for(replica.taken.get(), PATIENCE_SECONDS) == "found"
     assert without == 0
     replica.slots.open = False
     await replica.loop.stop()

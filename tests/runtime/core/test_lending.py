@@ -6,6 +6,7 @@ import threading
 from contextlib import ExitStack
 
 from lgs_runtime.worker.lending import Lending, Slot, Threads, own_slot
+from support.ports import PATIENCE_SECONDS
 
 
 def slot_of(lending: Lending, stack: ExitStack) -> Slot:
@@ -52,12 +53,12 @@ def test_a_thread_that_waits_for_a_run_keeps_none_from_the_run() -> None:
     lending, woken, began = Lending(lambda: None), threading.Event(), threading.Event()
     with Threads(1) as threads:
         lending.threads = threads
-        threads.submit(lambda: (began.set(), woken.wait(30)))
-        assert began.wait(30)
+        threads.submit(lambda: (began.set(), woken.wait(PATIENCE_SECONDS)))
+        assert began.wait(PATIENCE_SECONDS)
         waited_for = threads.submit(lambda: "done")
 
         with Slot("t", lending).lent(any_may=False, in_thread=True):
-            assert waited_for.result(timeout=30) == "done"
+            assert waited_for.result(timeout=PATIENCE_SECONDS) == "done"
         woken.set()
 
     assert threads._max_workers == 1

@@ -12,6 +12,7 @@ from starlette.types import Message
 
 from lgs_runtime.api.http import long_poll
 from lgs_runtime.api.http.long_poll import LongPollResponse
+from support.ports import PATIENCE_SECONDS
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Client:
         self.heard.put_nowait(message)
 
     async def hears(self) -> Message:
-        return await asyncio.wait_for(self.heard.get(), 10)
+        return await asyncio.wait_for(self.heard.get(), PATIENCE_SECONDS)
 
 
 @dataclass
@@ -95,7 +96,8 @@ async def test_a_client_that_waits_longer_hears_where_its_value_is_and_then_whit
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_client_that_goes_ends_the_search(begun: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_poll, "WHOLE_WITHIN_SECONDS", 0 if begun else 60)
+    monkeypatch.setattr(long_poll, "WHOLE_WITHIN_SECONDS", 0 if begun else 3600)
+    monkeypatch.setattr(long_poll, "HEARTBEAT_SECONDS", 3600)
     client, value, told = Client(), Value(), asyncio.Event()
 
     async def left() -> None:

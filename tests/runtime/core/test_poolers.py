@@ -13,6 +13,7 @@ import pytest
 from lgs_runtime.run_kwargs import RunKwargs
 from runtime.core.stories import ran
 from support.pgbouncer import PASSWORD, PgBouncer
+from support.ports import PATIENCE_SECONDS
 from support.servers import running
 
 
@@ -42,11 +43,12 @@ async def test_runs_whose_replica_was_killed_go_on_behind_a_pooler(
     killed = new_process("a")
     given = [RunKwargs(input={"folder": str(f), "done": []}, durability="sync") for f in folders]
     runs = [await second.start("three_steps", each) for each in given]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not all(ran(folder) == ["one", "two"] for folder in folders):
             await asyncio.sleep(0.02)
 
     killed.kill()
+    killed.wait()
     lease_runs_out("a")
     for folder in folders:
         (folder / "hold-two").unlink()
@@ -73,7 +75,7 @@ async def test_a_database_that_answers_and_can_not_be_used_ends_the_process_with
     }
     ends = {name: new_process(name, DATABASE_URI=uri) for name, uri in wrong.items()}
 
-    codes = [await asyncio.to_thread(process.wait, 60) for process in ends.values()]
+    codes = [await asyncio.to_thread(process.wait, PATIENCE_SECONDS) for process in ends.values()]
     last = {name: (tmp_path / f"{name}.log").read_text().splitlines()[-1] for name in ends}
 
     assert codes == [2, 2]

@@ -55,11 +55,21 @@ async def node() -> AsyncIterator[OneNode]:
         yield one
 
 
+@pytest.fixture
+async def told() -> AsyncIterator[list[dict[str, Any]]]:
+    """What asyncio has to say of what is left, but for what earlier tests have left."""
+    found: list[dict[str, Any]] = []
+    gc.collect()
+    loop = asyncio.get_running_loop()
+    usual = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: found.append(context))
+    yield found
+    loop.set_exception_handler(usual)
+
+
 async def test_a_client_that_is_closed_as_it_discovers_the_nodes_of_a_cluster_leaves_no_connection(
-    node: OneNode,
+    node: OneNode, told: list[dict[str, Any]]
 ) -> None:
-    told: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     client = connect(f"redis+cluster://127.0.0.1:{node.port}", most_connections=1, timeout_seconds=60.0)
     discovers = asyncio.create_task(client.initialize())
     await until(lambda: node.asked == 1)

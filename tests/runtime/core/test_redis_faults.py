@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
 import pytest
@@ -17,6 +17,7 @@ from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
 from lgs_runtime.streams.redis_pubsub import RedisPubSub
 from lgs_runtime.streams.subscribers import Subscriber
+from support.ports import PATIENCE_SECONDS
 from support.redis import RedisServer, close_connections
 from support.redis_proxy import proxied
 
@@ -28,7 +29,7 @@ def events(*names: str, first: int = 1) -> list[StreamEvent]:
 
 
 async def collect(broker: RedisBroker, run_id: str, after: str = FROM_START) -> list[str]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return [event.id async for together in broker.subscribe(run_id, after) for event in together]
 
 
@@ -38,7 +39,7 @@ async def begun(broker: RedisBroker, run_id: str, *listeners: RedisBroker) -> li
 
     async def listen(at: RedisBroker, first: asyncio.Event) -> list[str]:
         found: list[str] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             async for together in at.subscribe(run_id, FROM_START):
                 found += [event.id for event in together]
                 first.set()
@@ -51,8 +52,20 @@ async def begun(broker: RedisBroker, run_id: str, *listeners: RedisBroker) -> li
 
 
 @pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets how long a broker waits for Redis, and those made from then on for each of its answers."""
+
+    def wait_for(seconds: float) -> None:
+        for module in ("redis", "batches"):
+            monkeypatch.setattr(f"lgs_runtime.streams.{module}.TIMEOUT_SECONDS", seconds)
+
+    wait_for(3600.0)
+    return wait_for
+
+
+@pytest.fixture
 async def two(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, patience: Callable[[float], None]
 ) -> AsyncIterator[tuple[RedisBroker, RedisBroker]]:
     # Redis is asked again at once: what it misses meanwhile is not what these tests are about.
     monkeypatch.setattr("lgs_runtime.streams.reachability.AWAY_SECONDS", 0.0)
@@ -63,16 +76,18 @@ async def two(
 
 
 async def test_what_redis_took_while_it_stood_still_is_heard_once(
-    two: tuple[RedisBroker, RedisBroker], redis_server: RedisServer
+    two: tuple[RedisBroker, RedisBroker], redis_server: RedisServer, patience: Callable[[float], None]
 ) -> None:
     (here, there), run_id = two, str(uuid4())
     listeners = await begun(here, run_id, here, there)
 
+    patience(1.0)
     os.kill(redis_server.pid, signal.SIGSTOP)
     try:
         await here.publish(run_id, events("values", "values", first=2))
     finally:
         os.kill(redis_server.pid, signal.SIGCONT)
+    patience(3600.0)
     await answering(here)
     await here.publish(run_id, events("values", "end", first=4))
 
@@ -82,22 +97,17 @@ async def test_what_redis_took_while_it_stood_still_is_heard_once(
 
 
 async def test_nobody_waits_for_redis_twice_while_it_stands_still(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, patience: Callable[[float], None]
 ) -> None:
-    def patience(seconds: float) -> None:
-        for module in ("redis", "batches"):
-            monkeypatch.setattr(f"lgs_runtime.streams.{module}.TIMEOUT_SECONDS", seconds)
-
-    patience(3600.0)
     here, run_id, later = RedisBroker.connect(redis_server.uri, "test"), str(uuid4()), str(uuid4())
-    patience(0.2)
     (listener,) = await begun(here, run_id, here)
 
+    patience(0.2)
     os.kill(redis_server.pid, signal.SIGSTOP)
     try:
         await here.publish(run_id, events("values", first=2))
         patience(3600.0)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await here.publish(run_id, events("values", "values", "end", first=3))
             await here.publish(later, events("metadata", "values", "values", "values", "end"))
             await here.discard(run_id)
@@ -187,13 +197,13 @@ async def test_redis_still_rings_after_a_listener_that_went_before_it_was_told(r
 
         subscriber = Subscriber()
         with pubsub.listening("channel", subscriber):
-            assert await subscriber.woken(20), "by the confirmation"
+            assert await subscriber.woken(PATIENCE_SECONDS), "by the confirmation"
             await redis.publish("channel", "")
-            assert await subscriber.woken(20), "by the message"
+            assert await subscriber.woken(PATIENCE_SECONDS), "by the message"
         await pubsub.close()
 
 
 async def answering(broker: RedisBroker) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while broker.away:
             await asyncio.sleep(0.05)

@@ -17,6 +17,7 @@ from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Run
 from lgs_runtime.periodic import repeatedly, running
 from lgs_runtime.store.options import StoreOptions, TtlOptions
+from support.ports import PATIENCE_SECONDS
 
 REAPS_PER_LEASE = duties.REAPS_PER_LEASE
 DUTIES = {"unserved", "reaper", "crons", "webhooks", "cleanup", "store", "expiry", "pruning", "cache"}
@@ -33,7 +34,7 @@ async def test_a_turn_that_fails_is_told_and_followed_by_the_next() -> None:
 
     with capture_logs() as said:
         task = asyncio.create_task(repeatedly("work", turn, 0))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await went_well.wait()
         task.cancel()
         await asyncio.wait({task})
@@ -59,7 +60,7 @@ async def test_work_ends_with_its_context_though_a_driver_swallowed_the_first_ca
         finally:
             ended.set()
 
-    async with asyncio.timeout(60), running(work(), "work"):
+    async with asyncio.timeout(PATIENCE_SECONDS), running(work(), "work"):
         await begun.wait()
 
     assert swallowed.is_set() and ended.is_set()
@@ -98,7 +99,7 @@ async def test_a_reaper_that_met_what_nobody_thought_of_still_takes_the_runs_of_
 
     monkeypatch.setattr(replica.services.storage.queue, "reap", fails_first)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await failed.wait()
         await reaped.wait()
 

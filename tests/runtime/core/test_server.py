@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -27,7 +27,7 @@ from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage import Lease, StorageOptions, open_storage
 from runtime.core.stories import ran
-from support.ports import free_port, shared_port
+from support.ports import PATIENCE_SECONDS, free_port, shared_port
 from support.postgres import PostgresServer
 from support.redis import RedisServer
 
@@ -53,7 +53,7 @@ METRICS = (
 
 async def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
     """Where a process listens, once it is ready."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             for line in log.read_text().splitlines():
                 if '"http.listens"' in line:
@@ -73,7 +73,7 @@ async def _ready(base: str) -> int:
 
 
 async def ended(process: subprocess.Popen[bytes]) -> int:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await asyncio.to_thread(process.wait)
 
 
@@ -84,7 +84,7 @@ async def test_a_replica_serves_without_redis_and_hands_back_at_sigterm(
     process = new_process("a", REDIS_URI=f"redis://127.0.0.1:{free_port()}", LGS_DRAIN_SECONDS="1")
     base = await address_of(process, tmp_path / "a.log")
     body = {"assistant_id": "three_steps", "input": {"folder": str(tmp_path), "done": []}}
-    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=base, timeout=PATIENCE_SECONDS) as client:
         answer = await client.post("/runs/wait", json=body)
         text = (await client.get("/metrics")).text
 
@@ -95,12 +95,12 @@ async def test_a_replica_serves_without_redis_and_hands_back_at_sigterm(
         (tmp_path / "hold-two").touch()
         thread = (await client.post("/threads", json={})).json()["thread_id"]
         run = (await client.post(f"/threads/{thread}/runs", json=body)).json()["run_id"]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(ran(tmp_path)) < 5:
                 await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await _ready(base) == 200:
                 await asyncio.sleep(0.01)
 
@@ -120,17 +120,17 @@ async def test_a_replica_is_alive_and_not_ready_until_its_cache_is_warm(
     inputs = [{"assistant": "three_steps", "input": {"folder": str(tmp_path), "done": []}}]
     warmup = json.dumps({"inputs": inputs, "timeoutSeconds": 300})
     new_process("a", LGS_CACHE_WARMUP=warmup)
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while ran(tmp_path) != ["one", "two"]:
             await asyncio.sleep(0.01)
     listens = next(line for line in (tmp_path / "a.log").read_text().splitlines() if "http.listens" in line)
     base = f"http://127.0.0.1:{json.loads(listens)['port']}"
-    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=base, timeout=PATIENCE_SECONDS) as client:
         assert (await client.get("/ok")).status_code == 200
         assert (await client.get("/ready")).status_code == 503
 
         held.unlink()
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await _ready(base) != 200:
                 await asyncio.sleep(0.01)
         threads = (await client.post("/threads/search", json={})).json()
@@ -168,7 +168,7 @@ async def test_a_warm_up_that_blocks_keeps_no_replica_from_ending(
     graphs = {graph: f"{tmp_path}/holds.py:{graph}"}
 
     process = new_process("a", LANGSERVE_GRAPHS=json.dumps(graphs), LGS_CACHE_WARMUP=json.dumps(warmup))
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not told.exists():
             await asyncio.sleep(0.01)
     process.send_signal(signal.SIGTERM)
@@ -231,11 +231,11 @@ async def test_code_of_a_graph_that_asks_the_program_to_end_ends_its_run_and_no_
         LANGGRAPH_STORE=json.dumps(store),
     )
     base = await address_of(process, tmp_path / "a.log")
-    async with httpx.AsyncClient(base_url=base, timeout=90) as client:
+    async with httpx.AsyncClient(base_url=base, timeout=PATIENCE_SECONDS) as client:
         warmed = (await client.get("/cache/stats")).json()["warmup"]
         other = {"assistant_id": "three_steps", "input": {"folder": str(tmp_path), "done": []}}
         waited = asyncio.ensure_future(client.post("/runs/wait", json=other))
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(ran(tmp_path)) < 2:
                 await asyncio.sleep(0.01)
         answers = [
@@ -246,7 +246,7 @@ async def test_code_of_a_graph_that_asks_the_program_to_end_ends_its_run_and_no_
         for graph in ("reduced", "made"):
             thread = (await client.post("/threads", json={})).json()["thread_id"]
             run = {"assistant_id": graph, "input": {"how": "x"}, "config": {"configurable": {"model": "bad"}}}
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 answers.append(await client.post(f"/threads/{thread}/runs/wait", json=run))
             for what in ("state", "history"):
                 read.append((await client.get(f"/threads/{thread}/{what}")).status_code)
@@ -367,7 +367,7 @@ async def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(
                     replace(settings, database_uri=postgres_server.uri), stack, asyncio.Event()
                 )
             )
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not any(line["event"] == "database.away" for line in said) and not starting.done():
                     await asyncio.sleep(0.05)
                 await asyncio.to_thread(postgres_server.start)
@@ -382,7 +382,7 @@ async def test_a_replica_that_is_stopped_while_it_waits_for_its_database_ends_we
 ) -> None:
     address = f"postgres://me:***@127.0.0.1:{free_port()}/db"
     process = new_process("a", DATABASE_URI=address.replace("***", "hidden"))
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while '"database.away"' not in (tmp_path / "a.log").read_text():
             assert process.poll() is None, (tmp_path / "a.log").read_text()
             await asyncio.sleep(0.05)
@@ -433,11 +433,27 @@ async def test_a_lease_that_can_not_be_had_for_a_reason_that_nobody_thought_of_e
 
     heartbeat = Heartbeat(Refusing(), "a", 10.0, lambda: None)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with pytest.raises(KeyError, match="nobody thought of this"):
             await heartbeat.start()
 
     await heartbeat.close()
+
+
+def empty(database_uri: str) -> None:
+    """Drops all tables. Who uses them meanwhile may wait for what is dropped, and this for them."""
+    with psycopg.connect(database_uri, autocommit=True) as admin:
+        for _ in range(20):
+            with suppress(psycopg.errors.DeadlockDetected):
+                admin.execute("DROP SCHEMA IF EXISTS public CASCADE")
+                break
+        admin.execute("CREATE SCHEMA public")
+
+
+def database_of(ready: httpx.Response) -> str:
+    """What `/ready` says about the database."""
+    said: str = ready.json()["checks"]["database"]
+    return said
 
 
 @pytest.mark.parametrize("database_uri", ["postgres"], indirect=True)
@@ -446,14 +462,12 @@ async def test_a_database_that_was_emptied_is_told_by_its_replica_and_refused_by
 ) -> None:
     process = new_process("a")
     base = await address_of(process, tmp_path / "a.log")
-    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=base, timeout=PATIENCE_SECONDS) as client:
         known = (await client.get("/ready")).json()["database_id"]
-        with psycopg.connect(settings.database_uri, autocommit=True) as admin:
-            admin.execute("DROP SCHEMA public CASCADE")
-            admin.execute("CREATE SCHEMA public")
+        empty(settings.database_uri)
 
-        async with asyncio.timeout(60):
-            while (answer := await client.get("/ready")).status_code == 200:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not database_of(answer := await client.get("/ready")).startswith("the database is empty: "):
                 await asyncio.sleep(0.05)
         asked = [
             await client.post("/threads", json={}),
@@ -462,7 +476,7 @@ async def test_a_database_that_was_emptied_is_told_by_its_replica_and_refused_by
             await client.post("/runs/wait", json={"assistant_id": "three_steps", "input": {}}),
         ]
 
-    assert answer.json()["checks"]["database"].startswith("the database is empty: ")
+    assert answer.status_code == 503
     assert [each.status_code for each in asked] == [503] * len(asked)
     assert all("Retry-After" in each.headers for each in asked)
     assert await ended(new_process("b", LGS_DATABASE_ID=known)) == 2

@@ -25,6 +25,7 @@ from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from runtime.core.stories import ran
 from runtime.core.test_worker import given, hold, until
 from support.leases import played
+from support.ports import PATIENCE_SECONDS
 
 NewReplica = Callable[..., Any]
 NewProcess = Callable[..., subprocess.Popen[bytes]]
@@ -72,7 +73,7 @@ async def asked(storage: Storage, graph: str, folder: Path, **more: Any) -> Run:
 
 
 async def ended(storage: Storage, run: Run) -> Run:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (found := await storage.runs.get(run.run_id)).status not in FINAL:
             await asyncio.sleep(0.05)
     return found
@@ -150,7 +151,7 @@ async def test_a_call_that_holds_the_interpreter_for_too_long_loses_its_run_to_o
         process = new_process("a", LGS_LEASE_SECONDS=str(lease_seconds), LGS_STALL_SECONDS="0.5")
         run = await other.start("stalling", given(folder, lease_seconds * 2))
         await until(lambda: "backtracks" in ran(folder))
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 found = await other.services.storage.runs.get(run.run_id)
                 if found.status != "running" or found.attempt > 1:
@@ -317,7 +318,7 @@ def test_a_process_that_is_stopped_or_dead_does_not_run() -> None:
         stopped = is_running(process.pid)
     finally:
         process.kill()
-    give_up_at = time.monotonic() + 10
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     while is_running(process.pid) and time.monotonic() < give_up_at:
         time.sleep(0.01)
     dead = is_running(process.pid)

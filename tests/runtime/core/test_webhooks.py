@@ -27,6 +27,7 @@ from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.contract import Webhooks
+from support.ports import PATIENCE_SECONDS
 from support.receiver import Receiver, receiving
 from support.service import Service, at_work, new_id
 
@@ -78,7 +79,7 @@ async def send(webhooks: Webhooks, rounds: int = 1, url: UrlPolicy | None = None
     section = WebhookSection(url or UrlPolicy(), rules.pop("headers", {}), rules.pop("allowed_fields", None))
     sender = WebhookSender(webhooks, run_json, section, **rules)
     made = []
-    async with open_client(section, 10) as http:
+    async with open_client(section, PATIENCE_SECONDS) as http:
         for _ in range(rounds):
             made.append(await sender.send_due(http))
             await sender.settled()
@@ -146,8 +147,11 @@ async def test_an_answer_that_never_ends_is_one_and_takes_no_memory(service: Ser
     ],
 )
 async def test_a_receiver_that_can_not_be_reached_keeps_no_other_from_its_call(
-    service: Service, receiver: Receiver, url: str
+    service: Service, receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A name server that answers nothing may be asked each time.
+    monkeypatch.setattr(webhooks, "ANSWER_SECONDS", 30)
+
     async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
@@ -364,7 +368,7 @@ async def test_an_environment_that_no_call_can_be_made_in_ends_no_replica(
     monkeypatch.setenv(name, value)
 
     with capture_logs() as logs:
-        http = open_client(WebhookSection(), 10)
+        http = open_client(WebhookSection(), PATIENCE_SECONDS)
     with pytest.raises(httpx.ConnectError) as failed:
         await call(http, WebhookSection(), receiver.url, b"{}")
 
@@ -388,7 +392,7 @@ async def test_a_receiver_that_needs_no_proxy_is_called_where_that_can_not_be_us
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    async with open_client(WebhookSection(), 10) as http:
+    async with open_client(WebhookSection(), PATIENCE_SECONDS) as http:
         answer = await call(http, WebhookSection(), receiver.url, b"{}")
         with pytest.raises(httpx.ConnectError, match=r"PROXY: .*: must be http://host:port"):
             await call(http, WebhookSection(), "https://hooks.example.com", b"{}")
@@ -403,7 +407,7 @@ async def test_a_proxy_that_can_be_used_is_where_another_can_not(
     monkeypatch.setenv("HTTPS_PROXY", "socks4://proxy:1080")
     monkeypatch.setenv("HTTP_PROXY", receiver.url.removeprefix("http://").partition("/")[0])
 
-    async with open_client(WebhookSection(), 10) as http:
+    async with open_client(WebhookSection(), PATIENCE_SECONDS) as http:
         await call(http, WebhookSection(), "http://hooks.example.com/done", b"{}")
 
     assert receiver.heads[0].startswith("post http://hooks.example.com/done ")
@@ -415,7 +419,7 @@ async def test_a_proxy_by_socks_is_named_with_what_it_needs(monkeypatch: pytest.
     monkeypatch.setenv("ALL_PROXY", "socks5://proxy:1080")
 
     with capture_logs() as logs:
-        open_client(WebhookSection(), 10)
+        open_client(WebhookSection(), PATIENCE_SECONDS)
 
     assert (
         logs[0]["reason"] == "ALL_PROXY: socks5://proxy:1080: needs httpx[socks] installed beside lgs-runtime"
@@ -439,7 +443,7 @@ async def test_a_replica_calls_receivers_unless_its_file_has_taken_webhooks_away
     services: Any = SimpleNamespace(settings=settings, storage=service.storage)
     sender = webhook_sender(services)
 
-    async with open_client(settings.webhooks, 10) as http:
+    async with open_client(settings.webhooks, PATIENCE_SECONDS) as http:
         await sender.send_due(http)
         await sender.settled()
 

@@ -27,6 +27,7 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.streams.events import FROM_START
 from lgs_runtime.worker import claim_loop
 from runtime.core.stories import ran
+from support.ports import PATIENCE_SECONDS
 from support.waiting import until
 
 NewReplica = Callable[..., Any]
@@ -45,7 +46,7 @@ def hold(folder: Path, name: str) -> Path:
 
 
 async def heard(replica: Any, run_id: str) -> list[tuple[str, Any]]:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return [
             (event.event, orjson.loads(event.data))
             async for together in replica.services.streams.subscribe(run_id, FROM_START)
@@ -121,6 +122,7 @@ async def test_a_run_whose_replica_was_killed_goes_on_from_its_last_checkpoint(
     await until(lambda: ran(folder) == ["one", "two"])
 
     killed.kill()
+    killed.wait()
     lease_runs_out("a")
     gate.unlink()
     blocker.unlink()
@@ -146,7 +148,7 @@ async def test_a_drain_lets_a_step_end_and_hands_the_rest_back_without_running_a
     await until(lambda: ran(tmp_path) == ["one", "two"])
     second = await new_replica("b")
 
-    draining = asyncio.create_task(first.services.worker.drain(2.0))
+    draining = asyncio.create_task(first.services.worker.drain(PATIENCE_SECONDS))
     attempt = next(iter(first.services.worker._attempts.values()))
     await until(lambda: attempt.control.drain_requested)
     gate.unlink()
@@ -348,7 +350,7 @@ async def test_the_finished_tasks_of_a_step_that_was_cut_do_not_run_again(
     run = await first.start("fan", given(tmp_path, durability="sync"))
     config = {"configurable": {"thread_id": run.thread_id}}
     await until(lambda: sorted(ran(tmp_path)) == ["left", "right"])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await _has_writes(first.services.checkpointer, config):
             await asyncio.sleep(0.01)
 
@@ -429,7 +431,7 @@ async def test_a_stateless_run_keeps_its_result_and_nothing_else(
 
     assert ended.result["done"] == ["one", "two", "three"]
     config = {"configurable": {"thread_id": run.thread_id}}
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await replica.services.checkpointer.aget_tuple(config) is not None:
             await asyncio.sleep(0.01)
 
@@ -520,6 +522,7 @@ async def test_a_run_that_kills_every_replica_ends_in_error_and_its_followers_he
     await until(lambda: ran(tmp_path) == ["one"])
 
     process.kill()
+    process.wait()
     lease_runs_out("a")
     ended = await watcher.ended(run)
 
@@ -558,7 +561,7 @@ async def test_a_run_whose_end_is_refused_is_not_executed_again_and_ends_when_it
 
     with capture_logs() as said:
         run = await replica.start("three_steps", given(tmp_path))
-        await until(lambda: sum(line["event"] == "run.end_refused" for line in said) == 3)
+        await until(lambda: sum(line["event"] == "run.end_refused" for line in said) >= 3)
     with closing(sqlite3.connect(path)) as database:
         database.execute("DROP TRIGGER refuse")
     ended = await replica.ended(run)
@@ -603,7 +606,7 @@ async def test_a_canary_that_drains_leaves_its_threads_to_the_others_whatever_be
     monkeypatch.setattr(queue, "leave", leave_later)
     await stable.start("three_steps", given(tmp_path))
     await until(lambda: canary.services.worker.running() == 1)
-    draining = asyncio.create_task(canary.services.worker.drain(60.0))
+    draining = asyncio.create_task(canary.services.worker.drain(PATIENCE_SECONDS))
     await stable.start("three_steps", given(tmp_path))
     await until(lambda: stable.services.worker.running() == 1)
     await queue.join("canary")  # as a lease that is taken anew has it
@@ -623,7 +626,7 @@ async def test_a_canary_runs_its_threads_and_leaves_them_to_the_others_as_soon_a
 
     first = await stable.start("three_steps", given(tmp_path))
     await until(lambda: canary.services.worker.running() == 1)
-    draining = asyncio.create_task(canary.services.worker.drain(60.0))
+    draining = asyncio.create_task(canary.services.worker.drain(PATIENCE_SECONDS))
     second = await stable.start("three_steps", given(tmp_path))
     await until(lambda: stable.services.worker.running() == 1)
     held.unlink()
