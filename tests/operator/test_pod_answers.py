@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from unittest.mock import ANY
 
 import aiohttp
 import pytest
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from lgs_operator.kube.pods import url_of
 from lgs_operator.pod_answers import LONGEST_REASON, NoAnswer, read_json, read_text
-from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH, Usage, ask, scrape
+from lgs_operator.scaling.samples import NoSample, ReplicaSample
+from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH, Usage, ask
 from support.drawn_manifests import examples
 
 
@@ -196,7 +198,8 @@ async def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
 
 async def test_a_page_of_metrics_that_is_none_is_no_sample() -> None:
     async with pod(head(), b"lgs_slots{" * 1000) as url, aiohttp.ClientSession() as session:
-        assert await scrape(session, url, 20.0) is None
+        answer = await ask(session, lambda path: url, 20.0, "a", "no")
+        assert answer == NoSample("a", ANY), "and why"
         assert len(await read_text(session, url, seconds=20.0, most_bytes=65536)) == 10000
 
 
@@ -219,7 +222,7 @@ async def asked_of(usage: Usage, with_usage: bytes | None) -> tuple[list[str], b
         seconds = 0.2 if with_usage is None else 20.0
         sample = await ask(session, lambda path: url + path, seconds, "a", usage)
     server.close()
-    return asked, sample is not None
+    return asked, isinstance(sample, ReplicaSample)
 
 
 @pytest.mark.parametrize(

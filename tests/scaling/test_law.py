@@ -8,8 +8,10 @@ from dataclasses import replace
 from itertools import product
 from math import ceil
 
+import pytest
+
 from lgs_operator.scaling import Histogram, Memory, Observation, Policy, ReplicaSample, decide
-from lgs_operator.scaling.samples import typical_startup
+from lgs_operator.scaling.samples import NoSample, first_without, typical_startup
 from lgs_operator.simulate.loads import poisson
 from lgs_operator.simulate.record import Job, Record
 from lgs_operator.simulate.service import Simulation
@@ -283,6 +285,29 @@ def test_while_some_replicas_give_no_data_none_is_taken_away() -> None:
     record = Simulation(POLICY, decide, Memory(), faults=half_blind).play(load, 200)
 
     assert record.at(199).decision.replicas >= record.at(60).decision.replicas
+
+
+def test_a_decision_without_data_says_of_one_replica_why_it_gave_none() -> None:
+    unread = NoSample("support-1", "no whole answer within 1 s")
+    silent = Observation(at=0.0, samples=(), ready=2, failed=2, example=unread)
+
+    found = decide(POLICY, silent, Memory(), 0.0)
+
+    assert found.code == "NoData"
+    assert "none of 2 replicas gave data (support-1: no whole answer within 1 s)" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("answers", "first"),
+    [
+        ([NoSample("b", "late"), NoSample("a", "HTTP 404")], NoSample("a", "HTTP 404")),
+        ([], None),
+    ],
+)
+def test_the_replica_that_is_named_is_the_same_in_each_round(
+    answers: list[NoSample], first: NoSample | None
+) -> None:
+    assert first_without(answers) == first_without(answers[::-1]) == first
 
 
 def test_a_new_operator_goes_on_where_the_old_one_stopped() -> None:

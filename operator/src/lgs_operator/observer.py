@@ -18,7 +18,7 @@ from lgs_operator.kube.pods import (
     url_of,
 )
 from lgs_operator.scaling import Observation, ReplicaSample
-from lgs_operator.scaling.samples import typical_startup
+from lgs_operator.scaling.samples import NoSample, first_without, typical_startup
 from lgs_operator.scaling.scrape import METRICS_PATH, Usage, ask
 from lgs_operator.turns import FairSlots
 
@@ -63,6 +63,7 @@ class Observer:
             draining=len(going),
             failed=len(ready) - len(samples),
             silent=len(answering) - len(fronts),
+            example=first_without(answers[: len(ready)]) or first_without(answers),
             starting_for=tuple(
                 seconds_since_created(pod, now) for pod in pods if not is_ready(pod) and not is_going(pod)
             ),
@@ -75,17 +76,17 @@ class Observer:
         """The answers of these replicas, as far as they can be asked."""
         return _given(await asyncio.gather(*(self._ask(key.namespace, pod, usage) for pod in _asked(pods))))
 
-    async def _ask(self, namespace: str, pod: Manifest, usage: Usage) -> ReplicaSample | None:
+    async def _ask(self, namespace: str, pod: Manifest, usage: Usage) -> ReplicaSample | NoSample:
         async with self._scrapes.slot(namespace):
-            sample = await ask(
+            answer = await ask(
                 self._http,
                 lambda path: url_of(pod, path) or "",
                 _SCRAPE_TIMEOUT,
                 pod["metadata"]["name"],
                 usage,
             )
-        self._metrics.scrapes.labels("failed" if sample is None else "done").inc()
-        return sample
+        self._metrics.scrapes.labels("failed" if isinstance(answer, NoSample) else "done").inc()
+        return answer
 
 
 def with_canary(
@@ -109,8 +110,8 @@ def _asked(pods: list[Manifest]) -> list[Manifest]:
     return [pod for pod in pods if is_ready(pod) and url_of(pod, METRICS_PATH) is not None]
 
 
-def _given(answers: Sequence[ReplicaSample | None]) -> tuple[ReplicaSample, ...]:
-    return tuple(each for each in answers if each is not None)
+def _given(answers: Sequence[ReplicaSample | NoSample]) -> tuple[ReplicaSample, ...]:
+    return tuple(each for each in answers if isinstance(each, ReplicaSample))
 
 
 def _startups(ready: list[Manifest]) -> list[float]:

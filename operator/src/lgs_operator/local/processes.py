@@ -20,6 +20,7 @@ from lgs_operator.local.machine import free_port
 from lgs_operator.local.plan import Phase, Worker
 from lgs_operator.local.service import LocalService
 from lgs_operator.scaling import ReplicaSample
+from lgs_operator.scaling.samples import NoSample
 from lgs_operator.scaling.scrape import Usage, ask
 
 SCRAPE_SECONDS = 0.8
@@ -135,13 +136,14 @@ async def _takes_work(session: aiohttp.ClientSession, process: Process) -> bool:
 
 async def sample(
     session: aiohttp.ClientSession, processes: Sequence[Process], *, usage: Usage = "no"
-) -> list[ReplicaSample | None]:
-    """The sample of each process; None for one that did not answer."""
+) -> list[ReplicaSample | NoSample]:
+    """The sample of each process, or why it gives none."""
     found = await asyncio.gather(
         *(ask(session, each.url, SCRAPE_SECONDS, each.name, usage) for each in processes)
     )
     for process, new in zip(processes, found, strict=True):
-        process.sample = new or process.sample
+        if isinstance(new, ReplicaSample):
+            process.sample = new
     return list(found)
 
 

@@ -32,8 +32,8 @@ from lgs_operator.local.service import LocalService, Options, read
 from lgs_operator.local.view import View
 from lgs_operator.local.worker_log import in_vain, missing_module, readable, waiting
 from lgs_operator.receivers import Receivers
-from lgs_operator.scaling import Decision, Memory, Observation, decide
-from lgs_operator.scaling.samples import typical_startup
+from lgs_operator.scaling import Decision, Memory, Observation, ReplicaSample, decide
+from lgs_operator.scaling.samples import NoSample, first_without, typical_startup
 from lgs_operator.scaling.scrape import Usage
 from lgs_operator.webhook_calls import webhook_caller
 
@@ -259,11 +259,12 @@ class Supervisor:
         now = time.time()
         observation = Observation(
             at=now,
-            samples=tuple(sample for sample in found if sample is not None),
+            samples=tuple(each for each in found if isinstance(each, ReplicaSample)),
             ready=len(ready),
             starting=sum(1 for each in state.processes if each.phase == "starting"),
             draining=len(draining),
-            failed=found[: len(ready)].count(None),
+            failed=sum(isinstance(each, NoSample) for each in found[: len(ready)]),
+            example=first_without(found[: len(ready)]),
             starting_for=tuple(
                 time.monotonic() - each.started_at for each in state.processes if each.phase == "starting"
             ),

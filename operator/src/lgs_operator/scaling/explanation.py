@@ -7,17 +7,27 @@ from math import ceil
 from lgs_operator.scaling.decision import Code, Limit, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand
 from lgs_operator.scaling.policy import Policy
+from lgs_operator.scaling.samples import Observation
 
 
 def what_is_unknown(given: RoundInputs) -> str | None:
     """What the round could not learn, in words; None if it learned everything."""
     if given.observation.failed:
-        return f"{given.observation.failed} of the replicas gave no data"
+        return f"{given.observation.failed} of the replicas gave no data{for_example(given.observation)}"
     if given.observation.silent:
-        return f"{given.observation.silent} of the replicas that answer requests gave no data"
+        silent = f"{given.observation.silent} of the replicas that answer requests gave no data"
+        return f"{silent}{for_example(given.observation)}"
     if not given.demand.queue_known:
         return "no replica can tell how many runs wait"
     return None
+
+
+def for_example(observation: Observation) -> str:
+    """A replica that gave no data, and why, in brackets; empty where that is not known."""
+    one = observation.example
+    if one is None:
+        return ""
+    return f" ({one.reason})" if one.replica in one.reason else f" ({one.replica}: {one.reason})"
 
 
 def why_staffed(policy: Policy, demand: Demand, replicas: int, needed: float, recurs: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lgs_operator.scaling.decision import Proposal
 from lgs_operator.scaling.demand import Demand
-from lgs_operator.scaling.explanation import in_seconds
+from lgs_operator.scaling.explanation import for_example, in_seconds
 from lgs_operator.scaling.memory import Memory
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.samples import Observation
@@ -40,7 +40,7 @@ def work(
 def _unknown(observation: Observation, memory: Memory, current: int) -> str | None:
     """Missing data is no reason to take the last replica away, nor to start the first one at once."""
     if current and observation.failed:
-        return f"{observation.failed} of the replicas gave no data"
+        return f"{observation.failed} of the replicas gave no data{for_example(observation)}"
     if not _is_told(observation) and (current or in_doubt(memory.blind_since, observation.at)):
         return UNREPORTED
     return None

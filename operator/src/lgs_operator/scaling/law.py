@@ -17,6 +17,7 @@ from lgs_operator.scaling.bounds import bounded, within
 from lgs_operator.scaling.bursts import look_back, recurring, remembered
 from lgs_operator.scaling.decision import Code, Decision, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand, measure
+from lgs_operator.scaling.explanation import for_example
 from lgs_operator.scaling.idleness import UNREPORTED, in_doubt, is_idle, rested, work, worked_at
 from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import Memory
@@ -139,7 +140,9 @@ def _without_data(
     elif observation.ready == 0:
         reason = f"no replica is ready yet ({observation.starting} starting)"
     else:
-        reason = f"none of {observation.ready} replicas gave data: they stay as they are"
+        reason = (
+            f"none of {observation.ready} replicas gave data{for_example(observation)}: they stay as they are"
+        )
     if observation is not None:
         inputs = {
             "ready": float(observation.ready),

@@ -71,6 +71,14 @@ def budgets_used_up(samples: Iterable[ReplicaSample]) -> frozenset[str] | None:
 
 
 @value(frozen=True, slots=True)
+class NoSample:
+    """A replica gave no sample, and why."""
+
+    replica: str
+    reason: str
+
+
+@value(frozen=True, slots=True)
 class Observation:
     """One round: the samples received, and how many replicas there are.
 
@@ -91,6 +99,14 @@ class Observation:
     silent: int = 0
     """Replicas that only answer requests and gave no sample this time. The samples of such replicas have no
     slots; what they refuse and acknowledge is load like any other. None of the numbers above include them."""
+    example: NoSample | None = None
+    """One of the replicas that gave no sample: the first by its name, so that it stays the same."""
+
+
+def first_without(answers: Iterable[ReplicaSample | NoSample]) -> NoSample | None:
+    """The replica without a sample that is first by its name; None if all gave one."""
+    missing = (each for each in answers if isinstance(each, NoSample))
+    return min(missing, key=lambda each: each.replica, default=None)
 
 
 STARTUPS = 5

@@ -1,4 +1,4 @@
-"""Asks one replica for its metrics. A missing or unreadable answer is None, never zero load."""
+"""Asks one replica for its metrics. A missing or unreadable answer is `NoSample`, never zero load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from lgs_operator.pod_answers import NoAnswer, TooLong, read_text
 from lgs_operator.scaling.exposition import READ, USAGE, NotOurMetrics, parse
-from lgs_operator.scaling.samples import ReplicaSample
+from lgs_operator.scaling.samples import NoSample, ReplicaSample
 
 log = structlog.get_logger(__name__)
 METRICS_PATH = f"/metrics?{urlencode([('name[]', name) for name in READ])}"
@@ -28,33 +28,21 @@ MOST_BYTES = 256 * 1024
 
 async def ask(
     session: aiohttp.ClientSession, url: Callable[[str], str], timeout: float, replica: str, usage: Usage
-) -> ReplicaSample | None:
-    """The sample of a replica, None if it gives none. `url` turns a path into its address; each try has
-    `timeout` seconds. A replica that hangs or is not there is tried only once."""
-    if usage != "wanted":
-        return await scrape(session, url(METRICS_PATH if usage == "no" else USAGE_PATH), timeout, replica)
+) -> ReplicaSample | NoSample:
+    """The sample of a replica, or why it gives none. `url` turns a path into its address (`http://host:port`
+    and the path); each try has `timeout` seconds. A replica that hangs or is not there is tried only once."""
     try:
-        return await _read(session, url(USAGE_PATH), timeout, replica)
+        return await _read(session, url(METRICS_PATH if usage == "no" else USAGE_PATH), timeout, replica)
     except (TooLong, NotOurMetrics) as error:
-        _note(replica, error)
-        return await scrape(session, url(METRICS_PATH), timeout, replica)
+        if usage != "wanted":
+            return _noted(replica, error)
+        _noted(replica, error)
     except NoAnswer as error:
-        _note(replica, error)
-        return None
-
-
-async def scrape(
-    session: aiohttp.ClientSession, url: str, timeout: float, replica: str | None = None
-) -> ReplicaSample | None:
-    """The sample at `url` (`http://host:port` and a path) within `timeout` seconds, None without an answer;
-    `replica` is its name (default: the url).
-    """
-    name = replica or url
+        return _noted(replica, error)
     try:
-        return await _read(session, url, timeout, name)
+        return await _read(session, url(METRICS_PATH), timeout, replica)
     except (NoAnswer, NotOurMetrics) as error:
-        _note(name, error)
-        return None
+        return _noted(replica, error)
 
 
 async def _read(session: aiohttp.ClientSession, url: str, timeout: float, replica: str) -> ReplicaSample:
@@ -62,5 +50,6 @@ async def _read(session: aiohttp.ClientSession, url: str, timeout: float, replic
     return parse(page, replica, time.time())
 
 
-def _note(replica: str, error: Exception) -> None:
+def _noted(replica: str, error: Exception) -> NoSample:
     log.info("scrape_failed", replica=replica, reason=str(error))
+    return NoSample(replica, str(error))
