@@ -15,6 +15,7 @@ import pytest
 
 from lgs_runtime.breaker import CircuitBreaker
 from support.clock import Clock
+from support.ports import PATIENCE_SECONDS
 
 LONG = 3600.0
 Enter = Callable[[CircuitBreaker], Awaitable[Any]]
@@ -122,7 +123,7 @@ async def test_a_stream_that_another_task_closes_takes_no_time_out_along_and_lea
     call = asyncio.create_task(silent())
     await begun.wait()
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.create_task(read_one_item())
     with pytest.raises(TimeoutError, match="model"):
         await call

@@ -26,6 +26,7 @@ from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.registry import CIRCUITS, MOST
 from lgs_runtime.breaker.state_machine import Permit, Phase, Result
 from support.clock import Clock
+from support.ports import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -211,6 +212,7 @@ async def test_a_coroutine_function_is_guarded_until_it_has_ended(
     for _ in range(2):
         with pytest.raises(ConnectionError):
             await ask()
+    gc.collect()  # what others left behind
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*never awaited", RuntimeWarning)
         with pytest.raises(CircuitOpen):
@@ -418,7 +420,8 @@ async def test_a_stream_is_timed_from_item_to_item_and_not_while_it_is_read(
 async def test_no_more_calls_at_a_time_than_the_bulkhead_has_places(
     make: Callable[..., CircuitBreaker],
 ) -> None:
-    breaker, free, at_once, most = make("model", max_concurrent=2, max_wait_seconds=5), asyncio.Event(), 0, 0
+    breaker, free = make("model", max_concurrent=2, max_wait_seconds=600), asyncio.Event()
+    at_once = most = 0
 
     @breaker
     async def ask() -> None:
@@ -456,7 +459,7 @@ async def test_who_finds_no_place_in_time_is_refused_and_nothing_is_counted_agai
 
 
 def test_threads_wait_for_the_same_places(make: Callable[..., CircuitBreaker]) -> None:
-    breaker = make("model", max_concurrent=3, max_wait_seconds=30)
+    breaker = make("model", max_concurrent=3, max_wait_seconds=600)
     at_once, most, lock = 0, 0, threading.Lock()
     gate = threading.Barrier(3)
 
@@ -466,7 +469,7 @@ def test_threads_wait_for_the_same_places(make: Callable[..., CircuitBreaker]) -
         with lock:
             at_once += 1
             most = max(most, at_once)
-        gate.wait(10)
+        gate.wait(PATIENCE_SECONDS)
         with lock:
             at_once -= 1
 
@@ -486,13 +489,13 @@ def test_threads_that_find_it_half_open_together_send_one_probe(
     calls: list[int] = []
 
     def ask(number: int) -> None:
-        together.wait(10)
+        together.wait(PATIENCE_SECONDS)
         try:
             with breaker:
                 calls.append(number)
-                refused.wait(10)
+                refused.wait(PATIENCE_SECONDS)
         except CircuitOpen:
-            refused.wait(10)
+            refused.wait(PATIENCE_SECONDS)
 
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(ask, range(16)))
@@ -570,10 +573,10 @@ def test_of_ten_thousand_calls_at_once_a_half_open_circuit_lets_its_probes_throu
 async def test_an_open_circuit_refuses_at_once_though_the_bulkhead_is_full(
     make: Callable[..., CircuitBreaker],
 ) -> None:
-    breaker = make("model", max_concurrent=1, max_wait_seconds=60)
+    breaker = make("model", max_concurrent=1, max_wait_seconds=600)
     fail(breaker, 2)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with pytest.raises(CircuitOpen):
             async with breaker:
                 pass

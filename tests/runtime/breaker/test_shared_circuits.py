@@ -13,8 +13,15 @@ from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.state_machine import Phase, Result
 from lgs_runtime.periodic import running
 from support.circuits import POLICY, SharingReplica, exchange, opened, phases
+from support.ports import PATIENCE_SECONDS
 from support.redis import RedisServer, close_connections
 from support.redis_proxy import proxied
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis of the tests is there, though the machine may stand still."""
+    monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.TIMEOUT_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -35,7 +42,7 @@ async def test_calls_of_all_replicas_count_together(three: list[SharingReplica])
     await exchange(*three)
 
     assert phases(*three) == {Phase.OPEN}
-    assert all(20 < replica.refused_for() <= 30 for replica in three)
+    assert all(500 < replica.refused_for() <= 600 for replica in three)
 
 
 async def test_calls_are_told_once(three: list[SharingReplica]) -> None:
@@ -48,10 +55,7 @@ async def test_calls_are_told_once(three: list[SharingReplica]) -> None:
 
 
 @pytest.mark.parametrize("lost", [1, 2], ids=["asked again by the driver", "told again with what came since"])
-async def test_calls_whose_answer_was_lost_count_once(
-    redis_uri: str, monkeypatch: pytest.MonkeyPatch, lost: int
-) -> None:
-    monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.TIMEOUT_SECONDS", 60.0)
+async def test_calls_whose_answer_was_lost_count_once(redis_uri: str, lost: int) -> None:
     async with proxied(redis_uri) as proxy:
         replica, other = (SharingReplica(proxy.uri, at, service=f"lost {lost}") for at in (0.0, 5000.0))
         await replica.sharing.exchange()
@@ -116,7 +120,7 @@ async def test_successes_elsewhere_keep_it_closed(three: list[SharingReplica]) -
 async def test_what_opens_in_one_replica_is_open_in_all_for_as_long(three: list[SharingReplica]) -> None:
     await opened(*three)
 
-    assert all(20 < replica.refused_for() <= 30 for replica in three)
+    assert all(500 < replica.refused_for() <= 600 for replica in three)
     assert [replica.circuit.begun[Phase.OPEN] for replica in three] == [1, 1, 1]
 
 
@@ -127,13 +131,12 @@ async def test_a_replica_that_comes_finds_it_open(three: list[SharingReplica], r
     await late.sharing.exchange()
     await late.sharing.close()
 
-    assert 20 < late.refused_for() <= 30
+    assert 500 < late.refused_for() <= 600
 
 
 async def test_a_replica_that_comes_asks_again_where_its_first_question_was_lost(
     redis_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.TIMEOUT_SECONDS", 60.0)
     monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.EVERY_SECONDS", 0.01)
     async with proxied(redis_uri) as proxy:
         first, second = (SharingReplica(proxy.uri, at, service="lost at the start") for at in (0.0, 70.0))
@@ -151,7 +154,7 @@ async def test_a_replica_that_comes_asks_again_where_its_first_question_was_lost
 async def test_the_first_that_is_sure_closes_it_for_all(three: list[SharingReplica]) -> None:
     await opened(*three)
     for replica in three:
-        replica.now += 31
+        replica.now += 601
     three[1].call(Result.SUCCESS, POLICY.probes)
     still_out = three[2].circuit.acquire()
 
@@ -164,7 +167,7 @@ async def test_the_first_that_is_sure_closes_it_for_all(three: list[SharingRepli
 async def test_probes_of_several_replicas_count_together(three: list[SharingReplica]) -> None:
     await opened(*three)
     for replica in three:
-        replica.now += 31
+        replica.now += 601
     three[0].call(Result.SUCCESS)
     three[2].call(Result.SUCCESS)
     assert phases(*three) == {Phase.HALF_OPEN, Phase.OPEN}
@@ -177,13 +180,13 @@ async def test_probes_of_several_replicas_count_together(three: list[SharingRepl
 async def test_a_probe_that_fails_anywhere_opens_it_again_for_all(three: list[SharingReplica]) -> None:
     await opened(*three)
     for replica in three:
-        replica.now += 31
+        replica.now += 601
     three[1].call(Result.FAILURE)
 
     await exchange(*three)
 
     assert phases(*three) == {Phase.OPEN}
-    assert all(20 < replica.refused_for() <= 30 for replica in three)
+    assert all(500 < replica.refused_for() <= 600 for replica in three)
 
 
 async def test_replicas_that_open_it_at_once_agree_on_one_opening(three: list[SharingReplica]) -> None:
@@ -274,7 +277,7 @@ async def test_a_redis_that_lost_its_data_closes_nothing(three: list[SharingRepl
     await exchange(*three)
 
     assert phases(*three) == {Phase.OPEN}
-    assert all(15 < replica.refused_for() <= 30 for replica in three)
+    assert all(500 < replica.refused_for() <= 600 for replica in three)
 
 
 async def test_a_failover_that_lost_the_latest_change_closes_nothing(three: list[SharingReplica]) -> None:
@@ -286,7 +289,7 @@ async def test_a_failover_that_lost_the_latest_change_closes_nothing(three: list
     await exchange(*three)
 
     assert phases(*three) == {Phase.OPEN}
-    assert all(15 < replica.refused_for() <= 30 for replica in three)
+    assert all(500 < replica.refused_for() <= 600 for replica in three)
     assert [replica.circuit.begun[Phase.OPEN] for replica in three] == [1, 1, 1]
 
 
@@ -308,10 +311,7 @@ async def test_a_revision_with_another_window_shares_the_circuit_and_counts_call
     await newer.sharing.close()
 
 
-async def test_a_connection_that_redis_closes_is_no_outage(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lgs_runtime.breaker.redis_sharing.TIMEOUT_SECONDS", 60.0)
+async def test_a_connection_that_redis_closes_is_no_outage(redis_server: RedisServer) -> None:
     replica = SharingReplica(redis_server.uri, started_at=0.0)
     await exchange(replica)
 

@@ -21,6 +21,7 @@ from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.policy import Policy
 from lgs_runtime.breaker.registry import MOST
 from lgs_runtime.breaker.state_machine import Phase, Result
+from support.ports import PATIENCE_SECONDS
 
 made = partial(CircuitBreaker, failure_threshold=0.5, minimum_calls=2, recovery_timeout=60)
 
@@ -249,7 +250,7 @@ def in_a_thread(work: Callable[[], None]) -> None:
     """Does work that may stand still for ever."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive(), "it stands still"
 
 
@@ -294,4 +295,4 @@ def test_names_without_end_are_told_once() -> None:
         for number in range(MOST + 50):
             CircuitBreaker(f"customer-{number}")
 
-    assert [log["event"] for log in logs] == ["circuit.forgotten"]
+    assert [log["event"] for log in logs if log["event"].startswith("circuit.")] == ["circuit.forgotten"]

@@ -11,14 +11,20 @@ import pytest
 from lgs_runtime.cache.current import serving
 from lgs_runtime.cache.factory import open_cache
 from lgs_runtime.cache.manager import CacheManager
+from support.ports import PATIENCE_SECONDS
 
 NewCache = Callable[..., CacheManager]
+LONG = 3600.0
+"""In seconds: longer than any test, however busy the machine is."""
 
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Redis of the tests is not slow, though the machine may be."""
+    """A Redis of the tests is there and not slow, and who computes does so, though the machine may stand
+    still."""
     monkeypatch.setattr("lgs_runtime.cache.replicas.SLOW_SECONDS", 60.0)
+    monkeypatch.setattr("lgs_runtime.cache.redis.TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("lgs_runtime.cache.manager.FOLLOW_SECONDS", LONG)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +42,7 @@ async def new_cache() -> AsyncIterator[NewCache]:
         def new(
             uri: str | None = None, service: str = "test", ttl: float = 60.0, **more: Any
         ) -> CacheManager:
-            manager = open_cache(uri, service, ttl, **more)
+            manager = open_cache(uri, service, ttl, **{"lease_seconds": LONG, **more})
             stack.push_async_callback(manager.close)
             return manager
 

@@ -23,7 +23,9 @@ from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.cache.whole_entries import WholeEntries
 from lgs_runtime.cancelling import cancelled
 from support.caches import listening
+from support.loop_faults import faults_of_the_loop
 from support.no_redis import NOT_OF_REDIS, answering
+from support.ports import PATIENCE_SECONDS
 from support.redis import RedisServer, close_connections
 from support.redis_proxy import proxied
 from support.waiting import until
@@ -33,12 +35,6 @@ LIFE = Life(60.0)
 NOBODY: frozenset[Flight] = frozenset()
 LONG = 3600.0
 """Seconds of a lease that no test waits for."""
-
-
-@pytest.fixture(autouse=True)
-def _waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is given up here for being late on a busy machine."""
-    monkeypatch.setattr("lgs_runtime.cache.redis.TIMEOUT_SECONDS", 60.0)
 
 
 async def killed(server: RedisServer) -> int:
@@ -234,7 +230,7 @@ async def taken(cache: CacheManager, place: Place) -> Flight:
 
 
 async def goes_on(cache: CacheManager, place: Place) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         flight = await taken(cache, place)
     await cache.land(place, flight, "value", LIFE)
 
@@ -353,8 +349,6 @@ async def test_a_ping_that_fails_as_the_replica_closes_is_told_to_nobody(
     new_cache: NewCache, redis_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, go_on, pinged = new_cache(redis_uri), asyncio.Event(), asyncio.Event()
-    told: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
 
     async def fails() -> None:
         pinged.set()
@@ -364,15 +358,16 @@ async def test_a_ping_that_fails_as_the_replica_closes_is_told_to_nobody(
     replicas = cache._replicas
     assert replicas is not None
     monkeypatch.setattr(entries_of(cache), "ping", fails)
-    replicas._suspect()
-    await asyncio.wait_for(pinged.wait(), 60)
-    await cancelled([replicas._tasks["check"]])
-    (ping,) = replicas._asked
-    go_on.set()
-    await asyncio.wait({ping})
-    del ping
-    await cache.close()
-    replicas._tasks.clear()
-    gc.collect()
+    with faults_of_the_loop() as told:
+        replicas._suspect()
+        await asyncio.wait_for(pinged.wait(), PATIENCE_SECONDS)
+        await cancelled([replicas._tasks["check"]])
+        (ping,) = replicas._asked
+        go_on.set()
+        await asyncio.wait({ping})
+        del ping
+        await cache.close()
+        replicas._tasks.clear()
+        gc.collect()
 
     assert told == []

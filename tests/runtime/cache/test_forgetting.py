@@ -26,6 +26,7 @@ from lgs_runtime.cache.shared import SharedCacheRefused
 from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.cache.statistics import MOST_NAMESPACES
 from support.caches import listening
+from support.ports import PATIENCE_SECONDS
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
@@ -168,7 +169,7 @@ async def test_what_two_runs_compute_at_once_while_it_is_cleared_is_not_kept(
     def node(state: Said) -> Said:
         begun.release()
         said = f"new {state['run']}" if state["run"] == 2 else "old"
-        assert ends[state["run"]].wait(60)
+        assert ends[state["run"]].wait(PATIENCE_SECONDS)
         return {"said": [said]}
 
     builder = StateGraph(Said)
@@ -215,7 +216,7 @@ async def test_what_a_run_computes_several_times_at_once_while_it_is_cleared_is_
 
     def node(state: Said) -> Said:
         begun.release()
-        assert ends.wait(60)
+        assert ends.wait(PATIENCE_SECONDS)
         return {"said": ["old"]}
 
     builder = StateGraph(Said)
@@ -262,7 +263,7 @@ async def test_a_node_that_several_fetch_at_once_is_computed_again_when_a_run_en
 
     await asyncio.create_task(asks("one", "two"))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await asyncio.create_task(asks("one")) == {}
 
 

@@ -17,16 +17,23 @@ from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from lgs_runtime.breaker import CircuitBreaker, CircuitOpen
+from lgs_runtime.breaker.registry import CIRCUITS
 from lgs_runtime.cache import UncacheableArgument, cached
-from lgs_runtime.cache.manager import FOLLOW_SECONDS, CacheManager
+from lgs_runtime.cache.manager import CacheManager
+from runtime.cache.conftest import LONG
+from support.ports import PATIENCE_SECONDS
+from support.waiting import until
 
 CALLS: list[Any] = []
 """What was computed, in this test."""
 
 
 @pytest.fixture(autouse=True)
-def _nothing_yet(cache: CacheManager) -> None:
+def _nothing_yet(cache: CacheManager) -> Iterator[None]:
     CALLS.clear()
+    yield
+    # All that runs in this process after these tests would have their circuits.
+    CIRCUITS.clear()
 
 
 @cached(ttl=60)
@@ -471,7 +478,7 @@ async def test_an_old_value_of_a_sync_function_is_computed_anew_in_a_thread(
     rates()
     now[0] += 50
     old = rates()
-    await asyncio.to_thread(computed.wait, 10)
+    await asyncio.to_thread(computed.wait, PATIENCE_SECONDS)
     while cache.statistics.of("sync rates").refreshes == 0:
         await asyncio.sleep(0.01)
 
@@ -527,7 +534,7 @@ async def test_a_refresh_that_never_ends_is_given_up_by_a_call_that_needs_it(
     while len(CALLS) < 2:
         await asyncio.sleep(0)
     now[0] += 100
-    flight.began -= FOLLOW_SECONDS
+    flight.began -= LONG
     with capture_logs() as logs:
         found = await asyncio.gather(*(hanging() for _ in range(3)))
 
@@ -551,13 +558,14 @@ async def test_who_waits_for_a_refresh_that_hangs_goes_on_when_its_time_is_up(
     def hanging() -> int:
         CALLS.append("hanging")
         if len(CALLS) == 2:
-            go_on.wait(60)
+            go_on.wait(PATIENCE_SECONDS)
         return len(CALLS)
 
     try:
         await asyncio.to_thread(hanging)
         now[0] += 50
         await asyncio.to_thread(hanging)
+        await until(lambda: len(CALLS) == 2, "it is computed anew")
         now[0] += 100
         assert await asyncio.to_thread(hanging) == 3
         assert await asyncio.to_thread(hanging) == 3

@@ -18,6 +18,7 @@ from lgs_runtime.cache import NodeCache, cache_key
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.response import ResponseCache, check_policies
 from lgs_runtime.errors import ConfigError
+from support.ports import PATIENCE_SECONDS
 
 NewCache = Callable[..., CacheManager]
 CALLS: list[str] = []
@@ -97,7 +98,7 @@ async def test_nodes_that_run_beside_each_other_in_a_subgraph_are_kept_as_those_
     def says(word: str) -> Any:
         def node(state: State) -> State:
             CALLS.append(word)
-            beside.wait(60)
+            beside.wait(PATIENCE_SECONDS)
             return {"said": [word]}
 
         return node
@@ -189,7 +190,7 @@ async def test_a_step_with_more_to_do_waits_for_nobody(cache: CacheManager) -> N
     builder.add_conditional_edges(START, lambda _: [Send("one", {"question": each}) for each in "abca"])
     graph = builder.compile(cache=ResponseCache(cache, "graph"))
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         answers = [(await graph.ainvoke({}))["said"] for _ in range(2)]
 
     assert [sorted(answer) for answer in answers] == [["a", "a", "b", "c"]] * 2

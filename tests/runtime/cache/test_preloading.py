@@ -24,6 +24,7 @@ from lgs_runtime.cache.manager import MOST_REFRESHES, CacheManager
 from lgs_runtime.cache.preloading import TURN_SECONDS, Preloader
 from lgs_runtime.model_usage import NO_GRAPH, ModelUsage
 from runtime.cache.conftest import NewCache
+from support.ports import PATIENCE_SECONDS
 
 TENANT: ContextVar[str] = ContextVar("tenant", default="nobody")
 
@@ -142,7 +143,7 @@ async def test_a_result_that_is_forgotten_while_it_is_computed_ahead_is_not_kept
     await replica.pass_seconds(49, prices)
     replica.now = 1095.0
     assert await prices() == "old"
-    await asyncio.wait_for(entered.wait(), 20)
+    await asyncio.wait_for(entered.wait(), PATIENCE_SECONDS)
     await prices.invalidate()
     gate.set()
     await replica.settled()
@@ -312,14 +313,14 @@ async def test_a_computation_ahead_that_fails_is_not_the_failure_of_who_waits_fo
     replica.now = 1099.0
     await replica.preloader.turn()
     await replica.preloader.turn()
-    await asyncio.wait_for(entered.wait(), 20)
+    await asyncio.wait_for(entered.wait(), PATIENCE_SECONDS)
     replica.now = 1150.0
     waits = asyncio.create_task(prices())
     while replica.counts().waits == 0:
         await asyncio.sleep(0)
     gate.set()
 
-    assert await asyncio.wait_for(waits, 20) == "computed at 1150"
+    assert await asyncio.wait_for(waits, PATIENCE_SECONDS) == "computed at 1150"
     assert replica.counts().errors == 1
 
 
@@ -367,8 +368,8 @@ async def test_a_sync_function_is_called_by_the_replica_in_a_thread(replica: Rep
 
     await replica.pass_seconds(60, call)
     await replica.pass_seconds(39)
-    assert await asyncio.to_thread(computed.wait, 20)
-    async with asyncio.timeout(20):
+    assert await asyncio.to_thread(computed.wait, PATIENCE_SECONDS)
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while replica.counts().ahead == 0:
             await asyncio.sleep(0.01)
 

@@ -29,7 +29,7 @@ from lgs_runtime.streams.redis import RedisBroker
 from support.caches import listening
 from support.circuits import POLICY
 from support.no_redis import GARBLED, answering
-from support.ports import free_port
+from support.ports import PATIENCE_SECONDS, free_port
 from support.redis import RedisNode, RedisServer, flush
 from support.servers import running
 from support.waiting import until
@@ -131,7 +131,7 @@ async def test_what_is_no_lease_keeps_nobody_waiting(
     place = here.place("function", "key")
 
     async with put(server, f"{place.key}:lease", *other):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await computed(here, place, "ours") == "ours"
         assert await computed(there, place, "another") == "ours"
 
@@ -182,7 +182,7 @@ EVENTS = [StreamEvent(f"1000-{number}", name, b"{}") for number, name in enumera
 
 
 async def told(broker: RedisBroker, run: str, after: str = FROM_START) -> list[str]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return [event.id async for together in broker.subscribe(run, after) for event in together]
 
 
@@ -387,7 +387,9 @@ class Says:
         return killed
 
     async def loading(self) -> Callable[[], Any]:
-        await self.settings(key_load_delay="4000", loading_process_events_interval_bytes="1024")
+        # Uncompressed, so that it answers between two keys, and for longer than the test takes.
+        await self.settings(rdbcompression="no", key_load_delay="40000")
+        await self.settings(loading_process_events_interval_bytes="1024")
         async with self._client.pipeline() as pipe:
             for number in range(10_000):
                 pipe.set(f"filler {number}", "x" * 1024)

@@ -20,6 +20,7 @@ from lgs_runtime.cache import cached
 from lgs_runtime.cache.found import Found, Life
 from lgs_runtime.cache.manager import MOST_REFRESHES, CacheManager
 from lgs_runtime.cache.single_flight import Flight, Flights, Without, copy_of
+from support.ports import PATIENCE_SECONDS
 
 CALLS: list[Any] = []
 
@@ -299,7 +300,7 @@ async def test_a_value_that_can_not_be_kept_is_computed_by_all_who_waited_at_onc
     calls = [asyncio.create_task(opened()) for _ in range(4)]
     await waiting(cache, 3)
     GATE.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.gather(*calls)
 
     assert len(CALLS) == 4
@@ -314,7 +315,7 @@ async def test_a_function_that_calls_itself_does_not_wait_for_itself() -> None:
             return await fibonacci(3)
         return n if n < 2 else await fibonacci(n - 1) + await fibonacci(n - 2)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await fibonacci(5) == 5
 
 
@@ -337,7 +338,7 @@ async def test_two_functions_that_wait_for_each_other_go_on(cache: CacheManager)
             return "pong " + await ping()
         return "end"
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         answers = await asyncio.gather(ping(), pong())
 
     assert all(answer.endswith("end") for answer in answers)
@@ -350,12 +351,12 @@ async def test_threads_compute_once_and_wait(cache: CacheManager) -> None:
     def blocking() -> int:
         CALLS.append("blocking")
         begun.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_SECONDS)
         return 1
 
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(contextvars.copy_context().run, blocking) for _ in range(8)]
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
         await waiting(cache, 7)
         go_on.set()
         answers = await asyncio.gather(*map(asyncio.wrap_future, calls))
@@ -372,11 +373,11 @@ async def test_a_sync_function_on_the_event_loop_never_blocks_it(cache: CacheMan
         CALLS.append("blocking")
         if len(CALLS) == 1:
             begun.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE_SECONDS)
         return 1
 
     leader = asyncio.create_task(asyncio.to_thread(blocking))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
     answer = blocking()
     go_on.set()
 
@@ -401,12 +402,12 @@ async def test_a_time_out_is_raised_in_all_threads_that_waited(cache: CacheManag
     def blocking() -> int:
         CALLS.append("blocking")
         begun.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_SECONDS)
         raise TimeoutError("the dependency did not answer")
 
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(contextvars.copy_context().run, blocking) for _ in range(4)]
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
         await waiting(cache, 3)
         go_on.set()
         raised = await asyncio.gather(*map(asyncio.wrap_future, calls), return_exceptions=True)
@@ -442,7 +443,7 @@ async def test_a_call_that_was_left_behind_in_a_closed_event_loop_keeps_nobody_w
 
     (task,) = await asyncio.to_thread(left_behind, begin)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert [await answer(), await answer()] == ["answer", "answer"]
     assert CALLS == ["answer", "answer"]
     assert not task.done()
@@ -469,7 +470,7 @@ async def test_what_was_to_be_computed_anew_in_a_closed_event_loop_is_by_the_nex
         now[0] += 50
         await asyncio.to_thread(left_behind, partial(rates, at))
     await rates(MOST_REFRESHES)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while cache.statistics.of("left behind").refreshes == 0:
             await asyncio.sleep(0)
 
@@ -494,7 +495,7 @@ async def test_a_caller_that_is_cancelled_as_it_begins_keeps_nobody_waiting(
         with pytest.raises(asyncio.CancelledError):
             await slow("a")
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await slow("a") == "answer to a"
 
 
@@ -527,7 +528,7 @@ def test_a_flight_that_the_garbage_collector_ends_in_the_midst_of_another_stops_
     joined: list[tuple[Flight, bool]] = []
     thread = threading.Thread(target=lambda: joined.append(flights.join("a")), daemon=True)
     thread.start()
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
 
     assert [leads for _, leads in joined] == [True]
     assert left.future.done()
@@ -551,7 +552,7 @@ async def test_a_call_in_an_event_loop_that_was_stopped_keeps_nobody_waiting() -
         return answer
 
     left = await asyncio.to_thread(stopped.run_until_complete, begin())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await stopping("a") == "answer 2"
     await asyncio.to_thread(stopped.run_until_complete, left)
     stopped.close()
@@ -603,11 +604,11 @@ async def test_a_thread_that_waited_in_vain_keeps_what_it_computes(
         number = len(CALLS)
         if number == 1:
             begun.set()
-            go_on.wait(60)
+            go_on.wait(PATIENCE_SECONDS)
         return number
 
     leader = asyncio.create_task(asyncio.to_thread(hanging))
-    await asyncio.to_thread(begun.wait, 60)
+    await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
     try:
         assert [await asyncio.to_thread(hanging) for _ in range(3)] == [2, 2, 2]
     finally:

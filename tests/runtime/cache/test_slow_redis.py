@@ -16,6 +16,7 @@ from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.cache.values import Found, Life
 from support.caches import listening
+from support.ports import PATIENCE_SECONDS
 from support.redis import RedisServer
 from support.redis_proxy import RedisProxy, proxied
 from support.waiting import until
@@ -28,6 +29,7 @@ SLOW_SECONDS = 0.15
 @pytest.fixture(autouse=True)
 def _impatient(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lgs_runtime.cache.replicas.SLOW_SECONDS", SLOW_SECONDS)
+    monkeypatch.setattr("lgs_runtime.cache.redis.TIMEOUT_SECONDS", 1.0)
     monkeypatch.setattr("lgs_runtime.cache.replicas.CHECK_SECONDS", 0.05)
 
 
@@ -143,7 +145,7 @@ async def test_a_busy_replica_too_goes_past_a_redis_that_answers_late(
     await cache._replicas._shared.ping()
 
     slow.seconds = 5 * SLOW_SECONDS
-    async with busy(SLOW_SECONDS / 6), asyncio.timeout(60):
+    async with busy(SLOW_SECONDS / 6), asyncio.timeout(PATIENCE_SECONDS):
         asked = 0
         while cache.redis == "up":
             await computed(cache, f"{asked}", asked)

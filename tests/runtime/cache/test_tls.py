@@ -14,7 +14,7 @@ import redis
 
 from lgs_runtime.cache.found import Life
 from lgs_runtime.cache.manager import CacheManager
-from support.ports import free_port, wait_until
+from support.ports import PATIENCE_SECONDS, free_port, wait_until
 from support.redis import RedisServer
 from support.servers import running
 from support.waiting import until
@@ -43,7 +43,7 @@ class TlsRedis(RedisServer):
             port=self.port,
             ssl=True,
             ssl_ca_certs=str(self._secrets / "made.pem"),
-            socket_timeout=2,
+            socket_timeout=PATIENCE_SECONDS,
         )
 
     def _tls(self) -> Sequence[str]:
@@ -61,7 +61,7 @@ class TlsRedis(RedisServer):
         try:
             with self.client() as client:
                 return bool(client.ping())
-        except redis.exceptions.ConnectionError:
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
             return False
 
 

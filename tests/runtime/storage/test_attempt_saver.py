@@ -22,6 +22,7 @@ from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.checkpoint.wrappers.attempt import CHECKPOINTER, AttemptSaver, may_write_behind
 from lgs_runtime.checkpoint.wrappers.fence import Fence, fenced
 from lgs_runtime.errors import StorageUnavailable
+from support.loop_faults import faults_of_the_loop
 
 
 class State(TypedDict, total=False):
@@ -122,9 +123,6 @@ async def test_a_checkpoint_is_not_stored_where_the_one_before_it_was_not(databa
 async def test_asyncio_complains_of_none_of_several_failures_of_which_the_first_is_told(
     database_uri: str,
 ) -> None:
-    faults: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
-
     async def fail_twice() -> None:
         own = AttemptSaver(saver, thread_id := str(uuid4()), write_behind=True)
         address: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
@@ -134,8 +132,9 @@ async def test_asyncio_complains_of_none_of_several_failures_of_which_the_first_
             await own.settle()
 
     async with open_checkpointer(database_uri) as saver:
-        await fail_twice()
-        gc.collect()
+        with faults_of_the_loop() as faults:
+            await fail_twice()
+            gc.collect()
 
     assert faults == []
 

@@ -21,7 +21,7 @@ from lgs_runtime.database import postgres as database
 from lgs_runtime.errors import ConfigError, StorageUnavailable
 from lgs_runtime.store import postgres_connections as store_module
 from lgs_runtime.store.backends import open_store
-from support.ports import free_port
+from support.ports import PATIENCE_SECONDS, free_port
 from support.postgres import PostgresServer
 from support.service import new_id
 
@@ -195,7 +195,7 @@ async def test_a_server_that_is_gone_is_not_waited_for_like_a_busy_one(
     async with open_checkpointer(postgres_server.uri) as saver, open_store(postgres_server.uri) as store:
         await asyncio.to_thread(postgres_server.stop)
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             with pytest.raises(StorageUnavailable):
                 await asyncio.gather(*(saver.aget_tuple(config("t")) for _ in range(4)))
             with pytest.raises(StorageUnavailable):

@@ -16,6 +16,7 @@ import pytest
 from lgs_runtime.model import Outcome
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.worker.publisher import epoch_of
+from support.ports import PATIENCE_SECONDS
 from support.service import Service, at_work
 
 HOUR = 3600.0
@@ -41,7 +42,7 @@ async def service(database_uri: str) -> AsyncIterator[Service]:
 
 
 async def lost(storage: Storage) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (found := await storage.queue.reap(3, "other")):
             await asyncio.sleep(0.05)
     return found[0]

@@ -12,6 +12,7 @@ from lgs_runtime.model import NewRun, QueueLimits
 from lgs_runtime.storage import StorageOptions, open_storage
 from lgs_runtime.storage.postgres.arrivals import columns, row
 from lgs_runtime.storage.postgres.statements.arrivals import ENQUEUE
+from lgs_runtime.storage.postgres.statements.assistants import AWAIT_ARRIVALS
 from support.service import Service, at_work, new_id
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'lgs_run'::regclass"
@@ -19,8 +20,12 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'lgs_r
 
 @pytest.mark.parametrize("delete_threads", [False, True])
 async def test_a_deletion_waits_for_the_runs_that_found_the_assistant(
-    postgres_uri: str, *, delete_threads: bool
+    postgres_uri: str, monkeypatch: pytest.MonkeyPatch, *, delete_threads: bool
 ) -> None:
+    # A second may be over before it is seen that the deletion waits.
+    patiently = AWAIT_ARRIVALS.replace("'1s'", "'600s'")
+    assert patiently != AWAIT_ARRIVALS
+    monkeypatch.setattr("lgs_runtime.storage.postgres.assistants.AWAIT_ARRIVALS", patiently)
     storage = await open_storage(postgres_uri, StorageOptions(lease_seconds=600.0))
     connection = await asyncpg.connect(postgres_uri)
     try:

@@ -21,6 +21,7 @@ from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.postgres import signals
 from lgs_runtime.storage.postgres.migrations.apply import LOCK, migrate
 from lgs_runtime.store.backends import open_store
+from support.ports import PATIENCE_SECONDS
 from support.postgres import PostgresServer, PostgresStandby
 from support.servers import running
 
@@ -44,7 +45,7 @@ def admin(uri: str, *statements: str) -> None:
 
 
 async def until_it_works(storage: Storage) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 await storage.ping()
@@ -92,11 +93,11 @@ async def test_after_a_fail_over_nothing_keeps_to_the_old_primary_though_it_keep
             await store.aput(("n",), "after", {"n": 2})
         await store.aput(("n",), "after", {"n": 2})
         assert await store.aget(("n",), "before") is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await anext(heard) != Signal("queued", ""):
                 pass
         storage.signals.send(Signal("cancel", "somebody"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await anext(heard) != Signal("cancel", "somebody"):
                 pass
     await lease.close()
@@ -190,12 +191,10 @@ async def test_where_the_server_has_no_room_the_connections_that_there_are_do_th
 async def test_what_an_administrator_allows_a_statement_does_not_hold_for_the_making_of_tables(
     postgres_uri: str, setting: str
 ) -> None:
-    name = urlsplit(postgres_uri).path[1:]
-    admin(postgres_uri, f"ALTER DATABASE {name} SET {setting} = '100ms'")
-    access = await probe(postgres_uri)
-    waiting = await connect(access)
+    waiting = await connect(await probe(postgres_uri))
+    # As where it is set for the database, but for this connection alone: it is the only one that has to wait.
+    await waiting.execute(f"SET {setting} = '100ms'")
     with psycopg.connect(postgres_uri) as other:
-        other.execute("SET lock_timeout = 0")
         other.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         made = asyncio.create_task(migrate(waiting))
         done, _ = await asyncio.wait({made}, timeout=0.5)
@@ -209,11 +208,11 @@ async def test_a_statement_that_takes_longer_than_an_administrator_allows_is_tol
     postgres_uri: str,
 ) -> None:
     name = urlsplit(postgres_uri).path[1:]
-    admin(postgres_uri, f"ALTER DATABASE {name} SET statement_timeout = '100ms'")
+    admin(postgres_uri, f"ALTER DATABASE {name} SET statement_timeout = '3s'")
     database = await Database.open(await probe(postgres_uri))
 
     with pytest.raises(StorageUnavailable, match="statement timeout"):
-        await database.value("SELECT 1 FROM pg_sleep(10)")
+        await database.value("SELECT 1 FROM pg_sleep(600)")
 
     assert await database.value("SELECT 1") == 1
     await database.close()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgs_runtime.model import AssignedPriority, Outcome, Priority, QueueLimits, Run
+from lgs_runtime.model import AssignedPriority, NewRun, Outcome, Priority, QueueLimits, Run
 from lgs_runtime.storage import StorageOptions, open_storage
 from lgs_runtime.storage.fairness import (
     LEVEL,
@@ -25,7 +25,7 @@ from lgs_runtime.storage.fairness import (
     rank_offset,
 )
 from lgs_runtime.storage.postgres.statements.queue import CLAIM, SPARE
-from support.service import Service
+from support.service import Service, new_id
 
 MANY = QueueLimits(100_000, 100_000, 100_000)
 LONGEST_OFFSET = rank_offset(5)
@@ -231,8 +231,22 @@ async def test_fairness_does_not_come_before_urgency(service: Service) -> None:
 
 async def test_a_level_is_finer_than_a_priority(service: Service) -> None:
     replica = await service.replica()
-    for level in (5, -2, 1, 0, -5, 2):
-        await service.enqueue(level=level, priority=priority_of_level(level), metadata={"level": level})
+    # Together, and so all at one time: who comes seconds later has a place that is so much later.
+    new = [
+        NewRun(
+            new_id(),
+            new_id(),
+            service.assistant_id,
+            {},
+            create_thread=True,
+            level=level,
+            priority=priority_of_level(level),
+            metadata={"level": level},
+        )
+        for level in (5, -2, 1, 0, -5, 2)
+    ]
+    stored = await service.storage.queue.enqueue_all(new, MANY)
+    assert len({run.due_at for run in stored}) == 1, "the premise"
 
     order = await serve_all(service, replica)
 
@@ -304,7 +318,7 @@ FROM generate_series(1, 10000) i
 async def test_a_claim_looks_at_a_few_of_ten_thousand_waiting_runs(
     postgres_uri: str, analysed: bool, graph: str | None
 ) -> None:
-    storage = await open_storage(postgres_uri, StorageOptions(lease_seconds=60))
+    storage = await open_storage(postgres_uri, StorageOptions(lease_seconds=600))
     lease = await storage.leases.take("r1", ["agent", "other"])
     connection = await asyncpg.connect(postgres_uri)
     try:

@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from lgs_runtime.checkpoint import FastPostgresSaver
 from lgs_runtime.database.postgres import Database
+from support.ports import PATIENCE_SECONDS
 from support.postgres import PostgresServer
 from support.savers import fast_saver
 
@@ -350,7 +351,7 @@ async def test_a_process_that_is_killed_leaves_whole_checkpoints(
         assert await process.stdout.readline()
 
     connection = await asyncpg.connect(postgres_uri)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         # With `async` what is stored may lag behind what was seen.
         while await connection.fetchval(BEGUN) < 20:
             await asyncio.sleep(0.05)

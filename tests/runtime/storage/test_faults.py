@@ -15,7 +15,7 @@ import pytest
 from lgs_runtime.errors import Conflict, LeaseLost, NotFound, QueueFull, RollbackAsked, StorageUnavailable
 from lgs_runtime.model import Outcome, QueueLimits, Run, Signal
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
-from support.ports import wait_until
+from support.ports import PATIENCE_SECONDS, wait_until
 from support.postgres import PostgresServer
 from support.service import Service, at_work
 
@@ -25,7 +25,7 @@ RunsOut = Callable[[str], None]
 
 async def reaped(storage: Storage, max_attempts: int = 3) -> Run:
     """The run that the reaper takes, of a replica whose lease has run out."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (found := await storage.queue.reap(max_attempts)):
             await asyncio.sleep(0.02)
     (run,) = found
@@ -34,7 +34,7 @@ async def reaped(storage: Storage, max_attempts: int = 3) -> Run:
 
 async def heard(signals: AsyncIterator[Signal], wanted: Signal) -> None:
     """Returns when the signal arrives."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for signal in signals:
             if signal == wanted:
                 return
@@ -480,7 +480,7 @@ async def test_many_notifications_at_once_all_arrive(service: Service, open_anot
         stored = await asyncio.gather(*(service.enqueue() for _ in range(80)))
 
         missing = {enqueued.run.run_id for enqueued in stored}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while missing:
                 missing.discard((await anext(signals)).subject)
 

@@ -11,6 +11,7 @@ import pytest
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Priority, QueueLimits
 from lgs_runtime.storage import Storage
+from support.ports import PATIENCE_SECONDS
 from support.service import Service
 
 Another = Callable[..., Awaitable[Storage]]
@@ -95,7 +96,7 @@ async def test_a_run_that_is_handed_back_or_lost_goes_to_a_replica_that_has_its_
     runs = {run.run_id: run for run in await fleet.storage.queue.claim("dying", 2)}
     await fleet.storage.queue.release("dying", [runs[handed_back.run.run_id]])
     lease_runs_out("dying")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await fleet.storage.queue.reap(3):
             await asyncio.sleep(0.05)
 

@@ -19,6 +19,8 @@ from lgs_runtime.checkpoint.rows import Rows
 from lgs_runtime.database import group_commit
 from lgs_runtime.database.group_commit import MOST_BYTES, GroupCommitter
 from lgs_runtime.errors import StorageUnavailable
+from support.loop_faults import faults_of_the_loop
+from support.ports import PATIENCE_SECONDS
 
 Work = tuple[str, int]
 
@@ -135,14 +137,13 @@ def test_a_row_that_can_not_be_stored_fails_alone(
 
 
 async def test_what_could_not_be_stored_and_nobody_waits_for_any_more_is_no_fault_of_the_loop() -> None:
-    faults: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
     committer = GroupCommitter(Table(["lost"] * 9).run, at_once=1, patience_seconds=0)
 
-    committer.submit("a", ("a", 0))
-    await committer.settled("a")
-    await committer.close()
-    gc.collect()
+    with faults_of_the_loop() as faults:
+        committer.submit("a", ("a", 0))
+        await committer.settled("a")
+        await committer.close()
+        gc.collect()
 
     assert faults == []
 
@@ -188,7 +189,7 @@ async def test_work_that_can_not_be_prepared_fails_with_its_reason_and_holds_nob
         raise KeyError("no such channel")
 
     failed, last = committer.submit_later("a", prepare), committer.submit("a", ("a", 1))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         ends = await asyncio.gather(failed, last, return_exceptions=True)
 
     assert isinstance(ends[0], KeyError) and ends[1] == ("a", 1)
@@ -208,7 +209,7 @@ async def test_closing_waits_for_what_is_being_prepared() -> None:
         await asyncio.sleep(0)
     waits = not closed.done()
     prepared.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await closed
 
     assert waits and done.result() == ("a", 0) and table.stored == [("a", 0)]
@@ -259,7 +260,7 @@ async def test_closing_ends_what_is_under_way_and_takes_nothing_more() -> None:
     waiting = committer.submit("a", ("a", 0))
     await asyncio.sleep(0)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await committer.close()
 
     with pytest.raises(StorageUnavailable):
@@ -278,7 +279,7 @@ async def test_closing_waits_for_no_pause_before_another_try(monkeypatch: pytest
     for _ in range(5):
         await asyncio.sleep(0)  # until it pauses
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await committer.close()
 
     with pytest.raises(StorageUnavailable):
@@ -300,7 +301,7 @@ async def test_a_group_that_is_stopped_in_the_middle_is_told_to_its_callers_and_
     committer = GroupCommitter(table.run, at_once=1, patience_seconds=0)
     first, with_it = committer.submit("a", ("a", 0)), committer.submit("b", ("b", 0))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         ends = await asyncio.gather(first, with_it, return_exceptions=True)
         later = await committer.submit("a", ("a", 1))
 
@@ -340,7 +341,7 @@ async def test_a_thread_is_settled_when_who_is_alone_in_it_has_gone() -> None:
             await asyncio.sleep(0)
         waits = not settled.done()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await settled
 
     assert waits

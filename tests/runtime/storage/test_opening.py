@@ -16,7 +16,7 @@ from lgs_runtime.model import QueueLimits
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.queries import ThreadQuery
 from lgs_runtime.storage.sqlite.signals import folder_of
-from support.ports import free_port
+from support.ports import PATIENCE_SECONDS, free_port
 from support.service import Service
 
 Another = Callable[..., Awaitable[Storage]]
@@ -136,7 +136,7 @@ async def test_processes_of_their_own_share_the_work_and_lose_nothing(
             await asyncio.to_thread(worker.stdout.readline)
         stored = [await service.enqueue(limits=QueueLimits()) for _ in range(30)]
 
-        codes = [await asyncio.to_thread(worker.wait, 60) for worker in workers]
+        codes = [await asyncio.to_thread(worker.wait, PATIENCE_SECONDS) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

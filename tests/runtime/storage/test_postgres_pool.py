@@ -17,6 +17,7 @@ from lgs_runtime.database.postgres_access import probe
 from lgs_runtime.database.postgres_connections import Access
 from lgs_runtime.database.postgres_pool import ConnectionPool
 from lgs_runtime.errors import StorageUnavailable
+from support.ports import PATIENCE_SECONDS
 from support.postgres import PostgresServer
 
 
@@ -80,13 +81,13 @@ async def pool_on(
 ) -> AsyncIterator[ConnectionPool]:
     pool = ConnectionPool(server.connect, most=most, idle_seconds=idle_seconds)
     yield pool
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await pool.close()
     assert not server.open
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not true():
             await asyncio.sleep(0.001)
 
@@ -145,7 +146,7 @@ async def test_what_was_given_to_one_who_is_cancelled_goes_to_the_next(given: st
         await pool.release(held)
         cancelled.cancel()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             connection = await patient
         with pytest.raises(asyncio.CancelledError):
             await cancelled
@@ -164,7 +165,7 @@ async def test_a_connection_that_can_not_be_opened_leaves_its_place_to_who_waits
 
         with pytest.raises(ConnectionRefusedError):
             await refused
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await pool.release(await patient)
 
 
@@ -217,7 +218,7 @@ async def test_only_a_sound_connection_is_lent_again(fault: str) -> None:
         assert following.done() == (fault == "closed")
         server.answers.set()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             again = await following
         assert (again is connection) == (fault != "closed")
         assert not again.is_in_transaction()
@@ -232,7 +233,7 @@ async def test_a_statement_that_never_ends_costs_its_connection(monkeypatch: pyt
         server.answers.clear()
         await pool.release(connection, settled=False)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             another = await pool.acquire()
         assert another is not connection
         assert connection.is_closed()
@@ -274,7 +275,7 @@ async def test_closing_waits_for_those_in_use_and_refuses_those_who_wait() -> No
     await others_go()
     assert not closing.done()
     await pool.release(held)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await closing
 
     assert held.is_closed()
@@ -295,7 +296,7 @@ async def test_whatever_happens_each_has_one_alone_and_all_are_served(seed: int)
     async def use(pool: ConnectionPool) -> None:
         nonlocal served, refused
         try:
-            connection = await pool.acquire(timeout=chance.choice([None, 30.0]))
+            connection = await pool.acquire(timeout=chance.choice([None, 600.0]))
         except ConnectionRefusedError:
             refused += 1
             return
@@ -328,7 +329,7 @@ async def test_whatever_happens_each_has_one_alone_and_all_are_served(seed: int)
                 await pool.expire_connections()
             if chance.random() < 0.05:
                 server.refuses += 1
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert not [end for end in ended if isinstance(end, Exception)]
         cancelled = sum(isinstance(end, asyncio.CancelledError) for end in ended)
@@ -393,7 +394,7 @@ async def test_whoever_has_a_connection_that_was_cut_is_told_that_the_database_i
     for statement in statements:
         with pytest.raises(StorageUnavailable):
             await statement
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await database.pool.close()
     await database.close()
 

@@ -11,6 +11,7 @@ from lgs_runtime.errors import Conflict, InvalidRequest, LeaseLost, NotFound
 from lgs_runtime.model import Assistant, Outcome, Page, Signal, Ttl
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.queries import AssistantQuery, RunQuery, ThreadQuery
+from support.ports import PATIENCE_SECONDS
 from support.service import Service, new_id
 
 
@@ -203,7 +204,7 @@ async def test_a_deleted_thread_takes_its_runs_along_and_stops_them(service: Ser
     async with service.storage.signals.listen() as signals:
         await service.storage.threads.delete("t1")
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while missing:
                 missing.discard(await anext(signals))
 

@@ -13,6 +13,7 @@ import pytest
 
 from lgs_runtime.database.sqlite import Database
 from lgs_runtime.errors import StorageUnavailable
+from support.ports import PATIENCE_SECONDS
 
 TABLES = """
 CREATE TABLE thread (name TEXT PRIMARY KEY) STRICT;
@@ -55,7 +56,7 @@ class Busy:
     def __call__(self, connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO thread VALUES (?)", (self._name,))
         self.begun.set()
-        assert self.may_end.wait(30)
+        assert self.may_end.wait(PATIENCE_SECONDS)
         connection.execute("INSERT INTO run VALUES ('of it', ?)", (self._name,))
 
 
@@ -90,7 +91,7 @@ async def test_a_full_disk_is_told_as_such_and_what_comes_when_there_is_room_is_
 async def test_who_gives_up_while_waiting_takes_nothing_of_the_others_along(database: Database) -> None:
     busy = Busy("busy")
     first = asyncio.ensure_future(database.write(busy))
-    await asyncio.to_thread(busy.begun.wait, 30)
+    await asyncio.to_thread(busy.begun.wait, PATIENCE_SECONDS)
     waiting = {name: asyncio.ensure_future(database.write(thread(name))) for name in "abcd"}
     await asyncio.sleep(0)
 
@@ -107,7 +108,7 @@ async def test_who_gives_up_in_the_middle_leaves_all_or_nothing_and_the_next_is_
 ) -> None:
     busy = Busy("busy")
     given_up = asyncio.ensure_future(database.write(busy))
-    await asyncio.to_thread(busy.begun.wait, 30)
+    await asyncio.to_thread(busy.begun.wait, PATIENCE_SECONDS)
 
     given_up.cancel()
     busy.may_end.set()
@@ -122,7 +123,7 @@ async def test_who_gives_up_in_the_middle_leaves_all_or_nothing_and_the_next_is_
 async def test_one_that_fails_takes_nothing_of_those_beside_it_along(database: Database) -> None:
     busy = Busy("busy")
     first = asyncio.ensure_future(database.write(busy))
-    await asyncio.to_thread(busy.begun.wait, 30)
+    await asyncio.to_thread(busy.begun.wait, PATIENCE_SECONDS)
     asked = [thread("a"), thread("a"), thread("b"), thread("busy"), thread("c")]
     beside = [asyncio.ensure_future(database.write(work)) for work in asked]
     await asyncio.sleep(0)

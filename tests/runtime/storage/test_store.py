@@ -24,6 +24,7 @@ from lgs_runtime.store.backends import open_store
 from lgs_runtime.store.options import Index, open_index, parse_store
 from lgs_runtime.store.sweeping import Sweeps
 from lgs_runtime.store.vectors import cosine_distance
+from support.ports import PATIENCE_SECONDS
 
 MOMENT = 0.0005
 """In minutes."""
@@ -222,7 +223,7 @@ async def test_embeddings_that_leave_by_what_is_no_exception_fail_who_asked_and_
     if not await has_vectors(database_uri):
         pytest.skip(NO_VECTORS)
     index = index_of(embed_later if later else embed)
-    async with open_store(database_uri, index=index) as store, asyncio.timeout(60):
+    async with open_store(database_uri, index=index) as store, asyncio.timeout(PATIENCE_SECONDS):
         fails = store.aput(("a",), "one", {"text": "leave"})
         works = store.aput(("a",), "two", {"text": "apple"})
         reads = store.asearch(("a",), query="leave")
@@ -268,7 +269,7 @@ async def test_a_database_without_vectors_is_told_at_start(database_uri: str) ->
 
 async def gone(store: BaseStore, key: str, **how: Any) -> None:
     """Waits until an item can't be read any more."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await store.aget(("n",), key, **how) is not None:
             await asyncio.sleep(0.1)
 
@@ -315,7 +316,7 @@ async def test_reading_makes_an_item_live_longer_where_the_file_says_so(
     async with open_store(database_uri, ttl=ttl) as store:
         await store.aput(("n",), "k", {"v": 1}, ttl=60)
         before = later = await expiry(database_uri)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             # Whole seconds may be all that is counted; where nothing changes, a second shows it.
             for _ in range(400 if refreshes else 25):
                 await store.aget(("n",), "k")
@@ -337,7 +338,7 @@ async def test_a_sweep_deletes_what_has_expired_and_nothing_else(database_uri: s
         await store.aput(("n",), "kept", {"v": 2})
 
         swept = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not (swept := await store.sweep_ttl()):
                 await asyncio.sleep(0.1)
 

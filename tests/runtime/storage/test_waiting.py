@@ -11,6 +11,7 @@ import pytest
 
 from lgs_runtime.model import Outcome, Run, Signal
 from lgs_runtime.notifier import Notifier
+from support.ports import PATIENCE_SECONDS
 from support.service import Service, new_id
 
 
@@ -109,7 +110,7 @@ async def _rounds(service: Service, monkeypatch: pytest.MonkeyPatch, count: int)
         return await ask(run_ids)
 
     monkeypatch.setattr(service.storage.runs, "finished", finished_runs)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await enough.wait()
     return asked
 
@@ -125,7 +126,7 @@ async def test_who_follows_a_thread_is_woken_when_it_is_not_as_it_was_seen_thoug
     with notifier.following(quiet.thread_id) as idle, notifier.following(changed.thread_id) as follower:
         idle.seen, follower.seen = quiet.updated_at, changed.updated_at
         await service.storage.threads.update(changed.thread_id, {"is": "changed"})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             woken = await follower.woken()
     await notifier.close()
 
