@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from websockets.asyncio.client import connect
 
@@ -91,6 +92,16 @@ httpx._transports.default.create_ssl_context = shared_context
 for _part in ("connect", "read", "write", "pool"):
     setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _part, PATIENCE_SECONDS)
 (connect.__init__.__kwdefaults__ or {}).update(open_timeout=PATIENCE_SECONDS, ping_timeout=PATIENCE_SECONDS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Logs as in a container: the coloured tracebacks of a terminal take seconds each."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

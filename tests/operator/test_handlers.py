@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import kopf
@@ -16,6 +17,15 @@ from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 
 BODY = {"metadata": {"namespace": "team", "name": "support", "uid": "u-1", "generation": 2}}
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """What asks the process of the tests to stop does so afterwards as before."""
+    before = {number: signal.getsignal(number) for number in handlers.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Services:

@@ -22,6 +22,7 @@ LEVELS: Final = {
     "CRITICAL": logging.CRITICAL,
 }
 ASGI_SERVER: Final = "uvicorn.error"
+CHATTY: Final = ("uvicorn.access", "httpx", "aiosqlite")
 OURS: Final = frozenset({"lgs_runtime", "uvicorn", "asyncio"})
 LOGGED: Final = "_lgs_logged"
 _AS_IT_WAS: Final = (
@@ -130,7 +131,7 @@ def _take(root: logging.Logger, handler: logging.Handler, level: int) -> None:
         if isinstance(logger, logging.Logger) and name.partition(".")[0] in OURS:
             # logging.config disables all loggers that it does not name.
             logger.disabled = False
-    for chatty in ("uvicorn.access", "httpx", "aiosqlite"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.settings import Settings
@@ -65,16 +64,6 @@ def database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterato
         return
     with fresh_database(request.getfixturevalue("postgres_service")) as uri:
         yield {"database_uri": uri, "redis_uri": request.getfixturevalue("redis_service")}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_logs() -> Iterator[None]:
-    """Logs as in a container: the coloured tracebacks of a terminal take seconds each."""
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])

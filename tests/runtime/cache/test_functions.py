@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -34,6 +34,11 @@ def _nothing_yet(cache: CacheManager) -> Iterator[None]:
     yield
     # All that runs in this process after these tests would have their circuits.
     CIRCUITS.clear()
+
+
+def of_caches(logs: Sequence[Any]) -> list[Any]:
+    """What caches have logged; replicas of other tests may be in this process."""
+    return [line for line in logs if line["event"].startswith("cache.")]
 
 
 @cached(ttl=60)
@@ -109,7 +114,7 @@ async def test_a_value_that_can_not_be_stored_is_returned_and_told_once(cache: C
     assert answers == [ANSWER] * 3
     assert CALLS == ["a", "a", "a"]
     assert cache.statistics.total().errors == 3
-    assert [(log["event"], log["namespace"]) for log in logs] == [
+    assert [(log["event"], log["namespace"]) for log in of_caches(logs)] == [
         ("cache.not_storable", f"{__name__}.look_up")
     ]
 
@@ -133,8 +138,9 @@ async def test_in_a_replica_a_call_that_makes_no_key_is_made_counted_and_told_on
     assert found == [("7", "tea")] * 2
     assert CALLS == ["price", "name"] * 2
     assert cache.statistics.total().errors == 4
-    assert [log["event"] for log in logs] == ["cache.no_key"] * 2
-    assert "argument 'client' is an object" in logs[0]["reason"]
+    told = of_caches(logs)
+    assert [log["event"] for log in told] == ["cache.no_key"] * 2
+    assert "argument 'client' is an object" in told[0]["reason"]
     with pytest.raises(UncacheableArgument):
         await price.invalidate(object())
 
@@ -150,8 +156,9 @@ async def test_in_a_replica_a_key_function_that_raises_fails_no_call(cache: Cach
 
     assert (found, CALLS) == (["7", "7"], ["short"] * 2)
     assert cache.statistics.total().errors == 2
-    assert [log["event"] for log in logs] == ["cache.no_key"]
-    assert "its key function raised IndexError: string index out of range" in logs[0]["reason"]
+    (told,) = of_caches(logs)
+    assert told["event"] == "cache.no_key"
+    assert "its key function raised IndexError: string index out of range" in told["reason"]
     with pytest.raises(UncacheableArgument, match="IndexError"):
         await answer.invalidate("short")
 
@@ -199,7 +206,7 @@ async def test_an_error_that_can_not_say_what_it_is_fails_no_call(
 
     assert found is answered
     assert cache.statistics.total().errors == 1
-    assert len(logs) == 1
+    assert len(of_caches(logs)) == 1
 
 
 class Unstorable:
@@ -540,7 +547,7 @@ async def test_a_refresh_that_never_ends_is_given_up_by_a_call_that_needs_it(
 
     assert (found, len(CALLS)) == ([3, 3, 3], 3)
     assert await hanging() == 3
-    assert [log["event"] for log in logs] == ["cache.refresh_given_up"]
+    assert [log["event"] for log in of_caches(logs)] == ["cache.refresh_given_up"]
     while cache._refreshing:
         await asyncio.sleep(0)
     assert ended == ["cancelled"]

@@ -116,7 +116,8 @@ async def test_a_cached_answer_leaves_the_state_that_the_graph_left(
     assert plain(states[1].values) == plain(states[0].values)
     assert states[1].next == ()
     assert plain(turns[1]) == plain(turns[0])
-    assert not caplog.records
+    # What other tests have left is told by asyncio when it is collected.
+    assert not [record for record in caplog.records if record.name != "asyncio"]
 
 
 async def test_a_function_as_a_graph_says_why_its_answers_are_not_kept() -> None:

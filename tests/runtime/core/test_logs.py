@@ -18,12 +18,17 @@ from support.as_before import logged_as_before
 @pytest.fixture
 def unconfigured() -> Iterator[None]:
     """Logging as a new process has it, and afterwards as the other tests have it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    root, made_of = logging.getLogger(), logging.getLoggerClass()
+    levels = {each: each.level for each in (root, *map(logging.getLogger, logs.CHATTY))}
+    lists = [(each, each[:]) for each in (root.handlers, logging.getLogger(logs.ASGI_SERVER).filters)]
     with logged_as_before():
         structlog.reset_defaults()
         yield
-    root.handlers[:], root.level = handlers, level
+    logging.setLoggerClass(made_of)
+    for logger, level in levels.items():
+        logger.setLevel(level)
+    for each, was in lists:
+        each[:] = was
 
 
 @pytest.mark.parametrize("set_up", [logs.configure, logs.ensure_plain])

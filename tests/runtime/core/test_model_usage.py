@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 from prometheus_client import CollectorRegistry
 
 from lgs_runtime.cache.refresh_context import beside_the_call
-from lgs_runtime.model_usage import MOST_PAIRS, ModelUsage, Tokens, tokens_of
+from lgs_runtime.model_usage import MOST_PAIRS, ModelUsage, Tokens, _current, tokens_of
 from lgs_runtime.series import LONGEST_LABEL
 
 USED = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12, "input_token_details": {"cache_read": 4}}
@@ -49,11 +49,12 @@ class Counted:
 
 
 @pytest.fixture
-def counted() -> Counted:
+def counted() -> Iterator[Counted]:
     """Of a task that runs the graph `agent`."""
     counted = Counted()
     counted.usage.follow("agent")
-    return counted
+    yield counted
+    _current.set(None)
 
 
 def stub(usage: Any = USED, **options: Any) -> Stub:
