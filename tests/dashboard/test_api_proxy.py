@@ -20,6 +20,7 @@ from lgs_operator.dashboard.api_proxy import path_of
 from lgs_operator.dashboard.server import page_app, serve_loopback
 from lgs_operator.dashboard.sources import Api, Kept
 from lgs_operator.history.service import Histories
+from support.ports import PATIENCE_SECONDS
 
 
 class Service(Kept):
@@ -184,11 +185,11 @@ async def test_an_answer_that_is_too_long_for_a_browser_or_never_comes_ends(
         return web.Response()
 
     monkeypatch.setattr("lgs_operator.dashboard.api_proxy.MOST_GIVEN", 1_000_000)
-    monkeypatch.setattr("lgs_operator.dashboard.api_proxy.SILENT_SECONDS", 0.2)
     service.answer = endless  # type: ignore[method-assign]
     with pytest.raises(aiohttp.ClientPayloadError):
         await ask("GET", f"{address}threads/a")
 
+    monkeypatch.setattr("lgs_operator.dashboard.api_proxy.SILENT_SECONDS", 0.2)
     service.answer = silent  # type: ignore[method-assign]
     status, _, body = await ask("GET", f"{address}threads/a")
     assert (status, b"does not answer" in body) == (502, True)
@@ -208,7 +209,7 @@ async def test_an_answer_that_is_cut_is_no_beginning_of_another(service: Service
     reader, writer = await asyncio.open_connection(*host.split(":"))
     writer.write(f"GET /{path}threads/a HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
 
-    answered = await asyncio.wait_for(reader.read(), 60)
+    answered = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
 
     writer.close()
     assert answered.endswith(b"[1, 2\r\n")

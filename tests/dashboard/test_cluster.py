@@ -21,6 +21,7 @@ from lgs_operator.dashboard.server import history_app, page_app, serve_loopback
 from lgs_operator.dashboard.sources import Kept, Unread
 from lgs_operator.history.service import Histories
 from lgs_operator.scaling import Decision, Memory, Observation
+from support.ports import PATIENCE_SECONDS
 
 NOW = 1_800_000_000.0
 KUBECTL = """#!{python}
@@ -82,6 +83,15 @@ class Cluster:
 
     def asked(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that stands still for a while kubectl and the operator are waited for, and a failure is
+    remembered, for longer than that."""
+    monkeypatch.setattr("lgs_operator.dashboard.forwards.PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("lgs_operator.dashboard.forwards.PAUSE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("lgs_operator.dashboard.cluster._PATIENCE", aiohttp.ClientTimeout(PATIENCE_SECONDS))
 
 
 @pytest.fixture
@@ -190,7 +200,7 @@ async def test_a_way_that_has_ended_is_made_again_and_what_it_says_fills_no_pipe
 
     first = await forwards.url(place)
     (begun,) = forwards.processes
-    await asyncio.wait_for(begun.wait(), 60)
+    await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
     again = await forwards.url(place)
 
     assert first == again == "http://127.0.0.1:4321"
@@ -320,7 +330,10 @@ async def test_while_the_services_can_not_be_read_the_last_that_were_are_shown_a
     assert "Unauthorized" not in (await source.services())["trouble"]
 
 
-async def test_many_who_look_at_once_are_one_who_reads(cluster: Cluster) -> None:
+async def test_many_who_look_at_once_are_one_who_reads(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgs_operator.dashboard.cluster._SERVICES_SECONDS", PATIENCE_SECONDS)
     cluster.pods = []
     source, _ = await cluster.source()
 

@@ -109,7 +109,9 @@ class Watched:
 async def watching(*down: str, pauses: float = 3600) -> AsyncIterator[Watched]:
     """`down`: receivers that take nothing."""
     told = Told(down=set(down))
-    webhooks = AlertWebhooks(cast(WebhookCaller, told), told.secret, pauses=Backoff(pauses, pauses))
+    webhooks = AlertWebhooks(
+        cast(WebhookCaller, told), told.secret, pauses=Backoff(pauses, pauses), words_seconds=0
+    )
     try:
         yield Watched(told, webhooks)
     finally:

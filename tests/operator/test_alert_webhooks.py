@@ -31,6 +31,7 @@ from lgs_operator.backoff import Backoff
 from lgs_operator.receivers import Receivers
 from lgs_operator.webhook_calls import Forbidden, NotTaken, webhook_caller
 from support.alerts import SECRET, rule, spec
+from support.ports import PATIENCE_SECONDS
 from support.receiver import Receiver, receiving
 from support.waiting import until
 
@@ -59,7 +60,7 @@ async def secret(_: Notification) -> str:
 async def sending(
     receivers: Receivers = ANYBODY,
     *,
-    seconds: float = 10.0,
+    seconds: float = PATIENCE_SECONDS,
     pauses: Backoff = QUICK,
     secret: Callable[[Notification], Awaitable[str]] = secret,
     words_seconds: float = 60.0,
@@ -263,7 +264,7 @@ async def test_an_interim_answer_is_none() -> None:
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" + hint + b"HTTP/1.1 410 Gone\r\n\r\n")
         await writer.drain()
 
-    async with serving(hints) as url, webhook_caller(ANYBODY) as caller:
+    async with serving(hints) as url, webhook_caller(ANYBODY, PATIENCE_SECONDS) as caller:
         with pytest.raises(NotTaken, match="it answered 410"):
             await caller.call(url, {}, b"{}")
 
@@ -299,7 +300,7 @@ async def test_nobody_learns_at_which_address_it_is_that_is_not_reached(
 ) -> None:
     monkeypatch.setattr("lgs_operator.webhook_calls._resolved", lambda *_: ["127.0.0.1"])
 
-    async with webhook_caller(ANYBODY) as caller:
+    async with webhook_caller(ANYBODY, PATIENCE_SECONDS) as caller:
         with pytest.raises(NotTaken) as refused:
             await caller.call("http://receiver.example:1/x", {}, b"{}")
 
@@ -309,8 +310,9 @@ async def test_nobody_learns_at_which_address_it_is_that_is_not_reached(
 async def test_an_address_that_never_answers_leaves_time_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("lgs_operator.webhook_calls._resolved", lambda *_: ["127.0.0.3", "127.0.0.1"])
-    async with receiving() as receiver, webhook_caller(ANYBODY, seconds=4) as caller:
+    several = ["127.0.0.3", *["127.0.0.1"] * 3]  # and a try more where this machine stands still meanwhile
+    monkeypatch.setattr("lgs_operator.webhook_calls._resolved", lambda *_: several)
+    async with receiving() as receiver, webhook_caller(ANYBODY, seconds=20) as caller:
         port = int(receiver.url.split(":")[2].split("/")[0])
         with full(port):
             await caller.call(f"http://two.example:{port}/x", {}, b"{}")
@@ -493,7 +495,7 @@ async def test_one_address_of_several_that_may_not_be_called_is_enough(
     "url", ["http://nowhere.invalid/x", "http://127.0.0.1:1/x", "http://127.0.0.1:99999/x", "http://a..b/x"]
 )
 async def test_an_address_that_leads_nowhere_is_no_error_of_the_operator(url: str) -> None:
-    async with webhook_caller(ANYBODY) as caller:
+    async with webhook_caller(ANYBODY, PATIENCE_SECONDS) as caller:
         with pytest.raises(NotTaken):
             await caller.call(url, {}, b"{}")
 
@@ -503,7 +505,7 @@ async def test_an_address_that_is_not_reached_is_followed_by_the_next(
 ) -> None:
     monkeypatch.setattr("lgs_operator.webhook_calls._resolved", lambda *_: ["127.0.0.3", "127.0.0.1"])
 
-    async with receiving() as receiver, webhook_caller(ANYBODY) as caller:
+    async with receiving() as receiver, webhook_caller(ANYBODY, PATIENCE_SECONDS) as caller:
         await caller.call(receiver.url.replace("127.0.0.1", "two.example"), {}, b"{}")
 
     assert len(receiver.calls) == 1
@@ -532,11 +534,11 @@ async def test_by_https_the_certificate_must_be_of_the_name_whatever_its_address
     async with await asyncio.start_server(receiver.answer, "127.0.0.1", 0, ssl=context) as server:
         port = server.sockets[0].getsockname()[1]
 
-        async with webhook_caller(ANYBODY) as stranger:
+        async with webhook_caller(ANYBODY, PATIENCE_SECONDS) as stranger:
             with pytest.raises(NotTaken, match="certificate verify failed: self-signed"):
                 await stranger.call(f"https://receiver.example:{port}/x", {}, b"{}")
         monkeypatch.setenv("SSL_CERT_FILE", str(made))
-        async with webhook_caller(ANYBODY) as caller:
+        async with webhook_caller(ANYBODY, PATIENCE_SECONDS) as caller:
             with pytest.raises(NotTaken, match=r"not valid for 'other\.example'"):
                 await caller.call(f"https://other.example:{port}/x", {}, b"{}")
             assert receiver.calls == []

@@ -15,6 +15,8 @@ from lgs_operator.backoff import Backoff
 from lgs_operator.handlers import ServiceWatch, is_deaf, went_back
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
+from support.as_before import signals_as_before
+from support.ports import PATIENCE_SECONDS
 
 BODY = {"metadata": {"namespace": "team", "name": "support", "uid": "u-1", "generation": 2}}
 
@@ -65,7 +67,7 @@ def often_listed(services: Services) -> ServiceWatch:
 async def run_listed(watch: ServiceWatch, stop: asyncio.Event) -> None:
     """Watches, and lists beside it, until it stops."""
     relisting = asyncio.create_task(watch.relist())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await watch.run(stop)
     relisting.cancel()
     await asyncio.gather(relisting, return_exceptions=True)
@@ -131,7 +133,7 @@ async def test_what_was_known_of_a_namespace_is_forgotten_while_it_is_not_watche
         stop.set()
 
     monkeypatch.setattr(kopf, "operator", follows)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await ServiceWatch(services, services, ("team", "gone")).run(stop)  # type: ignore[arg-type]
 
     assert services.gone == ["u-9"]
@@ -158,7 +160,8 @@ async def test_who_is_asked_to_stop_while_kopf_ends_to_begin_anew_stops(
 
     monkeypatch.setattr(kopf, "operator", ends_slowly)
 
-    await run_listed(often_listed(services), asyncio.Event())
+    async with signals_as_before():
+        await run_listed(often_listed(services), asyncio.Event())
 
     assert begun == 1
 
@@ -205,7 +208,7 @@ async def begun_while_deaf(services: Services, monkeypatch: pytest.MonkeyPatch) 
         await stop_flag.wait()
 
     monkeypatch.setattr(kopf, "operator", deaf)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await run_listed(often_listed(services), stop)
     return begun
 
@@ -264,7 +267,7 @@ async def test_a_service_that_kopf_itself_lists_as_it_was_before_is_forgotten_to
         await stop_flag.wait()
 
     monkeypatch.setattr(kopf, "operator", lists)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await ServiceWatch(services, services, ()).run(stop)  # type: ignore[arg-type]
 
     assert (begun, services.gone) == (2, ["u-1"])
@@ -294,7 +297,7 @@ async def test_what_went_in_one_namespace_is_noticed_though_another_can_not_be_l
     watch = ServiceWatch(services, services, ("gone", "team"), relist_seconds=0.001)  # type: ignore[arg-type]
 
     relisting = asyncio.create_task(watch.relist())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await services.changed.wait()
     relisting.cancel()
     await asyncio.gather(relisting, return_exceptions=True)

@@ -19,6 +19,7 @@ from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from support.drawn_manifests import examples
+from support.ports import PATIENCE_SECONDS
 
 ERRORS: tuple[Exception, ...] = (
     KubeError(410, "Expired", "too old resource version"),
@@ -220,7 +221,7 @@ async def followed(server: Server) -> AsyncIterator[Copy]:
     copy = Copy(server)
     running = asyncio.create_task(copy.informer.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await copy.informer.synced.wait()
             yield copy
     finally:

@@ -72,7 +72,7 @@ async def test_a_kind_that_comes_is_watched_and_one_that_goes_is_not() -> None:
         assert standing(kinds) == ("absent", "absent")
 
         server.kinds = BOTH
-        await until(lambda: standing(kinds) == ("there", "there"))
+        await until(lambda: standing(kinds) == ("there", "there") and len(moved) == 2)
         assert len(kinds.of(ServiceKey("team", "support"), OPTIONAL)) == 2
         assert set(moved) == {"team"}
 
@@ -98,7 +98,7 @@ async def test_a_namespace_that_can_not_be_listed_holds_up_no_other() -> None:
 
         server.answers = {}
         await until(lambda: standing(kinds, "closed") == standing(kinds, "going") == ("there", "there"))
-        assert set(moved) == {"closed", "going", "team"}
+        await until(lambda: set(moved) == {"closed", "going", "team"})
 
 
 async def test_a_server_that_does_not_say_which_kinds_it_has_takes_none_away_and_holds_up_nothing() -> None:

@@ -20,6 +20,7 @@ from lgs_operator.pod_answers import LONGEST_REASON, NoAnswer, read_json, read_t
 from lgs_operator.scaling.samples import NoSample, ReplicaSample
 from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH, Usage, ask
 from support.drawn_manifests import examples
+from support.ports import PATIENCE_SECONDS
 
 
 def of_status(ip: Any, **spec: Any) -> dict[str, Any]:
@@ -104,7 +105,7 @@ async def pod(*pieces: bytes, ends: bool = True, for_ever: bytes = b"") -> Async
             writer.close()
 
 
-async def read(url: str, seconds: float = 20.0) -> object:
+async def read(url: str, seconds: float = PATIENCE_SECONDS) -> object:
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         return await read_json(session, url, seconds=seconds, most_bytes=65536, statuses=(200, 503))
 
@@ -198,9 +199,9 @@ async def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
 
 async def test_a_page_of_metrics_that_is_none_is_no_sample() -> None:
     async with pod(head(), b"lgs_slots{" * 1000) as url, aiohttp.ClientSession() as session:
-        answer = await ask(session, lambda path: url, 20.0, "a", "no")
+        answer = await ask(session, lambda path: url, PATIENCE_SECONDS, "a", "no")
         assert answer == NoSample("a", ANY), "and why"
-        assert len(await read_text(session, url, seconds=20.0, most_bytes=65536)) == 10000
+        assert len(await read_text(session, url, seconds=PATIENCE_SECONDS, most_bytes=65536)) == 10000
 
 
 async def asked_of(usage: Usage, with_usage: bytes | None) -> tuple[list[str], bool]:
@@ -219,7 +220,8 @@ async def asked_of(usage: Usage, with_usage: bytes | None) -> tuple[list[str], b
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with aiohttp.ClientSession() as session:
-        seconds = 0.2 if with_usage is None else 20.0
+        hangs = with_usage is None and usage != "no"
+        seconds = 2.0 if hangs else PATIENCE_SECONDS
         sample = await ask(session, lambda path: url + path, seconds, "a", usage)
     server.close()
     return asked, isinstance(sample, ReplicaSample)

@@ -4,6 +4,7 @@ long as that lives."""
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from lgs_operator.kube import scope as scopes
 from lgs_operator.kube.scope import OperatorScope
 from lgs_operator.settings import from_environment
+from support.waiting import until
 
 SERVICE = {"metadata": {"namespace": "team"}, "spec": {}}
 
@@ -22,7 +24,9 @@ class Claims:
         self.now = 1000.0
         self.claim: dict[str, Any] = {}
         self.changed: list[str] = []
+        self.rounds = 0
         monkeypatch.setattr(scopes, "_now", lambda: self.now)
+        monkeypatch.setattr(scopes, "asyncio", SimpleNamespace(sleep=self.pause))
         monkeypatch.setenv("LGS_OPERATOR_CLAIM_SECONDS", "0.01")
         self.scope = OperatorScope(object(), from_environment())  # type: ignore[arg-type]
         self.scope.changed = self.changed.append
@@ -37,11 +41,17 @@ class Claims:
         }
         self.informer._take(self.claim)
 
+    async def pause(self, seconds: float) -> None:
+        """Before each look at the claims."""
+        self.rounds += 1
+        await asyncio.sleep(seconds)
+
     async def seen_at(self, now: float) -> bool:
         """Whether the services of the namespace are ours then."""
         self.now = now
         noticing = asyncio.create_task(self.scope.run())
-        await asyncio.sleep(0.05)
+        before = self.rounds
+        await until(lambda: self.rounds >= before + 2)  # the first of them is over then
         noticing.cancel()
         return self.scope.serves(SERVICE)
 

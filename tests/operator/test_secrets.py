@@ -12,6 +12,7 @@ from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SECRET, Key, Kind, Manifest
 from lgs_operator.kube.secrets import SecretReader
+from support.ports import PATIENCE_SECONDS
 
 OURS, THEIRS = Key(SECRET, "quiet", "db"), Key(SECRET, "noisy", "db")
 HIDDEN = Key(SECRET, "quiet", "a-hidden-one")
@@ -48,7 +49,7 @@ class Watched:
         self.reader = SecretReader(self.cluster, 0.02, self.told.put_nowait)
 
     async def tells(self) -> Key:
-        return await asyncio.wait_for(self.told.get(), 20)
+        return await asyncio.wait_for(self.told.get(), PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -106,10 +107,10 @@ async def test_one_that_is_not_there_is_asked_for_only_where_others_make_it() ->
 
     for version in ("2", "3"):
         cluster.versions[OURS] = version
-        assert await asyncio.wait_for(told.get(), 20) == OURS
+        assert await asyncio.wait_for(told.get(), PATIENCE_SECONDS) == OURS
     assert THEIRS not in cluster.asked
     ours.put(THEIRS, {"metadata": {"resourceVersion": "4"}})
 
-    assert await asyncio.wait_for(told.get(), 20) == THEIRS
+    assert await asyncio.wait_for(told.get(), PATIENCE_SECONDS) == THEIRS
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

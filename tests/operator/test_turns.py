@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.workqueue import WorkQueue
 from lgs_operator.turns import FairSlots, Turns
+from support.ports import PATIENCE_SECONDS
 from support.work_queues import played
 
 QUIET = ServiceKey("quiet", "support")
@@ -115,7 +116,7 @@ async def test_replicas_that_do_not_answer_take_no_place_from_those_of_other_nam
     await asyncio.sleep(0)
     tasks.append(asyncio.create_task(prompt()))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asked.wait()
         for task in tasks:
             task.cancel()

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.informer import Informer
 from lgs_operator.kube.kinds import POD
+from support.ports import PATIENCE_SECONDS
 
 NEVER = 3600.0
 
@@ -28,13 +30,17 @@ def pod(name: str, version: int, **annotations: str) -> dict[str, Any]:
 
 
 class Server:
-    """An API server whose watches send the lines of `events`, one watch after the other, and say nothing
-    more. `begun` are the versions that they were to go on from."""
+    """An API server whose watches send the lines of `events`, those from the first version, from the next
+    one and so on, and say nothing more. `begun` are the versions that they were to go on from."""
 
-    def __init__(self, *events: list[bytes]) -> None:
+    def __init__(self, *events: list[bytes], first: int = 4) -> None:
         self.begun: list[str] = []
         self.lists = 0
-        self._events = iter(events)
+        self._events = {str(version): pieces for version, pieces in enumerate(events, first)}
+
+    def seen(self) -> list[str]:
+        """The versions without those that a watch began with again, as it was cut before it came to one."""
+        return [version for version, _ in groupby(self.begun)]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.query.get("watch") != "true":
@@ -43,7 +49,7 @@ class Server:
         self.begun.append(request.query["resourceVersion"])
         response = web.StreamResponse()
         await response.prepare(request)
-        for piece in next(self._events, []):
+        for piece in self._events.get(self.begun[-1], []):
             await response.write(piece)
         await asyncio.sleep(NEVER)
         return response
@@ -85,7 +91,7 @@ async def test_a_watch_that_dies_without_an_end_goes_on_from_where_it_was(tmp_pa
         if "b" in seen:
             came.set()
 
-    async with server.connected(tmp_path, 0.3) as client:
+    async with server.connected(tmp_path, 2.0) as client:
         copy = Informer(
             client,
             POD,
@@ -95,25 +101,33 @@ async def test_a_watch_that_dies_without_an_end_goes_on_from_where_it_was(tmp_pa
             group_label="group",
         )
         following = asyncio.create_task(copy.run())
-        await asyncio.wait_for(came.wait(), 30)
+        await asyncio.wait_for(came.wait(), PATIENCE_SECONDS)
         following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
     assert seen == ["a", "b"]
-    assert (server.begun[:2], server.lists) == (["4", "5"], 1)
+    assert (server.seen()[:2], server.lists) == (["4", "5"], 1)
 
 
 async def test_an_object_of_any_size_is_an_event(tmp_path: Path) -> None:
     large = line("MODIFIED", pod("a", 5, much="x" * 1_000_000))
     cut = [large[:70_000], large[70_000:] + line("ADDED", pod("b", 6))]
 
-    async with Server(cut).connected(tmp_path, 1.0) as client:
-        told = [(event, item["metadata"]["name"]) async for event, item in client.watch(POD, "team", "4")]
+    told: list[tuple[str, str]] = []
+    async with (
+        Server(cut).connected(tmp_path, NEVER) as client,
+        aclosing(client.watch(POD, "team", "4")) as watch,  # type: ignore[type-var]
+    ):
+        async for event, item in watch:
+            told.append((event, item["metadata"]["name"]))
+            if len(told) == 2:
+                break
 
     assert told == [("MODIFIED", "a"), ("ADDED", "b")]
 
 
 async def test_what_is_larger_than_any_object_ends_the_watch(tmp_path: Path) -> None:
-    async with Server([b"x" * 17_000_000]).connected(tmp_path, 1.0) as client:
+    async with Server([b"x" * 17_000_000]).connected(tmp_path, NEVER) as client:
         with pytest.raises(KubeError, match="longer than"):
             async for _ in client.watch(POD, "team", "4"):
                 pass
