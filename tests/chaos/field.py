@@ -26,14 +26,16 @@ import psycopg
 
 from chaos.proxy import Proxy
 from e2e.harness.records import in_flight
-from support.ports import free_port, shared_port, wait_until
+from support.ports import PATIENCE_SECONDS, free_port, shared_port, wait_until
 from support.postgres import PostgresServer
 from support.redis import RedisServer
 
 SUPPORT = Path(__file__).parents[2] / "examples" / "support"
+GRAPHS = {"agent": "./graph.py:graph", "held": f"{Path(__file__).with_name('held.py')}:graph"}
 LEASE_SECONDS = 4.0
+LEASES_SECONDS = (LEASE_SECONDS, 4 * LEASE_SECONDS, 10 * LEASE_SECONDS)
+"""A story in which no lease is to be lost is played again with a longer one where the machine stood still."""
 FLEET = 3
-START_SECONDS = 90.0
 
 
 @dataclass
@@ -92,7 +94,7 @@ class Fleet:
         env = {
             **kept,
             "LGS_SOURCE": str(SUPPORT),
-            "LANGSERVE_GRAPHS": json.dumps({"agent": "./graph.py:graph"}),
+            "LANGSERVE_GRAPHS": json.dumps(GRAPHS),
             "LGS_DATA_DIR": str(self.folder / "data"),
             "LGS_REPLICA_ID": name,
             "LGS_ADMIN_PORT": str(admin),
@@ -114,9 +116,9 @@ class Fleet:
     def wait_ready(self) -> None:
         """Returns when every replica takes work."""
         for replica in self.replicas:
-            wait_until(replica.ready, f"{replica.name} is ready (log in {self.folder})", START_SECONDS)
+            wait_until(replica.ready, f"{replica.name} is ready (log in {self.folder})", 2 * PATIENCE_SECONDS)
 
-    def at_work(self, seconds: float = START_SECONDS) -> Replica:
+    def at_work(self, seconds: float = PATIENCE_SECONDS) -> Replica:
         """A replica that is in the middle of a step, as soon as there is one: of several, that which began
         last. Raises `TimeoutError` after so long."""
         names = {replica.name: replica for replica in self.replicas}
@@ -133,7 +135,7 @@ class Fleet:
         """Ends a replica; `SIGKILL` gives it no time for anything."""
         self.replicas.remove(replica)
         replica.process.send_signal(number)
-        replica.process.wait(timeout=60)
+        replica.process.wait(timeout=PATIENCE_SECONDS)
 
     def replace(self, **more: str) -> None:
         """Ends all replicas, and starts as many with other settings."""

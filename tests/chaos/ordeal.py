@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
 
-from chaos.field import FLEET, LEASE_SECONDS, Field
+from chaos.field import FLEET, LEASE_SECONDS, LEASES_SECONDS, Field
 from e2e.harness.records import account
 from load.player import Played, Player, Work, summary
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,21 @@ async def ordeal(
     return await asyncio.to_thread(judge, field, played, steps)
 
 
-async def ordeal_of_a_killed_replica(field: Field, durability: str = "sync") -> Verdict:
-    """An ordeal in which a replica is killed in the middle of a step. Where the machine was so slow that all
+def kill_at_work(field: Field) -> None:
+    """A replica is killed in the middle of a step, if there is one that is."""
+    with suppress(TimeoutError):
+        field.fleet.end(field.fleet.at_work(seconds=5.0))
+
+
+async def ordeal_of_killed_replicas(
+    field: Field, kill: Callable[[Field], None] = kill_at_work, durability: str = "sync"
+) -> Verdict:
+    """An ordeal in which replicas are killed in the middle of steps. Where the machine was so slow that all
     runs were over by then, others are played whose steps take longer."""
-
-    def kill() -> None:
-        with suppress(TimeoutError):
-            field.fleet.end(field.fleet.at_work(seconds=5.0))
-
     for step_seconds in (0.3, 1.5, 6.0):
         field.fleet.start(FLEET - len(field.fleet.replicas))
         field.fleet.wait_ready()
-        verdict = await ordeal(field, kill, step_seconds=step_seconds, durability=durability)
+        verdict = await ordeal(field, partial(kill, field), step_seconds=step_seconds, durability=durability)
         if verdict.resumed or not verdict.clean(durability):
             break
     return verdict
@@ -93,7 +97,7 @@ async def ordeal_without_lost_leases(
 ) -> Verdict:
     """An ordeal in which every replica keeps its lease, with steps of so many leases when `leases` is given.
     Where the machine stood still for longer than one, replicas with longer ones play it again."""
-    for lease_seconds in (LEASE_SECONDS, 4 * LEASE_SECONDS):
+    for lease_seconds in LEASES_SECONDS:
         if lease_seconds != LEASE_SECONDS:
             field.fleet.replace(LGS_LEASE_SECONDS=str(lease_seconds))
         long = {"step_seconds": leases * lease_seconds} if leases else {}

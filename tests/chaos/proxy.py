@@ -9,7 +9,7 @@ import asyncio
 import threading
 from contextlib import suppress
 
-from support.ports import free_port
+from support.ports import PATIENCE_SECONDS, free_port
 
 
 class Proxy:
@@ -63,7 +63,7 @@ class Proxy:
         self._loop.close()
 
     def _call(self, work):  # type: ignore[no-untyped-def]
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
     async def _cut(self) -> None:
         for task in list(self._tasks):

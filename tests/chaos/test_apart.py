@@ -11,7 +11,8 @@ import pytest
 from langgraph_sdk import get_client
 
 from chaos.field import Fleet
-from support.ports import free_port
+from support.leases import LONG_SECONDS
+from support.ports import PATIENCE_SECONDS, free_port
 from support.postgres import fresh_database
 from support.receiver import receiving
 
@@ -27,7 +28,12 @@ def fleet(
         service = uri.rpartition("/")[2].partition("?")[0]
         fleet = Fleet(
             tmp_path_factory.mktemp("apart"),
-            {"DATABASE_URI": uri, "REDIS_URI": redis_service, "LGS_SERVICE": service},
+            {
+                "DATABASE_URI": uri,
+                "REDIS_URI": redis_service,
+                "LGS_SERVICE": service,
+                "LGS_LEASE_SECONDS": str(LONG_SECONDS),
+            },
         )
         try:
             fleet.start(2, LGS_ROLE="api")
@@ -62,7 +68,7 @@ async def follow(url: str, thread: str, run: str, after: str, heard: list[Any]) 
 
 
 async def until_step(step: int, heard: list[Any]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while step not in steps_of(heard):
             await asyncio.sleep(0.02)
 
@@ -85,7 +91,7 @@ async def test_a_stream_that_began_without_anyone_who_executes_brings_each_step_
                 heard.append(part)
 
         listening = asyncio.create_task(listen())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await client.runs.list(thread):
                 await asyncio.sleep(0.02)
         before = list(heard)

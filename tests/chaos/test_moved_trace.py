@@ -14,6 +14,7 @@ from langgraph_sdk import get_client
 from chaos.field import Fleet, Replica
 from lgs_runtime.tracing.langchain import SCOPE
 from support.collector import Collector, Span, of_attempt, orphans, program
+from support.leases import end_lease
 from support.servers import running
 
 STEPS = (24, 100, 400)
@@ -36,6 +37,7 @@ def fleet(tmp_path: Path, postgres_uri: str, redis_uri: str, collector: Collecto
         "REDIS_URI": redis_uri,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",
+        "LGS_LEASE_SECONDS": "30",
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=test",
     }
     opened = Fleet(tmp_path, traced)
@@ -97,6 +99,7 @@ async def played(fleet: Fleet, collector: Collector, steps: int) -> tuple[str, R
         replica = next(each for each in fleet.replicas if each.name == by)
         fleet.end(replica)
         alive = (await client.runs.get(thread_id, run_id))["status"] == "running"
+        end_lease(fleet.environment["DATABASE_URI"], replica.name)
         await client.runs.join(thread_id, run_id)
     return run_id, replica, alive
 
