@@ -116,7 +116,7 @@ class Fleet:
     def wait_ready(self) -> None:
         """Returns when every replica takes work."""
         for replica in self.replicas:
-            wait_until(replica.ready, f"{replica.name} is ready (log in {self.folder})", 2 * PATIENCE_SECONDS)
+            wait_until(replica.ready, f"{replica.name} is ready (log in {self.folder})")
 
     def at_work(self, seconds: float = PATIENCE_SECONDS) -> Replica:
         """A replica that is in the middle of a step, as soon as there is one: of several, that which began

@@ -16,7 +16,7 @@ from typing import IO, Final
 FIRST_PORT = 12_000
 BLOCK_PORTS = 50
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
-PATIENCE_SECONDS: Final = 120.0
+PATIENCE_SECONDS: Final = 240.0
 """Only what hangs takes longer, on however busy a machine."""
 
 
