@@ -15,11 +15,18 @@ import pytest_asyncio
 from controlplane.controlplane_server import ControlPlane, binaries, control_plane
 from controlplane.operators import Operators
 from controlplane.story import Story
-from controlplane.waiting import established
+from controlplane.waiting import established, patient_client
 from lgs_operator.kube.client import KubeClient
 
 CRD = Path(__file__).parents[2] / "crds" / "lgs.dev_langgraphservices.yaml"
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each wait of a story has a limit of its own, and a story has many of them."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +49,7 @@ def started(home: Path) -> Iterator[ControlPlane]:
 
 @pytest_asyncio.fixture(scope="session")
 async def cluster(plane: ControlPlane) -> AsyncIterator[KubeClient]:
-    connected = await KubeClient.connect(str(plane.kubeconfig))
+    connected = await patient_client(plane)
     yield connected
     await connected.close()
 

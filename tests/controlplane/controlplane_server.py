@@ -37,7 +37,8 @@ _CONTROLLERS = (
     "resourcequota-controller",
     "persistentvolumeclaim-protection-controller",
 )
-_STARTED_WITHIN = 60.0
+_STARTED_WITHIN = 120.0
+_ENDED_WITHIN = 30.0
 
 
 class Servers:
@@ -88,7 +89,8 @@ class ControlPlane:
     def asked_by(self, namespace: str, account: str) -> list[dict[str, Any]]:
         """The requests of a service account that were answered, oldest first."""
         user = f"system:serviceaccount:{namespace}:{account}"
-        entries = (json.loads(line) for line in self.audit.read_text().splitlines() if user in line)
+        whole = self.audit.read_bytes().rpartition(b"\n")[0].decode()  # the last line may be being written
+        entries = (json.loads(line) for line in whole.splitlines() if user in line)
         return [each for each in entries if each["user"]["username"] == user and "responseStatus" in each]
 
     def kubeconfig_for(self, token: str, path: Path) -> Path:
@@ -232,7 +234,7 @@ def _process(log: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]
     finally:
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(_ENDED_WITHIN)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

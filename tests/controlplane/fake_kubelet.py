@@ -10,6 +10,7 @@ import asyncio
 import errno
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +33,7 @@ class Load:
     run_seconds: float = 1.0
     waiting: int = 0
     slots: int = 10
-    since: float = field(default_factory=time.time)
+    since: float = field(default_factory=time.monotonic)
     before: float = 0.0
     opened: tuple[str, ...] = ()
     """Graphs whose circuits are open."""
@@ -50,7 +51,7 @@ class Load:
     def serves(self, *, per_second: float, run_seconds: float, waiting: int) -> None:
         """From now on each pod gets so many runs."""
         self.before = self._arrived()
-        self.since, self.per_second = time.time(), per_second
+        self.since, self.per_second = time.monotonic(), per_second
         self.run_seconds, self.waiting = run_seconds, waiting
 
     def idle(self) -> None:
@@ -101,7 +102,7 @@ class Load:
         )
 
     def _arrived(self) -> float:
-        return self.before + int((time.time() - self.since) * self.per_second)
+        return self.before + int((time.monotonic() - self.since) * self.per_second)
 
 
 class FakeKubelet:
@@ -129,9 +130,11 @@ class FakeKubelet:
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        (ended,) = await asyncio.gather(self._task, return_exceptions=True)
         for _address, server in self._servers.values():
             await server.cleanup()
+        if isinstance(ended, Exception):
+            raise ended
 
     def runs(self) -> None:
         """The containers run and are ready."""
@@ -164,17 +167,21 @@ class FakeKubelet:
 
     async def _run(self) -> None:
         while True:
-            pods, _ = await self._cluster.list(
-                POD, self._namespace, labels="app.kubernetes.io/component in (runtime, api)"
-            )
-            for pod in pods:
-                await self._show(pod)
-            for gone in self._servers.keys() - {pod["metadata"]["name"] for pod in pods}:
-                # It is forgotten once it is closed: the end may come in the middle of that, and connections
-                # that stay open are answered from here when the next kubelet has the address.
-                await self._servers[gone][1].cleanup()
-                del self._servers[gone]
+            with suppress(KubeError):  # what was not answered is asked again
+                await self._look()
             await asyncio.sleep(0.1)
+
+    async def _look(self) -> None:
+        pods, _ = await self._cluster.list(
+            POD, self._namespace, labels="app.kubernetes.io/component in (runtime, api)"
+        )
+        for pod in pods:
+            await self._show(pod)
+        for gone in self._servers.keys() - {pod["metadata"]["name"] for pod in pods}:
+            # It is forgotten once it is closed: the end may come in the middle of that, and connections
+            # that stay open are answered from here when the next kubelet has the address.
+            await self._servers[gone][1].cleanup()
+            del self._servers[gone]
 
     async def _show(self, pod: dict[str, Any]) -> None:
         name = pod["metadata"]["name"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +27,27 @@ class Running:
     history_port: int
     log: Path
 
-    async def metric(self, name: str) -> float:
-        """The value of one of its metrics."""
+    async def metric(self, name: str, label: str = "") -> float:
+        """The value of one of its metrics, or of its series with a label such as `result="failed"`."""
         async with (
             aiohttp.ClientSession() as http,
             http.get(f"http://127.0.0.1:{self.port}/metrics") as answer,
         ):
             lines = (await answer.text()).splitlines()
         return sum(
-            float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
+            float(line.rsplit(" ", 1)[1])
+            for line in lines
+            if line.split("{")[0].split(" ")[0] == name and label in line
         )
+
+    async def reconciles(self, times: int = 1) -> None:
+        """Returns when so many more reconciliations have ended."""
+        before = await self.metric("lgs_operator_reconciles_total")
+
+        async def ended() -> bool:
+            return await self.metric("lgs_operator_reconciles_total") >= before + times
+
+        await until(ended, "the operator does not look again")
 
     async def history(self, path: str) -> dict[str, Any]:
         """What it answers of the last 24 hours."""
@@ -69,11 +81,6 @@ class Running:
             return await self.metric("lgs_operator_leading") == 1
         except aiohttp.ClientError:
             return False
-
-
-DIES = {"LGS_OPERATOR_LEASE_SECONDS": "10"}
-"""Settings of operators of which one is killed and followed. All others keep their Lease however busy the
-machine is."""
 
 
 class Operators:
@@ -123,6 +130,13 @@ class Operators:
         if leads:
             await until(running.leads, lambda: f"operator does not lead: {log.read_text()[-3000:]}")
         return running
+
+    async def kill(self, running: Running, lease: str = "lgs-operator") -> None:
+        """Kills one. Its Lease then ends soon; while it lived, it kept that however busy the machine was."""
+        running.process.kill()
+        await running.process.wait()
+        soon = json.dumps({"spec": {"leaseDurationSeconds": 1}})
+        self._plane.run("patch", "lease", lease, "-n", self._namespace, "--type=merge", "-p", soon)
 
     async def stop_all(self) -> None:
         """Ends all that still run. A claim on the whole cluster, which outlives its operator, goes with them:

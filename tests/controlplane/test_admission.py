@@ -143,7 +143,8 @@ def policed(plane: ControlPlane) -> Iterator[Policed]:
     def in_force() -> bool:
         # a policy is a moment after it was stored
         author, operator = here.creates("writer", service()), here.creates(here.account, foreign)
-        return "may not create deployments" in author and "belongs to" in operator
+        is_ruled = "may not create deployments" in author and "belongs to" in operator
+        return is_ruled and "created" in here.creates("owner", service())
 
     asyncio.run(until(in_force, "the policies are not in force"))
     yield here

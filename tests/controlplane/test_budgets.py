@@ -8,7 +8,7 @@ import pytest
 
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
-from controlplane.operators import DIES, Operators
+from controlplane.operators import Operators
 from controlplane.story import Story
 from lgs_operator.kube.kinds import SERVICE_OF_OURS
 from support.waiting import until
@@ -30,18 +30,18 @@ async def test_a_budget_that_is_used_up_and_renewed_is_a_condition_and_an_event(
         pods.load.left = {HOUR: 0}
         told = await story.has_condition("WithinBudget", "False", "BudgetUsedUp")
         assert told["message"].startswith(f"used up: {HOUR}: new runs are answered 429")
-        assert f"budget {HOUR} is used up" in await story.event("BudgetUsedUp")
+        await story.event("BudgetUsedUp", f"budget {HOUR} is used up")
 
         pods.load.left = {HOUR: 1}
         await story.has_condition("WithinBudget", "True", "BudgetLeft")
-        assert f"budget {HOUR}: something is left" in await story.event("BudgetRenewed")
+        await story.event("BudgetRenewed", f"budget {HOUR}: something is left")
 
 
 async def test_an_error_budget_that_goes_is_in_the_status_and_the_next_operator_goes_on_with_it(
     story: Story, operators: Operators
 ) -> None:
     async with FakeKubelet(story.cluster, story.namespace) as pods:
-        operator = await operators.start(env=DIES)
+        operator = await operators.start()
         pods.load.failing = {"1": 0.5}
         story.apply(service(**OF_ONE, observability={"slo": {"availability": 0.9}}))
         await story.has_condition("Alerting", "False", "NoneFiring")
@@ -57,15 +57,14 @@ async def test_an_error_budget_that_goes_is_in_the_status_and_the_next_operator_
 
         await until(overspent)
         await story.has_condition("Alerting", "True", "AlertsFiring")
-        assert "LGSAvailabilityBudgetBurnsSlowly" in await story.event("AlertFiring")
+        await story.event("AlertFiring", "LGSAvailabilityBudgetBurnsSlowly")
         pods.load.idle()
-        operator.process.kill()
-        await operator.process.wait()
+        await operators.kill(operator)
         runs = (await kept())["objectives"][0]["runs"]
         assert runs > 0
 
         pods.load.failing = {}
-        await operators.start(env=DIES)
+        await operators.start()
         pods.load.serves(per_second=5, run_seconds=0.1, waiting=0)
 
         async def counted() -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
-from controlplane.operators import DIES, Operators
+from controlplane.operators import Operators
 from controlplane.story import Story
 from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE_OF_OURS
 from support.waiting import until
@@ -39,7 +39,7 @@ async def percent(story: Story) -> str:
 async def test_a_canary_goes_on_at_its_step_with_the_next_operator(
     story: Story, operators: Operators
 ) -> None:
-    first = await operators.start(env=DIES)
+    first = await operators.start()
     async with FakeKubelet(story.cluster, story.namespace) as kubelet:
         story.apply(service(**SPEC))
         await story.has_condition("Ready", "True", "Serving")
@@ -54,8 +54,8 @@ async def test_a_canary_goes_on_at_its_step_with_the_next_operator(
         kubelet.lets_start("2", 1)
         await until(is_at_the_second, "the canary does not take its second step")
         before = await story.get(DEPLOYMENT)
-        first.process.kill()
-        await operators.start(env=DIES)
+        await operators.kill(first)
+        await operators.start()
         await story.has_condition("Healthy", "Unknown", "Unverified")
         story.apply(service(**SPEC, image="example.com/support:2", network={"allowFrom": []}))
         await until(lambda: acted_on(story), "the next operator does nothing")

@@ -87,8 +87,7 @@ async def test_what_a_deleted_service_leaves_is_adopted_by_the_next_of_its_name(
     await story.appears(STATEFUL_SET, SET)
     assert left == (before, volume)
     assert (await password(story), await uid_of(story, CLAIM, VOLUME)) == left
-    said = await story.event("Adopted")
-    assert f"volume {VOLUME} (1Gi, made 20" in said
+    await story.event("Adopted", f"volume {VOLUME} (1Gi, made 20")
 
 
 async def test_a_volume_that_was_made_by_hand_is_adopted_too(story: Story) -> None:
@@ -105,7 +104,7 @@ async def test_a_volume_that_was_made_by_hand_is_adopted_too(story: Story) -> No
 
     story.apply(managed())
 
-    assert f"volume {VOLUME} (3Gi" in await story.event("Adopted")
+    await story.event("Adopted", f"volume {VOLUME} (3Gi")
     await story.appears(STATEFUL_SET, SET)
     assert await uid_of(story, CLAIM, VOLUME) == volume
     await story.has_condition("Reconciled", "True", "Done")
@@ -306,7 +305,7 @@ async def test_a_service_remembers_its_database_and_forgets_it_when_it_is_told_t
         wanted = {"name": "support-database-id", "key": "id", "optional": True}
         assert variables["LGS_DATABASE_ID"]["valueFrom"] == {"secretKeyRef": wanted}
         await story.has_condition("Ready", "True", "Serving")
-        assert story.status["database"]["id"] == known
+        await until(partial(knows_database, story, known), "the status does not tell its id")
         deployment = await story.get(DEPLOYMENT)
         assert deployment["metadata"]["generation"] == 1, "to know it costs no rollout"
         whole = (await story.get(SECRET, SET))["data"]["password"]
@@ -329,6 +328,11 @@ async def test_a_service_remembers_its_database_and_forgets_it_when_it_is_told_t
         kubelet.database_id = "1d9f8a5e-0000-4000-8000-000000000000"
         again = await story.appears(SECRET, "support-database-id")
         assert b64decode(again["data"]["id"]).decode() == kubelet.database_id
+
+
+async def knows_database(story: Story, known: str) -> bool:
+    status = (await story.get(SERVICE_OF_OURS))["status"]
+    return bool(status["database"].get("id") == known)
 
 
 async def knows_no_database(story: Story) -> bool:

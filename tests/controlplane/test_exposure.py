@@ -49,7 +49,7 @@ async def test_an_ingress_follows_the_manifest_and_is_told_as_its_controller_ans
 
     answer(story, INGRESS, {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}})
     assert "https://chat.example.com at 192.0.2.7" in await exposed_is(story, "True", "Routed")
-    assert "192.0.2.7" in await story.event("Routed")
+    await story.event("Routed", "192.0.2.7")
 
     hosts = {"spec": {"rules": [{"host": "evil.example.com"}]}}
     story.plane.run(
@@ -60,14 +60,9 @@ async def test_an_ingress_follows_the_manifest_and_is_told_as_its_controller_ans
         return bool((await story.get(INGRESS))["spec"]["rules"] == ingress["spec"]["rules"])
 
     await until(mended, "it stays as it was changed by hand")
+    await story.is_looked_at(operator)  # the reconciliation that mended it has ended
     writes = await operator.metric("lgs_operator_writes_total")
-    reconciled = await operator.metric("lgs_operator_reconciles_total")
-    story.plane.run("annotate", "deployment", "support", "-n", story.namespace, "seen=1")
-
-    async def looked_again() -> bool:
-        return await operator.metric("lgs_operator_reconciles_total") > reconciled
-
-    await until(looked_again, "it is not reconciled")
+    await story.is_looked_at(operator)
     assert await operator.metric("lgs_operator_writes_total") == writes, "nothing is written for nothing"
 
     story.apply(service())

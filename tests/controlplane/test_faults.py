@@ -29,7 +29,8 @@ async def proxied(
     async with faulty_proxy(plane, SEED) as (proxy, url):
         kubeconfig = tmp_path / "proxied.conf"
         kubeconfig.write_text(proxy.kubeconfig(url))
-        yield proxy, await operators.start(kubeconfig=kubeconfig, env={"LGS_OPERATOR_LEASE_SECONDS": "30"})
+        # The proxy stands still while this process waits for kubectl, and the Lease goes through it.
+        yield proxy, await operators.start(kubeconfig=kubeconfig, env={"LGS_OPERATOR_LEASE_SECONDS": "600"})
         await operators.stop_all()
 
 

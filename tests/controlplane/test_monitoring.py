@@ -231,14 +231,9 @@ async def test_what_was_changed_by_hand_is_as_the_manifest_says_again(
 
     await until(mended, "it stays as it was changed")
     assert (await story.get(*MADE[2]))["data"]["mine"] == "1", "what is not ours is left"
+    await story.is_looked_at(operator)  # the reconciliation that mended it has ended
     writes = await operator.metric("lgs_operator_writes_total")
-    reconciled = await operator.metric("lgs_operator_reconciles_total")
-    story.plane.run("annotate", "deployment", "support", "-n", story.namespace, "seen=1")
-
-    async def looked_again() -> bool:
-        return await operator.metric("lgs_operator_reconciles_total") > reconciled
-
-    await until(looked_again, "it is not reconciled")
+    await story.is_looked_at(operator)
     assert await operator.metric("lgs_operator_writes_total") == writes, "nothing is written for nothing"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
-from controlplane.operators import DIES, Operators
+from controlplane.operators import Operators
 from controlplane.story import Story
 from lgs_operator.kube.kinds import (
     CLAIM,
@@ -276,14 +276,14 @@ async def test_a_broken_image_and_a_crash_are_told_in_words_and_recover(
 
 
 async def test_another_operator_goes_on_where_the_leader_stopped(story: Story, operators: Operators) -> None:
-    first = await operators.start(env=DIES, by_command=True)
-    second = await operators.start(env=DIES, leads=False)
+    first = await operators.start(by_command=True)
+    second = await operators.start(leads=False)
     story.apply(service())
     await story.appears(DEPLOYMENT)
     await until(lambda: "leader.waits" in second.log.read_text(), "it does not tell whom it waits for")
     assert not await second.leads()
 
-    first.process.kill()
+    await operators.kill(first)
     story.apply(service("another"))
 
     await story.appears(DEPLOYMENT, "another")

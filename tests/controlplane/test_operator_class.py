@@ -8,7 +8,7 @@ import json
 import pytest
 
 from controlplane.manifests import service
-from controlplane.operators import DIES, Operators, Running
+from controlplane.operators import Operators, Running
 from controlplane.story import Story
 from lgs_operator.kube.kinds import DEPLOYMENT, SERVICE, SERVICE_OF_OURS
 from lgs_operator.naming import CLASS_LABEL
@@ -56,7 +56,7 @@ async def test_of_two_operators_of_a_class_the_second_stays_out_and_says_so(
     assert await image_of(story) == "blue:1"
     before = (await story.get(DEPLOYMENT))["metadata"]["generation"]
 
-    second = await operators.start(env=installed("green", "green:1", **where, **DIES), leads=False)
+    second = await operators.start(env=installed("green", "green:1", **where), leads=False)
 
     words = await stays_out(second)
     assert f"operator class default is served by {story.namespace}/blue" in words
@@ -77,13 +77,12 @@ async def test_of_two_operators_of_a_class_the_second_stays_out_and_says_so(
 async def test_a_restart_of_an_installation_gives_its_class_to_nobody_else(
     story: Story, operators: Operators
 ) -> None:
-    long = {"LGS_OPERATOR_CLAIM_SECONDS": "300", "LGS_OPERATOR_NAMESPACES": story.namespace} | DIES
+    long = {"LGS_OPERATOR_CLAIM_SECONDS": "300", "LGS_OPERATOR_NAMESPACES": story.namespace}
     first = await operators.start(env=installed("blue", "blue:1", **long))
     second = await operators.start(env=installed("green", "green:1", **long), leads=False)
     await stays_out(second)
 
-    first.process.kill()
-    await first.process.wait()
+    await operators.kill(first, "blue")
     replacement = await operators.start(env=installed("blue", "blue:1", **long))
 
     assert await replacement.leads()
@@ -214,6 +213,7 @@ async def test_a_cluster_wide_operator_leaves_a_namespace_that_has_its_own(
     async def theirs() -> bool:
         return await image_of(story) == "green:1"
 
+    await wide.shows("lgs_operator_services", 0)
     await until(theirs, "the namespace's own operator does not take over")
     generation = (await story.get(DEPLOYMENT))["metadata"]["generation"]
     story.plane.run("delete", "service", "support", "-n", story.namespace)

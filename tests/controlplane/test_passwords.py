@@ -42,7 +42,7 @@ async def test_a_lost_secret_is_made_again_and_replicas_follow_with_its_password
         return bool(secret) and secret["data"]["password"] != before
 
     await until(new, "no Secret is made")
-    assert "new password" in await story.event("PasswordChanged")
+    await story.event("PasswordChanged", "new password")
     # the server itself is not restarted: its pod takes the password over while it runs
     assert (await story.get(STATEFUL_SET, SET))["spec"]["template"] == server
 
@@ -86,7 +86,9 @@ async def test_a_lost_secret_of_the_managed_redis_restarts_it_with_the_new_passw
 
 async def test_a_rotation_keeps_the_old_password_until_the_last_replica_has_the_new_one(story: Story) -> None:
     story.apply(managed())
-    async with FakeKubelet(story.cluster, story.namespace):
+    async with FakeKubelet(story.cluster, story.namespace) as kubelet:
+        # the replica with the old one: that which has the new one does not get ready until it has been seen
+        kubelet.lets_start("1", 1)
         await story.has_condition("Ready", "True", "Serving")
         before = (await story.get(SECRET, SET))["data"]
 
@@ -99,7 +101,8 @@ async def test_a_rotation_keeps_the_old_password_until_the_last_replica_has_the_
         during = await until(both, "no second password")
         assert during["previous-password"] == before["password"] != during["password"]
         assert during["username"] != before.get("username")
-        assert "valid until then" in await story.event("PasswordChanged")
+        await story.event("PasswordChanged", "valid until then")
+        kubelet.lets_start("1", 100)
         await story.event("PasswordRotated")
 
         after = (await story.get(SECRET, SET))["data"]

@@ -16,6 +16,7 @@ from controlplane.databases import SET, managed
 from controlplane.manifests import service
 from controlplane.operators import Operators
 from controlplane.story import Story
+from controlplane.waiting import patient_client
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import CONFIG_MAP, STATEFUL_SET
 from support.waiting import until
@@ -32,7 +33,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest_asyncio.fixture
 async def cluster(plane: ControlPlane) -> AsyncIterator[KubeClient]:
-    connected = await KubeClient.connect(str(plane.kubeconfig))
+    connected = await patient_client(plane)
     yield connected
     await connected.close()
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from controlplane.chart import environment, objects, rendered
+from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import service
 from controlplane.operators import Operators, Running
@@ -155,6 +156,7 @@ async def installation(
     plane.run("apply", "-f", "-", stdin=chart)
     # Only to have it made anew: what the chart brings is there.
     plane.run("delete", "lease", ACCOUNT, "-n", namespace)
+    await until(lambda: may_watch(plane, namespace), "its rights are not in force")
     token = plane.run("create", "token", ACCOUNT, "-n", namespace).strip()
     kept = ("LGS_OPERATOR_NAMESPACES", "LGS_OPERATOR_LEASE", "LGS_OPERATOR_PATCH_PODS", "LGS_OPERATOR_CLASS")
     settings = {name: value for name, value in environment(chart).items() if name in kept}
@@ -163,6 +165,13 @@ async def installation(
     )
     yield Installation(story, operator, chart)
     plane.run("delete", "-f", "-", "--wait=false", stdin=chart)
+
+
+def may_watch(plane: ControlPlane, namespace: str) -> bool:
+    """The API server knows the roles and their bindings: a moment after they were stored."""
+    account = f"--as=system:serviceaccount:{namespace}:{ACCOUNT}"
+    asked = ("auth", "can-i", "watch", "langgraphservices.lgs.dev", account, "-n", namespace)
+    return plane.run(*asked, check=False).strip() == "yes"
 
 
 async def test_the_whole_life_of_a_service_takes_every_right_of_the_chart_and_no_other(
@@ -304,8 +313,13 @@ async def has_its_code_changed(story: Story) -> None:
     async def replica_sets() -> set[str]:
         return await names(REPLICA_SET, ",app.kubernetes.io/component=runtime")
 
+    async def only_one() -> set[str] | None:
+        now = await replica_sets()
+        return now if len(now) == 1 else None
+
     of_source = ",app.kubernetes.io/component=source"
-    (first,), (copy,) = await replica_sets(), await names(CONFIG_MAP, of_source)
+    (first,) = await until(only_one, "an old ReplicaSet stays")
+    (copy,) = await names(CONFIG_MAP, of_source)
 
     async def has_taken_its_place() -> bool:
         now = await replica_sets()

@@ -21,7 +21,7 @@ from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
-from lgs_operator.kube.client import KubeClient
+from controlplane.waiting import patient_client
 from lgs_operator.kube.drift import covers
 from lgs_operator.kube.kinds import (
     CLAIM,
@@ -91,7 +91,9 @@ class Installation:
         where = (RELEASE, str(chart), "-n", SYSTEM, "--kubeconfig", str(self.story.plane.kubeconfig))
         helm("upgrade", "--install", *where, *VALUES)
         settings = environment(helm("get", "manifest", RELEASE, *where[2:]))
-        return {name: value for name, value in settings.items() if not name.endswith(("_PORT", "_INTERVAL"))}
+        # the ports are the test's own, and a busy machine takes the Lease from nobody
+        ours = ("_PORT", "_INTERVAL", "_LEASE_SECONDS")
+        return {name: value for name, value in settings.items() if not name.endswith(ours)}
 
     async def start(self, settings: dict[str, str], *, leads: bool, by_command: bool = False) -> Running:
         """An operator with these settings, and with the rights of the chart that is installed. Only by its
@@ -108,7 +110,7 @@ async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
     assert folder is not None, "no kube-apiserver: set KUBEBUILDER_ASSETS, or run `make control-plane`"
     async with AsyncExitStack() as stack:
         plane = stack.enter_context(control_plane(folder, tmp_path / "plane"))
-        cluster = await KubeClient.connect(str(plane.kubeconfig))
+        cluster = await patient_client(plane)
         stack.push_async_callback(cluster.close)
         for each in (SYSTEM, TEAM):
             plane.run("create", "namespace", each)
@@ -130,6 +132,7 @@ async def test_helm_upgrade_with_services_running_replaces_nothing_and_what_is_n
     for each in (CODE, *SERVICES):
         story.apply(each)
     await until(lambda: are_rolled_out(story), "the release before does not roll out its services")
+    await until(lambda: have_their_pods(story), "a Deployment or a StatefulSet has not all of its pods")
     before, asked = await what_there_is(story), await specs(story)
 
     settings = installation.install(CHART)
@@ -172,6 +175,13 @@ async def are_rolled_out(story: Story) -> bool:
     found, _ = await story.cluster.list(SERVICE_OF_OURS, TEAM)
     told = [condition(each.get("status", {}), "Progressing") for each in found]
     return [each.get("reason") for each in told] == ["Complete"] * len(SERVICES)
+
+
+async def have_their_pods(story: Story) -> bool:
+    """All controllers have made what they make: nothing comes afterwards."""
+    made, _ = await story.cluster.list(DEPLOYMENT, TEAM)
+    servers, _ = await story.cluster.list(STATEFUL_SET, TEAM)
+    return all(each["spec"]["replicas"] == each["status"].get("replicas", 0) for each in made + servers)
 
 
 async def is_done(operator: Running) -> bool:

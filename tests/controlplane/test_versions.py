@@ -35,7 +35,7 @@ async def test_a_database_stays_with_its_major_version_when_the_operator_brings_
         said: dict[str, Any] = (await story.get(SERVICE_OF_OURS))["status"].get("database", {})
         return said if "upgradeAvailable" in said else None
 
-    assert "postgres:17.2" in await story.event("UpgradeAvailable")
+    await story.event("UpgradeAvailable", "postgres:17.2")
     told = await until(database, "the status does not tell of the other version")
     server = (await story.get(STATEFUL_SET, SET))["spec"]["template"]["spec"]
     assert server["containers"][0]["image"] == "postgres:16.1"
@@ -117,18 +117,20 @@ async def test_services_go_over_to_another_stock_runtime_in_turn_and_no_further_
 
         second = await operators.start(env=SECOND)
 
+        one_has_it = ["stock-runtime:1"] * 2 + ["stock-runtime:2"]
+
         async def one_waits() -> bool:
-            return sorted(await services.told("Reconciled")) == ["Done", "Done", "UpdatePending"]
+            told, images = await services.told("Reconciled"), await services.images()
+            return sorted(told) == ["Done", "Done", "UpdatePending"] and sorted(images) == one_has_it
 
         await until(one_waits, "none waits for its turn")
-        assert sorted(await services.images()) == ["stock-runtime:1"] * 2 + ["stock-runtime:2"]
         await second.shows("lgs_operator_stock_rollouts", 2)
         second.process.terminate()
         await second.process.wait()
 
         third = await operators.start(env=SECOND)
         await third.shows("lgs_operator_stock_rollouts", 2)
-        assert sorted(await services.images()) == ["stock-runtime:1"] * 2 + ["stock-runtime:2"]
+        assert sorted(await services.images()) == one_has_it
 
         nodes.has("stock-runtime:2")
 

@@ -69,6 +69,7 @@ async def mirror(story: Story, tmp_path: Path) -> AsyncIterator[Mirror]:
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
         "failurePolicy": "Fail",
+        "timeoutSeconds": 30,
         "clientConfig": {"url": url, "caBundle": b64encode(certificate.read_bytes()).decode()},
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": story.namespace}},
         "rules": [
@@ -155,9 +156,9 @@ async def test_who_does_the_same_to_an_object_each_time_is_told_and_fought_ever_
 
     async def insist() -> None:
         while True:
-            there = await story.get(DEPLOYMENT)
-            if is_ours(there):
-                with suppress(KubeError):
+            with suppress(KubeError):
+                there = await story.get(DEPLOYMENT)
+                if is_ours(there):
                     await do(story, there)
             await asyncio.sleep(0.02)
 

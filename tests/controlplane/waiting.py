@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from controlplane.controlplane_server import ControlPlane
-from support.waiting import until
+from lgs_operator.kube.client import KubeClient
+from support.waiting import LONGEST, until
 
 
 async def established(plane: ControlPlane, definition: str) -> None:
@@ -11,3 +12,8 @@ async def established(plane: ControlPlane, definition: str) -> None:
     condition of an object that has no status yet."""
     wait = ("wait", "--for=condition=Established", f"crd/{definition}", "--timeout=30s")
     await until(lambda: "condition met" in plane.run(*wait, check=False), f"no {definition}")
+
+
+async def patient_client(plane: ControlPlane) -> KubeClient:
+    """The administrator's client. An API server that stands still on a busy machine fails no look at it."""
+    return await KubeClient.connect(str(plane.kubeconfig), answer_seconds=LONGEST)

@@ -21,11 +21,13 @@ def desk(story: Story, name: str, **managed: Any) -> dict[str, Any]:
 
 
 def until_condition(story: Story, name: str, kind: str, reason: str, seconds: float) -> dict[str, Any]:
-    """The condition, when it says so."""
+    """The condition, when it says so of the newest manifest."""
 
     def look() -> dict[str, Any] | None:
-        found = condition(story.kubectl.get(f"langgraphservice/{name}"), kind)
-        return found if found.get("reason") == reason else None
+        service = story.kubectl.get(f"langgraphservice/{name}")
+        found, generation = condition(service, kind), service["metadata"]["generation"]
+        is_so = (found.get("reason"), found.get("observedGeneration")) == (reason, generation)
+        return found if is_so else None
 
     return story.kubectl.until(f"{kind} of {name} is {reason}", look, seconds)
 

@@ -100,7 +100,7 @@ def test_a_stranger_can_read_off_what_is_going_on(story: Story) -> None:
     assert "Ready" in described
     assert "Events:" in described
     for kind in ("Ready", "PersistenceReady", "CacheReady", "ScalingActive"):
-        story.kubectl.until(f"condition {kind}", lambda kind=kind: is_true(story, kind), 30)
+        story.kubectl.until(f"condition {kind}", lambda kind=kind: is_true(story, kind), 180)
 
 
 def is_true(story: Story, kind: str) -> bool:

@@ -30,7 +30,7 @@ STEPS_DONE = [0, 1, 2]
 def url(story: Story) -> Iterator[str]:
     """The service as seen from this machine."""
     with story.kubectl.forwarded(f"service/{NAME}", 8000) as forwarded:
-        story.kubectl.until("an answer through the port-forward", lambda: answers(f"{forwarded}/ok"), 30)
+        story.kubectl.until("an answer through the port-forward", lambda: answers(f"{forwarded}/ok"), 180)
         yield forwarded
 
 

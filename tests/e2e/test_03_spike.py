@@ -59,7 +59,7 @@ def test_a_spike_is_answered_in_seconds_and_without_excess(story: Story, report:
             *("--base-rate", str(BASE_RATE), "--spike-rate", str(SPIKE_RATE), "--base-seconds", "20"),
             *("--spike-seconds", str(SPIKE_SECONDS), "--after-seconds", "30", "--deadline", "300"),
         )
-        began = float(play.said("spike", 90)["at"])
+        began = float(play.said("spike", 180)["at"])
         story.kubectl.until(
             f"{needed} replicas ready", lambda: replicas.first_ready(needed, began), SPIKE_SECONDS
         )

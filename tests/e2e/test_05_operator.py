@@ -32,7 +32,7 @@ def kill(story: Story, pod: str) -> None:
 def test_the_successor_of_a_killed_operator_goes_on_with_the_spike(story: Story, report: Report) -> None:
     minimum = story.service()["spec"]["scaling"]["minReplicas"]
     story.until_replicas(minimum, 180)
-    before = story.kubectl.until("a leading operator", lambda: leader(story), 60)
+    before = story.kubectl.until("a leading operator", lambda: leader(story), 180)
 
     with replicas_of(story.kubectl, NAME) as replicas:
         play = story.stage.play(
@@ -41,12 +41,12 @@ def test_the_successor_of_a_killed_operator_goes_on_with_the_spike(story: Story,
             # Long enough that it is still going on when the successor leads, on a busy machine too.
             *("--base-seconds", "10", "--spike-seconds", "120", "--after-seconds", "10", "--deadline", "500"),
         )
-        play.said("spike", 90)
+        play.said("spike", 180)
         kill(story, before)
         killed = time.time()
-        story.system.until("another leader", lambda: leader(story) not in {"", before}, 60)
+        story.system.until("another leader", lambda: leader(story) not in {"", before}, 180)
         led = time.time()
-        story.kubectl.until("a decision of the successor", lambda: replicas.first_above(minimum, led), 60)
+        story.kubectl.until("a decision of the successor", lambda: replicas.first_above(minimum, led), 180)
         summary = play.summary(600)
 
     report.add("operator killed: until another leads", led - killed, "s")
@@ -64,7 +64,7 @@ def test_a_hand_edit_of_the_deployment_is_repaired(story: Story, report: Report)
     def repaired() -> bool:
         return bool(story.deployment()["spec"]["template"]["spec"]["containers"][0]["image"] == image)
 
-    story.kubectl.until("the repair of the image", repaired, 60)
+    story.kubectl.until("the repair of the image", repaired, 180)
     report.add("hand edit to repair", time.time() - edited, "s")
     story.until_ready(120)
 

@@ -82,7 +82,7 @@ def test_a_manifest_that_can_hardly_be_read_is_told_and_ends_no_operator(
         message = "jsonpath={.status.conditions[?(@.type=='Reconciled')].message}"
         return "must have at most 100 levels" in tenant("get", "lgs", "deep", "-o", message)
 
-    tenant.until("the condition of what is too deep", told, 60)
+    tenant.until("the condition of what is too deep", told, 180)
     assert restarts(story) == restarts_before
 
 

@@ -17,7 +17,8 @@ from e2e.story import NAME, RESOURCE, Story
 
 OLD, NEW = "desk", "desk-again"
 SESSIONS = 8
-LONG = {"steps": 24, "step_seconds": 1.0}
+LONG = {"steps": 60, "step_seconds": 1.0}
+"""A run that is still under way when the backup has been told."""
 BACKUP = {"schedule": "0 3 * * *", "keep": 3, "volume": {"size": "1Gi"}}
 
 
@@ -36,7 +37,7 @@ def test_a_backup_by_hand_holds_every_session(story: Story, report: Report) -> N
         def is_under_way() -> bool:
             return len((client.threads.get_state(busy)["values"] or {}).get("done", [])) >= 2
 
-        story.kubectl.until("the long run has done two steps", is_under_way, 60)
+        story.kubectl.until("the long run has done two steps", is_under_way, 180)
         began = time.monotonic()
         story.kubectl("create", "job", f"--from=cronjob/{OLD}-backup", "before-the-loss")
         told = until_condition(story, OLD, "BackupReady", "BackedUp", 120)
@@ -88,7 +89,7 @@ def test_a_new_service_goes_on_with_the_sessions_of_one_that_is_gone(story: Stor
         def has_ended() -> bool:
             return [each["status"] for each in client.runs.list(busy)] == ["success"]
 
-        story.kubectl.until("the run that was under way ends", has_ended, 90)
+        story.kubectl.until("the run that was under way ends", has_ended, 180)
         done = client.threads.get_state(busy)["values"]["done"]
         assert done == list(range(LONG["steps"])), "each step is in the session once"
     report.add("sessions that went on in the new service", SESSIONS + 1, f"of {SESSIONS + 1}")
@@ -103,7 +104,7 @@ def test_a_service_that_is_up_restores_nothing(story: Story) -> None:
     def skipped() -> bool:
         return bool(story.service()["status"].get("restore", {}).get("result") == "Skipped")
 
-    story.kubectl.until("the service says that it restores nothing", skipped, 60)
+    story.kubectl.until("the service says that it restores nothing", skipped, 180)
     assert pods <= {pod["metadata"]["uid"] for pod in story.pods()}
     story.kubectl.until_event(NAME, "RestoreSkipped: ")
     story.kubectl("delete", "langgraphservice", NEW, "--wait=true")

@@ -141,7 +141,7 @@ def test_a_deleted_stateful_set_comes_back_with_its_sessions(
 
     story.kubectl("delete", "statefulset", SERVER)
 
-    story.kubectl.until("a new StatefulSet", lambda: uid_of(story, f"statefulset/{SERVER}") != old, 60)
+    story.kubectl.until("a new StatefulSet", lambda: uid_of(story, f"statefulset/{SERVER}") != old, 180)
     until_whole(story)
     report.add("deleted StatefulSet, until the database is back", time.monotonic() - began, "s")
     assert uid_of(story, f"pvc/{VOLUME}") == volume
@@ -157,7 +157,7 @@ def test_a_lost_secret_is_repaired_while_runs_go_on(story: Story, session: str, 
 
     story.kubectl("delete", "secret", SERVER)
 
-    story.kubectl.until("a new password", lambda: uri(story) != before, 60)
+    story.kubectl.until("a new password", lambda: uri(story) != before, 180)
     report.add("deleted Secret, until there is a new one", time.monotonic() - began, "s")
     assert "was gone" in event(story, "PasswordChanged")
     story.kubectl.until("the database takes it over", lambda: opens(story, uri(story)), 150)
@@ -179,7 +179,7 @@ def test_a_password_is_rotated_in_the_middle_of_runs(story: Story, session: str,
 
     story.kubectl("annotate", SERVICE, "lgs.dev/rotate-password=chapter-8")
 
-    story.kubectl.until("a new password", lambda: uri(story) != before, 60)
+    story.kubectl.until("a new password", lambda: uri(story) != before, 180)
     assert opens(story, before), "the old one is valid until nobody needs it"
     event(story, "PasswordRotated", 240)
     report.add("rotation of a password, until the old one is void", time.monotonic() - began, "s")
@@ -199,14 +199,14 @@ def test_a_volume_that_can_not_grow_says_so_and_the_service_goes_on(story: Story
 
     storage("2Gi")
 
-    told = until_condition(story, LEDGER, "Reconciled", "VolumeNotExpandable", 60)
+    told = until_condition(story, LEDGER, "Reconciled", "VolumeNotExpandable", 180)
     assert "set storage to 1Gi again" in told["message"]
     with client(story) as each:
         assert each.threads.get(session)
     with pytest.raises(CommandFailed, match="a volume can't shrink"):
         storage("512Mi")
     storage("1Gi")
-    until_condition(story, LEDGER, "Reconciled", "Done", 60)
+    until_condition(story, LEDGER, "Reconciled", "Done", 180)
 
 
 def test_a_service_that_is_made_again_finds_its_sessions(story: Story, session: str) -> None:
@@ -239,7 +239,7 @@ def test_an_emptied_database_is_told_and_begun_anew_only_when_asked_to(story: St
     sql = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
     story.kubectl("exec", f"{SERVER}-0", "--", "psql", uri(story), "-c", sql)
 
-    told = until_condition(story, LEDGER, "Ready", "DatabaseEmpty", 60)
+    told = until_condition(story, LEDGER, "Ready", "DatabaseEmpty", 180)
     report.add("emptied database, until the service says so", time.monotonic() - began, "s")
     assert known in told["message"]
     story.kubectl("delete", "pods", "-l", f"lgs.dev/service={LEDGER},app.kubernetes.io/component=runtime")

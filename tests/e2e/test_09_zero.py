@@ -36,7 +36,7 @@ def changed_under_load(story: Story, name: str, change: dict[str, Any]) -> dict[
         *("--spike-rate", "2", "--base-seconds", "5", "--spike-seconds", "45", "--after-seconds", "5"),
         *("--deadline", "400"),
     )
-    play.said("spike", 90)
+    play.said("spike", 180)
     story.kubectl.merge(RESOURCE, {"spec": change})
     return play.summary(500)
 
@@ -69,7 +69,7 @@ async def test_a_run_is_acknowledged_at_once_and_ends_right(story: Story, report
         story.kubectl.forwarded(f"service/{NAME}", 8000) as url,
         replicas_of(story.kubectl, NAME) as replicas,
     ):
-        story.kubectl.until("an answer through the port-forward", lambda: answers(f"{url}/ok"), 30)
+        story.kubectl.until("an answer through the port-forward", lambda: answers(f"{url}/ok"), 180)
         client = get_client(url=url, timeout=httpx.Timeout(300))
         thread = await client.threads.create()
         began = time.time()
@@ -78,7 +78,7 @@ async def test_a_run_is_acknowledged_at_once_and_ends_right(story: Story, report
         values: Any = await client.runs.join(thread["thread_id"], run["run_id"])
         ended = time.time()
         # It takes runs as soon as it can, and the kubelet asks only now and then.
-        story.kubectl.until("the replica is Ready", lambda: any(map(is_ready, story.pods())), 60)
+        story.kubectl.until("the replica is Ready", lambda: any(map(is_ready, story.pods())), 180)
         started_in = story.start_up_seconds()
 
     decided, ready = replicas.first_above(0, began), replicas.first_ready(1, began)

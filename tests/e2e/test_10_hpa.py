@@ -125,4 +125,4 @@ def test_the_query_that_keda_is_given_has_the_number_that_the_hpa_sees(
         return prometheus.value(query) == 0.0 and item["value"] == "0"
 
     # Nothing is played any more.
-    story.kubectl.until("both are zero", both, 60)
+    story.kubectl.until("both are zero", both, 180)

@@ -107,16 +107,16 @@ def test_a_service_waits_for_its_cluster_in_the_clusters_words(
     story: Story, cluster: Cluster, report: Report
 ) -> None:
     story.kubectl.apply(by_reference(story))
-    until_condition(story, NAME, "Ready", "ClusterNotFound", 60)
+    until_condition(story, NAME, "Ready", "ClusterNotFound", 180)
     began = time.monotonic()
 
     cluster.create(story.image("lgs-testing-postgres"), POSTGRES_UID)
 
-    said = until_condition(story, NAME, "Ready", "ClusterNotReady", 60)
+    said = until_condition(story, NAME, "Ready", "ClusterNotReady", 180)
     assert "of 3 instances are ready" in said["message"]
     until_condition(story, NAME, "Ready", "Serving", 300)
     report.add("a Cluster of three instances, until its service is Ready", time.monotonic() - began, "s")
-    until_condition(story, NAME, "PersistenceReady", "Connected", 60)
+    until_condition(story, NAME, "PersistenceReady", "Connected", 180)
     assert restarts(story) == 0, "a replica began before its database could serve it"
     until_whole(story, cluster)
     assert asked(story, "one") == ["one"]
@@ -156,7 +156,7 @@ def test_no_run_is_lost_when_the_primary_is_handed_over(
     cluster.until_another_than(before)
     assert_none_lost(story, play, report, "switchover")
     until_whole(story, cluster)
-    until_condition(story, NAME, "Ready", "Serving", 60)
+    until_condition(story, NAME, "Ready", "Serving", 180)
     assert asked(story, "three") == ["one", "two", "three"]
 
 

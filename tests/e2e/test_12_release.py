@@ -75,7 +75,7 @@ def playing(story: Story, name: str, *more: str) -> Iterator[Play]:
         *("--base-rate", "2" if more else "4", "--base-seconds", "600", "--deadline", "700"),
         *("--spike-rate", "1", "--spike-seconds", "0", "--after-seconds", "0"),
     )
-    play.said("base", 90)
+    play.said("base", 180)
     yield play
     play.stop()
 
@@ -95,7 +95,7 @@ def test_a_service_serves_its_first_release(story: Story) -> None:
     story.kubectl.apply(manifest)
 
     story.kubectl.until("replicas of revision 1", lambda: all_run(story, 1), 240)
-    until_condition(story, ORDERS, "Ready", "Serving", 60)
+    until_condition(story, ORDERS, "Ready", "Serving", 180)
 
 
 def test_a_release_that_raises_is_taken_back_by_itself_after_few_failed_runs(
@@ -107,8 +107,8 @@ def test_a_release_that_raises_is_taken_back_by_itself_after_few_failed_runs(
         *("--base-rate", "4", "--spike-rate", "4", "--base-seconds", "15", "--spike-seconds", "90"),
         *("--after-seconds", "15", "--deadline", "400"),
     )
-    play.said("spike", 90)
-    until_condition(story, ORDERS, "Healthy", "Verified", 60)
+    play.said("spike", 180)
+    until_condition(story, ORDERS, "Healthy", "Verified", 180)
     released = time.time()
     release(story, RAISES)
 
@@ -140,7 +140,7 @@ def test_the_next_release_adds_a_graph_under_load_without_a_lost_run(story: Stor
     with playing(story, "known") as known, playing(story, "new", *("--assistant", SECOND, "--new")) as new:
         story.kubectl.merge(SERVICE, {"spec": {"graphs": {SECOND: "./graph.py:graph"}}})
         story.kubectl.until("replicas of revision 3", lambda: all_run(story, 3), 240)
-    until_condition(story, ORDERS, "Reconciled", "Done", 60)
+    until_condition(story, ORDERS, "Reconciled", "Done", 180)
 
     for graph, play in (("the known graph", known), ("the new one", new)):
         none_is_lost(report, f"a graph added: {graph}", play.summary(120))
@@ -150,18 +150,19 @@ def test_the_next_release_adds_a_graph_under_load_without_a_lost_run(story: Stor
 def test_a_canary_that_does_well_goes_through_and_removes_a_graph_without_a_lost_run(
     story: Story, report: Report
 ) -> None:
-    canary = {"strategy": "Canary", "steps": [25], "pauseSeconds": 5}
+    canary = {"strategy": "Canary", "steps": [25], "pauseSeconds": 600}
     long = ("sessions", "--url", f"http://{ORDERS}:8000", "--assistant", SECOND, "--count", "20")
     running = story.stage.play("orders-removed", *long, *("--steps", "10", "--step-seconds", "3"))
-    running.said("started", 60)
+    running.said("started", 180)
     with playing(story, "good") as play:
         changed = time.time()
         spec = {"rollout": canary, "graphs": {SECOND: None}, "workers": {"concurrency": 12}}
         story.kubectl.merge(SERVICE, {"spec": spec})
         story.kubectl.until("a canary's replica", lambda: canaries(story), 120)
+        story.kubectl.merge(SERVICE, {"spec": {"rollout": {"pauseSeconds": 5}}})
         story.kubectl.until("replicas of revision 4", lambda: all_run(story, 4), 300)
         report.add("canary: change to all replicas", time.time() - changed, "s")
-    until_condition(story, ORDERS, "Reconciled", "Done", 60)
+    until_condition(story, ORDERS, "Reconciled", "Done", 180)
 
     none_is_lost(report, "a canary that does well", play.summary(120))
     none_is_lost(report, "long runs of the graph that it removes", running.summary(300))

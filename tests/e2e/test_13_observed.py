@@ -61,7 +61,7 @@ def rule(story: Story, kinds: None) -> Iterator[dict[str, Any]]:
     }
     story.kubectl.apply(manifest)
     until_condition(story, WATCHED, "Ready", "Serving", 240)
-    story.kubectl.until("its PrometheusRule", lambda: story.kubectl("get", RULE, "--ignore-not-found"), 60)
+    story.kubectl.until("its PrometheusRule", lambda: story.kubectl("get", RULE, "--ignore-not-found"), 180)
     yield story.kubectl.get(RULE)
     story.kubectl("delete", f"langgraphservice/{WATCHED}", "--wait=true")
 

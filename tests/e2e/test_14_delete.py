@@ -25,7 +25,7 @@ def test_nothing_of_the_service_is_left(story: Story, report: Report) -> None:
     # What it had until now kept its volume; a policy that is changed before the end counts.
     policy = {"persistence": {"postgres": {"managed": {"deletionPolicy": "Delete"}}}}
     story.kubectl.merge(RESOURCE, {"spec": policy})
-    story.kubectl.until("the volume belongs to the service", lambda: owners_of_the_volume(story), 60)
+    story.kubectl.until("the volume belongs to the service", lambda: owners_of_the_volume(story), 180)
     began = time.monotonic()
 
     story.kubectl("delete", RESOURCE, "--wait=true")

@@ -54,7 +54,7 @@ def _release(image: str) -> list[dict[str, Any]]:
 def without_its_operator() -> None:
     """Nobody notices any more what becomes of a Cluster."""
     SYSTEM("scale", OPERATOR, "--replicas=0")
-    SYSTEM.until("no operator of CloudNativePG", lambda: not SYSTEM.items("pods"), 60)
+    SYSTEM.until("no operator of CloudNativePG", lambda: not SYSTEM.items("pods"), 180)
 
 
 def with_its_operator() -> None:
@@ -106,7 +106,7 @@ class Cluster:
             self.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": [images, cluster]})
             return True
 
-        self.kubectl.until("a Cluster is taken", is_taken, 60)
+        self.kubectl.until("a Cluster is taken", is_taken, 180)
 
     def until_healthy(self) -> None:
         """All instances are there, and the standbys follow."""

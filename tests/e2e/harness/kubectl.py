@@ -83,7 +83,7 @@ class Kubectl:
                 raise AssertionError(f"{what}: not after {seconds:g} s{last}\n{self.diagnosis()}")
             time.sleep(POLL_SECONDS)
 
-    def until_event(self, name: str, *words: str, seconds: float = 60) -> str:
+    def until_event(self, name: str, *words: str, seconds: float = 180) -> str:
         """The reason and message of the first Event of the object `name` that has all the words. An Event is
         written after the condition that it tells of.
         """

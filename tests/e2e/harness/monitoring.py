@@ -88,9 +88,9 @@ def monitoring(
         # Only now: before kube-proxy knows the Service its address may lead out of the cluster, and the API
         # server keeps its connection with whatever answers there.
         if nodes.are_ours():
-            here.until("the API server's machine reaches the adapter", lambda: _is_reached(here), 60)
+            here.until("the API server's machine reaches the adapter", lambda: _is_reached(here), 180)
         run("kubectl", "apply", "-f", "-", text=json.dumps(_api_service()))
-        here.until("external metrics are served", lambda: _is_served(here), 60)
+        here.until("external metrics are served", lambda: _is_served(here), 180)
         yield Monitoring(here)
     finally:
         # First of all: a server that is registered and does not answer keeps namespaces from going.

@@ -33,7 +33,8 @@ _PATCH = "application/json-patch+json"
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
 _NO_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-_TIMEOUT = aiohttp.ClientTimeout(total=15)
+ANSWER_SECONDS = 15.0
+"""Seconds within which the API server must answer a request that is no watch."""
 _WATCH_SECONDS = 290
 IDLE_SECONDS = 75.0
 """Seconds. The API server sends a bookmark a minute, so a watch that is silent for longer is most likely
@@ -82,12 +83,23 @@ def _of_kubeconfig(given: str | None) -> Iterator[None]:
 class KubeClient:
     """A connection to one API server. Close it with `close`."""
 
-    def __init__(self, api: kubernetes_client.ApiClient, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        api: kubernetes_client.ApiClient,
+        idle_seconds: float = IDLE_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._api = api
         self._idle_seconds = idle_seconds
+        self._timeout = aiohttp.ClientTimeout(total=answer_seconds)
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None, idle_seconds: float = IDLE_SECONDS) -> KubeClient:
+    async def connect(
+        cls,
+        kubeconfig: str | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> KubeClient:
         """Connects by `kubeconfig`, else by the pod's service account inside a cluster, else by
         KUBECONFIG."""
         configuration = kubernetes_client.Configuration()
@@ -101,7 +113,7 @@ class KubeClient:
                 await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
                     config_file=named, client_configuration=configuration
                 )
-        return cls(kubernetes_client.ApiClient(configuration), idle_seconds)
+        return cls(kubernetes_client.ApiClient(configuration), idle_seconds, answer_seconds)
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -263,7 +275,13 @@ class KubeClient:
         most_bytes: int = LONGEST_OBJECT,
     ) -> Manifest:
         response = await self._send(
-            method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=_TIMEOUT
+            method,
+            path,
+            query=query,
+            body=body,
+            content_type=content_type,
+            accept=accept,
+            timeout=self._timeout,
         )
         try:
             answer = parsed(await read(response.content, most_bytes))
