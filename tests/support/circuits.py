@@ -10,7 +10,7 @@ from lgs_runtime.breaker.redis_sharing import RedisSharing
 from lgs_runtime.breaker.refusals import CircuitOpen
 from lgs_runtime.breaker.state_machine import Phase, Result
 
-POLICY = Policy(failure_threshold=0.5, minimum_calls=6, recovery_timeout=600, probes=2)
+POLICY = Policy(failure_threshold=0.5, minimum_calls=6, window_seconds=600, recovery_timeout=600, probes=2)
 
 
 class SharingReplica:

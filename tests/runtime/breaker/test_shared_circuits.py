@@ -101,7 +101,7 @@ async def totals(replica: SharingReplica) -> dict[str, int]:
     """The calls of a circuit that are in Redis, of all replicas."""
     found = await replica.sharing._redis.hgetall(replica.key)
     return {
-        kind: sum(int(value) for field, value in found.items() if field.startswith(f"{kind}6000_".encode()))
+        kind: sum(int(value) for field, value in found.items() if field.startswith(f"{kind}60000_".encode()))
         for kind in "cfs"
     }
 

@@ -40,7 +40,7 @@ async def new_cache() -> AsyncIterator[NewCache]:
     async with AsyncExitStack() as stack:
 
         def new(
-            uri: str | None = None, service: str = "test", ttl: float = 60.0, **more: Any
+            uri: str | None = None, service: str = "test", ttl: float = 3600.0, **more: Any
         ) -> CacheManager:
             manager = open_cache(uri, service, ttl, **{"lease_seconds": LONG, **more})
             stack.push_async_callback(manager.close)

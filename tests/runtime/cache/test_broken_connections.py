@@ -31,7 +31,7 @@ from support.redis_proxy import proxied
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
-LIFE = Life(60.0)
+LIFE = Life(3600.0)
 NOBODY: frozenset[Flight] = frozenset()
 LONG = 3600.0
 """Seconds of a lease that no test waits for."""

@@ -30,7 +30,7 @@ from support.ports import PATIENCE_SECONDS
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
-LIFE = Life(60.0)
+LIFE = Life(3600.0)
 NOBODY: frozenset[Flight] = frozenset()
 NODE = ("write", "node")
 

@@ -35,7 +35,7 @@ from support.servers import running
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
-LIFE = Life(60.0)
+LIFE = Life(3600.0)
 GONE = {"cache.redis_gone", "streams.redis_gone", "circuits.not_shared"}
 BACK = {"cache.redis_back", "streams.redis_back", "circuits.shared"}
 OTHER_TYPES = [("RPUSH", "x"), ("HSET", "field", "x"), ("XADD", "*", "field", "x"), ("ZADD", "1", "x")]

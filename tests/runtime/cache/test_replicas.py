@@ -38,7 +38,7 @@ from support.redis import RedisServer
 from support.waiting import until
 
 KEY = (("write", "node"), "input")
-LIFE = Life(60.0)
+LIFE = Life(3600.0)
 NewCache = Callable[..., CacheManager]
 NOBODY: frozenset[Flight] = frozenset()
 

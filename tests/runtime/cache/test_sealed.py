@@ -16,7 +16,7 @@ from support import ciphers
 from support.caches import listening
 
 NewCache = Callable[..., CacheManager]
-LIFE = Life(60.0)
+LIFE = Life(3600.0)
 SECRET = "the-treasure-is-under-the-oak"
 
 

@@ -35,7 +35,7 @@ def _nothing_yet(cache: CacheManager) -> None:
 GATE, BEGUN = asyncio.Event(), asyncio.Event()
 
 
-@cached(ttl=60)
+@cached(ttl=3600)
 async def slow(question: str, raises: str = "") -> str:
     CALLS.append(question)
     BEGUN.set()
@@ -228,7 +228,7 @@ class Secret(Exception):
 async def test_an_exception_that_refuses_to_be_set_or_read_is_raised_in_all_who_waited(
     cache: CacheManager, kind: type[Exception]
 ) -> None:
-    @cached(ttl=60, namespace="refusing")
+    @cached(ttl=3600, namespace="refusing")
     async def refusing() -> None:
         BEGUN.set()
         await GATE.wait()
@@ -251,7 +251,7 @@ async def test_an_exception_that_refuses_to_be_set_or_read_is_raised_in_all_who_
 
 
 async def test_an_interrupt_among_other_exceptions_is_that_of_its_run_alone(cache: CacheManager) -> None:
-    @cached(ttl=60, namespace="several")
+    @cached(ttl=3600, namespace="several")
     async def several() -> str:
         CALLS.append("several")
         BEGUN.set()
@@ -288,7 +288,7 @@ async def test_a_value_that_can_not_be_kept_is_computed_by_all_who_waited_at_onc
 ) -> None:
     at_once = asyncio.Barrier(3)
 
-    @cached(ttl=60, namespace="unstorable")
+    @cached(ttl=3600, namespace="unstorable")
     async def opened() -> object:
         CALLS.append("opened")
         if len(CALLS) == 1:
@@ -307,7 +307,7 @@ async def test_a_value_that_can_not_be_kept_is_computed_by_all_who_waited_at_onc
 
 
 async def test_a_function_that_calls_itself_does_not_wait_for_itself() -> None:
-    @cached(ttl=60, namespace="fibonacci")
+    @cached(ttl=3600, namespace="fibonacci")
     async def fibonacci(n: int, again: bool = False) -> int:
         CALLS.append(n)
         if n == 3 and not again and CALLS.count(3) < 2:
@@ -322,7 +322,7 @@ async def test_a_function_that_calls_itself_does_not_wait_for_itself() -> None:
 async def test_two_functions_that_wait_for_each_other_go_on(cache: CacheManager) -> None:
     both = asyncio.Barrier(2)
 
-    @cached(ttl=60, namespace="ping")
+    @cached(ttl=3600, namespace="ping")
     async def ping(first: bool = True) -> str:
         if first and CALLS.count("ping") == 0:
             CALLS.append("ping")
@@ -330,7 +330,7 @@ async def test_two_functions_that_wait_for_each_other_go_on(cache: CacheManager)
             return "ping " + await pong()
         return "end"
 
-    @cached(ttl=60, namespace="pong")
+    @cached(ttl=3600, namespace="pong")
     async def pong() -> str:
         if CALLS.count("pong") == 0:
             CALLS.append("pong")
@@ -347,7 +347,7 @@ async def test_two_functions_that_wait_for_each_other_go_on(cache: CacheManager)
 async def test_threads_compute_once_and_wait(cache: CacheManager) -> None:
     go_on, begun = threading.Event(), threading.Event()
 
-    @cached(ttl=60, namespace="in threads")
+    @cached(ttl=3600, namespace="in threads")
     def blocking() -> int:
         CALLS.append("blocking")
         begun.set()
@@ -368,7 +368,7 @@ async def test_threads_compute_once_and_wait(cache: CacheManager) -> None:
 async def test_a_sync_function_on_the_event_loop_never_blocks_it(cache: CacheManager) -> None:
     go_on, begun = threading.Event(), threading.Event()
 
-    @cached(ttl=60, namespace="on the loop")
+    @cached(ttl=3600, namespace="on the loop")
     def blocking(wait: Callable[[], object] | None = None) -> int:
         CALLS.append("blocking")
         if len(CALLS) == 1:
@@ -398,7 +398,7 @@ async def test_a_call_from_another_event_loop_waits_for_the_one_here(cache: Cach
 async def test_a_time_out_is_raised_in_all_threads_that_waited(cache: CacheManager) -> None:
     go_on, begun = threading.Event(), threading.Event()
 
-    @cached(ttl=60, namespace="timed out")
+    @cached(ttl=3600, namespace="timed out")
     def blocking() -> int:
         CALLS.append("blocking")
         begun.set()
@@ -428,7 +428,7 @@ def left_behind(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
 
 
 async def test_a_call_that_was_left_behind_in_a_closed_event_loop_keeps_nobody_waiting() -> None:
-    @cached(ttl=60, namespace="left behind")
+    @cached(ttl=3600, namespace="left behind")
     async def answer() -> str:
         CALLS.append("answer")
         if len(CALLS) == 1:
@@ -543,7 +543,7 @@ async def test_a_call_in_an_event_loop_that_was_stopped_keeps_nobody_waiting() -
             await asyncio.sleep(0)
         return task
 
-    @cached(ttl=60, namespace="stopped")
+    @cached(ttl=3600, namespace="stopped")
     async def stopping(question: str) -> str:
         CALLS.append(question)
         answer = f"answer {len(CALLS)}"
@@ -567,7 +567,7 @@ async def test_who_waited_in_vain_keeps_what_it_computes(
 ) -> None:
     monkeypatch.setattr("lgs_runtime.cache.manager.FOLLOW_SECONDS", 0.05)
 
-    @cached(ttl=60, namespace="hanging")
+    @cached(ttl=3600, namespace="hanging")
     async def hanging(invalidates: bool = False) -> int:
         CALLS.append("hanging")
         number = len(CALLS)
@@ -598,7 +598,7 @@ async def test_a_thread_that_waited_in_vain_keeps_what_it_computes(
     monkeypatch.setattr("lgs_runtime.cache.manager.FOLLOW_SECONDS", 0.05)
     begun, go_on = threading.Event(), threading.Event()
 
-    @cached(ttl=60, namespace="hanging threads")
+    @cached(ttl=3600, namespace="hanging threads")
     def hanging() -> int:
         CALLS.append("hanging")
         number = len(CALLS)

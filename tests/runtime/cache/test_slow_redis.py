@@ -22,7 +22,7 @@ from support.redis_proxy import RedisProxy, proxied
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
-LIFE = Life(60.0)
+LIFE = Life(3600.0)
 SLOW_SECONDS = 0.15
 
 

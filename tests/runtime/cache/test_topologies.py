@@ -37,7 +37,7 @@ from support.servers import running
 from support.waiting import until
 
 NewCache = Callable[..., CacheManager]
-LIFE = Life(60.0)
+LIFE = Life(3600.0)
 
 
 @pytest.fixture(autouse=True)

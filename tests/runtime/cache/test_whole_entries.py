@@ -22,7 +22,7 @@ from support.caches import listening
 
 NewCache = Callable[..., CacheManager]
 Client = redis.asyncio.Redis
-LIFE = Life(60.0)
+LIFE = Life(3600.0)
 
 
 @pytest.fixture(params=["plain", "sealed"])

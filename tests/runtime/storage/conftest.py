@@ -12,12 +12,9 @@ from support.ports import PATIENCE_SECONDS
 from support.service import Service, at_work
 
 LIMITS = (
-    "database.postgres_access.CONNECT_SECONDS",
-    "database.postgres_connections.CONNECT_SECONDS",
     "database.postgres_connections.STATEMENT_SECONDS",
     "database.postgres_pool.SETTLE_SECONDS",
     "checkpoint.grouped.COMMIT_PATIENCE_SECONDS",
-    "store.postgres_connections.CONNECT_SECONDS",
     "store.postgres_connections.PING_SECONDS",
     "storage.sqlite.queue.LONG_WAIT_SECONDS",
 )
