@@ -161,13 +161,12 @@ async def test_a_full_queue_says_when_to_come_back_and_stores_nothing(alone: Set
             await http.post(f"/threads/{made['thread_id']}/runs/{made['run_id']}/cancel?wait=1")
 
 
-async def test_a_batch_that_does_not_fit_leaves_nothing(replica: Replica, http: httpx.AsyncClient) -> None:
-    before = await replica.client.threads.count()
+async def test_a_batch_that_does_not_fit_leaves_nothing(alone: Settings) -> None:
+    async with open_replica(alone) as replica, httpx.AsyncClient(base_url=replica.url) as http:
+        answer = await http.post("/runs/batch", json=[run(after_seconds=60), run(assistant_id="nobody")])
 
-    answer = await http.post("/runs/batch", json=[run(after_seconds=60), run(assistant_id="nobody")])
-
-    assert answer.status_code == 404
-    assert await replica.client.threads.count() == before
+        assert answer.status_code == 404
+        assert await replica.client.threads.count() == 0
 
 
 async def test_a_batch_for_which_the_queue_has_no_room_leaves_nothing(alone: Settings) -> None:
