@@ -15,6 +15,7 @@ import pytest
 from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.settings import Settings
+from support.caches import listening
 from support.postgres import fresh_database
 
 
@@ -28,6 +29,7 @@ def _load(name: str, file: str) -> None:
 
 
 _load("api_graphs", "graphs.py")
+_load("api_limits", "limits.py")
 _load("api_outputs", "outputs.py")
 _load("api_recorded", "recorded.py")
 _load("api_auth", "identities.py")
@@ -51,6 +53,7 @@ _load("api_refusing", "refusing.py")
 
 from api_answering import caching  # noqa: E402
 from api_dependency import guarded as guarded_by_circuits  # noqa: E402
+from api_limits import patient  # noqa: E402
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 
 NewService = Callable[[str, Callable[[Settings], Settings]], AbstractAsyncContextManager[Replica]]
@@ -64,6 +67,13 @@ def database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterato
         return
     with fresh_database(request.getfixturevalue("postgres_service")) as uri:
         yield {"database_uri": uri, "redis_uri": request.getfixturevalue("redis_service")}
+
+
+@pytest.fixture(autouse=True)
+def patient_replicas() -> Iterator[None]:
+    """Replicas that give up on Redis only where it hangs."""
+    with patient():
+        yield
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
@@ -138,6 +148,8 @@ async def circuits(service: NewService) -> AsyncIterator[Replica]:
 async def answering(service: NewService) -> AsyncIterator[Replica]:
     """A replica that caches the answers of a graph."""
     async with service("answering", caching) as opened:
+        if opened.services.settings.redis_uri is not None:
+            await listening(opened.services.cache)
         yield opened
 
 

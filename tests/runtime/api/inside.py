@@ -127,7 +127,7 @@ async def leave_early(state: Told) -> Told:
     await anext(parts)
     await entered.wait()
     await parts.aclose()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await left.wait()
     return {"told": "left"}
 

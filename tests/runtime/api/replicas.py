@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from langgraph_sdk import get_client
+from api_limits import client_of, patient
 from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.graphs.manifest import GraphSpec
@@ -68,14 +68,15 @@ class Replica:
 async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
     """Opens a replica as `lgs-runtime serve` does, on a free port."""
     async with AsyncExitStack() as stack:
-        services = await open_services(settings, stack, asyncio.Event())
-        listener = bind(settings)
-        listener.listen()
-        await stack.enter_async_context(serve(services, [listener]))
-        await prepare(services, asyncio.Event())
-        await take_work(services)
+        with patient():
+            services = await open_services(settings, stack, asyncio.Event())
+            listener = bind(settings)
+            listener.listen()
+            await stack.enter_async_context(serve(services, [listener]))
+            await prepare(services, asyncio.Event())
+            await take_work(services)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        client = await stack.enter_async_context(get_client(url=url, api_key=None))
+        client = await stack.enter_async_context(client_of(url))
         yield Replica(url, client, services)
         await services.worker.drain(0.1)
 

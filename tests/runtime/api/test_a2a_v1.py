@@ -20,7 +20,7 @@ V1 = {"A2A-Version": "1.0"}
 
 
 async def rpc(url: str, agent: str, method: str, params: Any, headers: Any = V1) -> Any:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url) as http:
         message = {"jsonrpc": "2.0", "id": "1", "method": method, "params": params}
         return (await http.post(f"/a2a/{agent}", json=message, headers=headers)).json()
 
@@ -36,14 +36,14 @@ async def sent(url: str, agent: str, *parts: Any, **more: Any) -> Task:
 
 async def news(url: str, agent: str, method: str, params: Any) -> list[StreamResponse]:
     call = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url) as http:
         answer = await http.post(f"/a2a/{agent}", json=call, headers=V1)
     lines = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
     return [ParseDict(one["result"], StreamResponse()) for one in lines]
 
 
 async def test_a_card_names_both_versions_and_the_stock_client_takes_the_newer(url: str) -> None:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url) as http:
         told = (await http.get("/.well-known/agent-card.json", params={"assistant_id": "chat"})).json()
         path = "/.well-known/agent-card.json?assistant_id=chat"
         card = await A2ACardResolver(http, url, agent_card_path=path).get_agent_card()
@@ -89,7 +89,7 @@ async def follow(url: str, method: str, task_id: str, began: asyncio.Event) -> l
     call = {"jsonrpc": "2.0", "id": 7, "method": method, "params": {"id": task_id}}
     heard = []
     async with (
-        httpx.AsyncClient(base_url=url, timeout=60) as http,
+        httpx.AsyncClient(base_url=url) as http,
         http.stream("POST", "/a2a/slow", json=call) as answer,
     ):
         async for line in answer.aiter_lines():

@@ -36,7 +36,7 @@ async def elsewhere(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -
 
 async def exported(replica: Replica, thread_id: str) -> bytes:
     """The document of a thread."""
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url) as http:
         answer = await http.get(f"/threads/{thread_id}/export")
     assert answer.status_code == 200, answer.text
     return answer.content
@@ -44,7 +44,7 @@ async def exported(replica: Replica, thread_id: str) -> bytes:
 
 async def imported(replica: Replica, document: bytes, if_exists: str = "raise") -> httpx.Response:
     """The answer to an import."""
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url) as http:
         return await http.post("/threads/import", params={"if_exists": if_exists}, content=document)
 
 

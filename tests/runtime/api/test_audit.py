@@ -17,7 +17,7 @@ BOB = {"Authorization": "Bearer bob-token"}
 
 async def test_the_trail_names_who_asked(alone: Settings, tmp_path: Path) -> None:
     settings = replace(alone, auth_path="api_auth:tokens")
-    async with open_replica(settings) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with open_replica(settings) as replica, httpx.AsyncClient(base_url=replica.url) as http:
         thread = (await http.post("/threads", json={}, headers=ALICE)).json()
         path = f"/threads/{thread['thread_id']}"
         body = {"assistant_id": "steps", "input": {"text": "a"}}
@@ -40,7 +40,7 @@ async def test_the_trail_names_who_asked(alone: Settings, tmp_path: Path) -> Non
 
 
 async def test_who_makes_a_thread_of_a_deleted_ones_id_learns_nothing_of_that_one(guarded: Replica) -> None:
-    async with httpx.AsyncClient(base_url=guarded.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=guarded.url) as http:
         thread_id = (await http.post("/threads", json={}, headers=ALICE)).json()["thread_id"]
         path = f"/threads/{thread_id}"
         run = {"assistant_id": "steps", "input": {"text": "a"}}

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from api_auth import closed_sessions, visits
+from api_limits import client_of
 from api_replicas import Replica, open_replica, settings_of
-from langgraph_sdk import get_client
 
 from lgs_runtime.auth.keys import parse_keys
 from lgs_runtime.errors import ConfigError
@@ -54,7 +54,7 @@ async def forms(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx
 
 
 def http(replica: Replica) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=replica.url, timeout=30)
+    return httpx.AsyncClient(base_url=replica.url)
 
 
 async def who(client: httpx.AsyncClient, headers: dict[str, str], **more: Any) -> Any:
@@ -348,7 +348,7 @@ async def test_api_keys_are_asked_for_and_name_who_asks(plain: Settings) -> None
 async def test_the_stock_client_sends_its_key(plain: Settings) -> None:
     async with (
         open_replica(replace(plain, api_keys=KEY)) as replica,
-        get_client(url=replica.url, api_key=KEY) as client,
+        client_of(replica.url, api_key=KEY) as client,
     ):
         thread = await client.threads.create()
 

@@ -11,8 +11,8 @@ from typing import Any
 import api_auth
 import httpx
 import pytest
+from api_limits import client_of
 from api_replicas import Replica, open_replica, settings_of
-from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError
 from websockets.asyncio.client import connect
 
@@ -38,7 +38,7 @@ async def ruled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx
     )
     async with (
         open_replica(settings) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=replica.url) as client,
     ):
         yield client
 
@@ -118,7 +118,7 @@ async def test_who_deletes_an_assistant_stops_its_runs_on_threads_that_they_may_
     plain = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
     async with (
         open_replica(replace(plain, auth_path="api_auth:private")) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=replica.url) as client,
     ):
         made = await client.post("/assistants", json={"graph_id": "slow"}, headers=ALICE)
         assistant = made.json()["assistant_id"]
@@ -141,7 +141,7 @@ async def test_who_may_change_no_thread_deletes_no_assistant(tmp_path: Path) -> 
     plain = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
     async with (
         open_replica(replace(plain, auth_path="api_auth:fixed")) as replica,
-        httpx.AsyncClient(base_url=replica.url, headers=ALICE, timeout=30) as client,
+        httpx.AsyncClient(base_url=replica.url, headers=ALICE) as client,
     ):
         made = await client.post("/assistants", json={"graph_id": "slow"})
         assistant = f"/assistants/{made.json()['assistant_id']}"
@@ -158,7 +158,7 @@ async def test_who_may_not_change_a_thread_makes_none_with_a_history_of_their_ow
     known = {"metadata": {"graph_id": "steps"}, "if_exists": "do_nothing"}
     async with (
         open_replica(replace(plain, auth_path="api_auth:fixed")) as replica,
-        httpx.AsyncClient(base_url=replica.url, headers=ALICE, timeout=30) as client,
+        httpx.AsyncClient(base_url=replica.url, headers=ALICE) as client,
     ):
         empty = await client.post("/threads", json=known)
         named = {**known, "thread_id": empty.json()["thread_id"]}
@@ -233,7 +233,7 @@ async def test_a_run_of_ones_own_assistant_is_made_from_it_as_it_is(
         await storage.assistants.update(assistant_id, {"metadata": {"level": 2}})
         return found
 
-    async with httpx.AsyncClient(base_url=guarded.url, headers=ALICE, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=guarded.url, headers=ALICE) as client:
         own = {"graph_id": "steps", "metadata": {"level": 1}}
         assistant_id = (await client.post("/assistants", json=own)).json()["assistant_id"]
         monkeypatch.setattr(storage.assistants, "get", read_before_it_is_changed)
@@ -244,8 +244,8 @@ async def test_a_run_of_ones_own_assistant_is_made_from_it_as_it_is(
 
 async def test_private_conversations_as_in_the_tutorial(guarded: Replica) -> None:
     async with (
-        get_client(url=guarded.url, api_key=None, headers=ALICE) as alice,
-        get_client(url=guarded.url, api_key=None, headers=BOB) as bob,
+        client_of(guarded.url, headers=ALICE) as alice,
+        client_of(guarded.url, headers=BOB) as bob,
     ):
         mine = await alice.threads.create()
         said = {"messages": [{"role": "user", "content": "hello"}]}
@@ -292,7 +292,7 @@ async def test_a_user_lists_their_own_runs_and_has_no_more_than_they_may(tmp_pat
     later = {"assistant_id": "steps", "after_seconds": 3600}
     async with (
         open_replica(settings) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=replica.url) as client,
     ):
         ended = await client.post("/runs/wait", json={"assistant_id": "steps", "input": {}}, headers=ALICE)
         waiting = (await client.post("/runs", json=later, headers=ALICE)).json()
@@ -302,7 +302,7 @@ async def test_a_user_lists_their_own_runs_and_has_no_more_than_they_may(tmp_pat
         pending = (await client.get("/users/me/runs?status=pending&select=run_id", headers=ALICE)).json()
     async with (
         open_replica(plain) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=replica.url) as client,
     ):
         nobody = await client.get("/users/me/runs")
 

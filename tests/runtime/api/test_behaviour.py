@@ -158,7 +158,7 @@ async def test_every_way_of_running_tells_its_webhook(client: LangGraphClient, w
 
 async def test_the_synchronous_client_is_served_as_well(url: str) -> None:
     def story() -> tuple[Any, list[str], Any]:
-        with get_sync_client(url=url, api_key=None) as client:
+        with get_sync_client(url=url, api_key=None, timeout=120) as client:
             thread_id = client.threads.create()["thread_id"]
             values = client.runs.wait(thread_id, "steps", input={"text": "x"})
             events = [

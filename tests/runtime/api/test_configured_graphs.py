@@ -164,7 +164,7 @@ async def test_a_factory_that_fails_for_every_configuration_is_answered_in_its_w
     words = "graph by_known_model: Refused: there is no model no"
     thread = f"/threads/{thread_id}"
 
-    async with httpx.AsyncClient(base_url=configured.url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=configured.url) as http:
         answers = [
             await http.get(f"{thread}/state"),
             await http.post(f"{thread}/history", json={}),
@@ -192,7 +192,7 @@ async def test_what_a_graph_raises_at_a_change_by_hand_is_answered_in_its_words(
     change = {"values": {"nodes": [given]}, "as_node": "first"}
     history = {"metadata": {"graph_id": "by_rule"}, "supersteps": [{"updates": [change]}]}
 
-    async with httpx.AsyncClient(base_url=configured.url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=configured.url) as http:
         alone = await http.post(f"/threads/{thread_id}/state", json=change)
         together = await http.post("/threads", json=history)
 

@@ -129,7 +129,7 @@ async def test_every_way_to_a_run_builds_the_context(client: LangGraphClient, te
     found.append(last.data["told"])
     asked = await client.runs.wait(thread, "taste", input={"asks": True})
     found.append((await client.runs.wait(thread, "taste", command={"resume": "yes"}))["told"])  # type: ignore[call-overload]
-    async with httpx.AsyncClient(base_url=telling.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=telling.url) as http:
         call = {"name": "taste", "arguments": {"asks": False}}
         rpc = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
         answer = await http.post("/mcp", json=rpc, headers={"Accept": "application/json, text/event-stream"})
@@ -191,7 +191,7 @@ async def test_whom_a_run_is_about_may_be_said_by_the_client(client: LangGraphCl
 async def test_a_trace_that_the_request_belongs_to_is_told_to_the_graph(telling: Replica) -> None:
     baggage = "langsmith-metadata=%7B%22a%22%3A1%7D,langsmith-tags=x%2Cy,langsmith-project=p,odd"
     headers = {"langsmith-trace": "20240101T000000000000Z0001", "baggage": baggage}
-    async with httpx.AsyncClient(base_url=telling.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=telling.url) as http:
         run = {"assistant_id": "config_told", "input": {}}
         found = (await http.post("/runs/wait", json=run, headers=headers)).json()["told"]
         broken = {**headers, "baggage": "langsmith-metadata=%7Bno"}
@@ -286,7 +286,7 @@ async def test_a_user_is_a_mapping_that_whatever_writes_json_or_msgpack_takes(
 ) -> None:
     graphs = {"user_told": GraphSpec("api_contexts:user_told"), "made": GraphSpec("api_contexts:of_config")}
     guarded = replace(settings, graphs=graphs, auth_path="api_auth:tokens", replica_id="guarded", port=0)
-    async with open_replica(guarded) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with open_replica(guarded) as replica, httpx.AsyncClient(base_url=replica.url) as http:
         thread = (await http.post("/threads", json={}, headers=ALICE)).json()["thread_id"]
         run = {"assistant_id": "user_told", "input": {}}
         answer = await http.post(f"/threads/{thread}/runs/wait", json=run, headers=ALICE)

@@ -15,8 +15,8 @@ import httpx
 import pytest
 import structlog
 from api_graphs import entrance
+from api_limits import client_of
 from api_replicas import Replica, open_replica, settings_of
-from langgraph_sdk import get_client
 
 from lgs_runtime.api.custom.application import AppFailed
 from lgs_runtime.errors import ConfigError
@@ -41,7 +41,7 @@ def serve(tmp_path: Path) -> Serve:
     async def opened(auth: str | None = None, **http: Any) -> AsyncIterator[Any]:
         async with (
             open_replica(settings(tmp_path, auth, **http)) as replica,
-            httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+            httpx.AsyncClient(base_url=replica.url) as client,
         ):
             yield replica, client
 
@@ -139,7 +139,7 @@ async def test_a_client_that_leaves_is_noticed_behind_its_middleware(serve: Serv
         await entrance(key).wait()
         await stream.aclose()
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await sdk.runs.join(key, named[0]["run_id"])
         left = await sdk.runs.get(key, named[0]["run_id"])
 
@@ -289,7 +289,7 @@ async def test_a_service_that_tells_nothing_of_itself_still_answers_its_probes(
 @pytest.mark.parametrize("app", [None, "api_webapps:shop"])
 async def test_a_service_may_stand_under_a_prefix(serve: Serve, app: str | None) -> None:
     async with serve(app=app, mount_prefix="/team/v1") as (replica, client):
-        async with get_client(url=f"{replica.url}/team/v1", api_key=None) as sdk:
+        async with client_of(f"{replica.url}/team/v1") as sdk:
             values = await sdk.runs.wait(None, "steps", input={})
         answer = await client.post("/team/v1/runs/wait", json={"assistant_id": "steps", "input": {}})
         async with httpx.AsyncClient(base_url=f"{replica.url}/team/v1") as beneath:

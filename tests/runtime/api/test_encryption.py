@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from api_limits import OF_STREAMS, patient
 from api_replicas import Replica, open_replica
 from api_secrets import SECRET, secret
 from langgraph_sdk.errors import APIStatusError
@@ -45,10 +46,12 @@ def fresh_handlers() -> Iterator[None]:
 
 
 @pytest.fixture
-def plain(alone: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A service of the test's own, with the graph that has secrets. Runs of the dead are soon found."""
+def plain(alone: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A service of the test's own, with the graph that has secrets. Runs of the dead are soon found, and the
+    events of runs are in Redis however late it answers."""
     monkeypatch.setattr("lgs_runtime.background.duties.REAPS_PER_LEASE", REAPS_PER_LONG_LEASE)
-    return replace(alone, graphs={"agent": GraphSpec("api_secrets:keeps_secrets")})
+    with patient(*OF_STREAMS):
+        yield replace(alone, graphs={"agent": GraphSpec("api_secrets:keeps_secrets")})
 
 
 @pytest.fixture

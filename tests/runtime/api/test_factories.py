@@ -28,7 +28,7 @@ async def opened_by(settings: Settings) -> list[tuple[str, str | None]]:
     run = {"assistant_id": "agent", "input": {}}
     async with (
         open_replica(settings) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=60) as client,
+        httpx.AsyncClient(base_url=replica.url) as client,
     ):
         thread = (await client.post("/threads", json={}, headers=ALICE)).json()["thread_id"]
         api_webapps.opened.clear()

@@ -13,13 +13,14 @@ from api_replicas import open_replica, settings_of
 
 from support.postgres import PostgresServer
 from support.redis import RedisServer
+from support.waiting import until
 
 
 async def test_without_its_database_a_replica_says_try_again_and_recovers(
     postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     settings = settings_of(tmp_path, {"database_uri": postgres_server.uri})
-    async with open_replica(settings) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with open_replica(settings) as replica, httpx.AsyncClient(base_url=replica.url) as http:
         thread = (await http.post("/threads", json={})).json()["thread_id"]
 
         await asyncio.to_thread(postgres_server.stop)
@@ -34,9 +35,11 @@ async def test_without_its_database_a_replica_says_try_again_and_recovers(
         assert [answer.status_code for answer in refused] == [503, 503, 503]
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
         assert (alive.status_code, ready.status_code) == (200, 503)
-        async with asyncio.timeout(30):
-            while (await http.get("/ready")).status_code != 200:
-                await asyncio.sleep(0.1)
+
+        async def is_ready() -> bool:
+            return (await http.get("/ready")).status_code == 200
+
+        await until(is_ready)
         assert await replica.client.runs.wait(thread, "steps", input={}) == {"steps": ["first", "second"]}
 
 
@@ -65,7 +68,7 @@ async def test_a_replica_that_stops_is_not_a_client_that_left(tmp_path: Path) ->
     settings = settings_of(tmp_path, {"database_uri": f"sqlite:///{tmp_path}/lgs.db"})
     async with (
         open_replica(replace(settings, replica_id="staying")) as staying,
-        httpx.AsyncClient(timeout=60) as http,
+        httpx.AsyncClient() as http,
     ):
         await staying.services.worker.drain(0)
         key = (await staying.client.threads.create())["thread_id"]

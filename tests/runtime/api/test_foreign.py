@@ -224,7 +224,7 @@ TRIES = [
 @pytest.fixture(scope="session")
 async def http(guarded: Replica) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service with private conversations."""
-    async with httpx.AsyncClient(base_url=guarded.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=guarded.url) as client:
         yield client
 
 

@@ -81,11 +81,13 @@ async def answers_many_at_once(http: httpx.AsyncClient, there: Known) -> bool:
 
 async def settled(services: Services, before: Counter[str]) -> tuple[list[str], Counter[str]]:
     """The threads that are busy and the tasks that are left when everything has had time to end."""
+    left = await stuck(services), tasks() - before
     with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await stuck(services) or tasks() - before:
+            while any(left):
                 await asyncio.sleep(0.05)
-    return await stuck(services), tasks() - before
+                left = await stuck(services), tasks() - before
+    return left
 
 
 async def test_whatever_is_asked_nothing_breaks_or_stays_behind(alone: Settings) -> None:

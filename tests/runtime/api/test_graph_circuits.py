@@ -363,19 +363,31 @@ async def test_a_run_of_the_streaming_protocol_is_refused_too(breaking: Replica)
     assert await stored(breaking) == before
 
 
+RECOVERY = 3000
+"""Seconds. Replicas measure by Redis' clock, which no test sets, how long a circuit has been open."""
+
+
+def recovering_slowly(settings: Settings) -> Settings:
+    slow = replace(POLICY, recovery_timeout=RECOVERY)
+    return replace(
+        settings, circuits={name: replace(each, policy=slow) for name, each in settings.circuits.items()}
+    )
+
+
 async def test_replicas_with_a_redis_open_and_close_together(
     postgres_uri: str, redis_uri: str, tmp_path: Path, clock: Clock
 ) -> None:
-    service = guarded(settings_of(tmp_path, {"database_uri": postgres_uri, "redis_uri": redis_uri}))
+    settings = settings_of(tmp_path, {"database_uri": postgres_uri, "redis_uri": redis_uri})
+    service = recovering_slowly(guarded(settings))
     async with open_replica(service) as one, open_replica(replace(service, replica_id="b")) as two:
         on(clock, one)
         on(clock, two)
         await opened(one)
 
         await until(lambda: phase_of(two) is Phase.OPEN)
-        assert 15 <= int(await refused(two)) <= 30
+        assert RECOVERY // 2 <= int(await refused(two)) <= RECOVERY
         outside.error = None
-        clock.now += 31
+        clock.now += RECOVERY + 1
         for _ in range(POLICY.probes):
             assert await run_to_its_end(two, "dependent") == "success"
 
@@ -402,7 +414,7 @@ async def test_runs_that_wait_outlive_a_restart_and_a_redis_that_goes_while_the_
     monkeypatch.setattr("lgs_runtime.opening.GraphCircuits", partial(GraphCircuits, clock=clock))
     with running(RedisServer()) as redis:
         settings = settings_of(tmp_path, {"database_uri": postgres_uri, "redis_uri": redis.uri})
-        service = replace(guarded(settings), concurrency=3)
+        service = replace(recovering_slowly(guarded(settings)), concurrency=3)
 
         async with open_replica(service) as replica:
             outside.free.clear()
@@ -425,7 +437,7 @@ async def test_runs_that_wait_outlive_a_restart_and_a_redis_that_goes_while_the_
 
             redis.stop()
             outside.free.clear()
-            clock.now += 31
+            clock.now += RECOVERY + 1
             await until(lambda: outside.under_way == 2 * POLICY.probes)
             outside.free.set()
             await until(lambda: succeeded(one, threads))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,14 +14,18 @@ from api_replicas import Replica, open_replica
 
 from lgs_runtime.settings import Settings
 
+NewService = Callable[[str, Callable[[Settings], Settings]], AbstractAsyncContextManager[Replica]]
 ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}
 
 
-@pytest.fixture
-async def http(guarded: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the service with private conversations."""
-    async with httpx.AsyncClient(base_url=guarded.url, timeout=30) as client:
+@pytest.fixture(scope="module")
+async def http(service: NewService) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service with private conversations, in which nothing happens but these imports."""
+    async with (
+        service("imports", partial(replace, auth_path="api_auth:owners")) as replica,
+        httpx.AsyncClient(base_url=replica.url) as client,
+    ):
         yield client
 
 
@@ -100,7 +106,7 @@ async def test_no_document_takes_the_place_of_somebody_elses_thread(
 async def test_who_may_not_delete_may_not_replace(alone: Settings) -> None:
     async with (
         open_replica(replace(alone, auth_path="api_auth:rules")) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as http,
+        httpx.AsyncClient(base_url=replica.url) as http,
     ):
         made = (await http.post("/threads", json={}, headers=ALICE)).json()
         content = (await http.get(f"/threads/{made['thread_id']}/export", headers=ALICE)).content

@@ -92,10 +92,10 @@ async def test_the_answer_of_a_run_that_another_replaces_is_given_up_also_where_
     first: Any = {question: HELD} if by_id else HELD
     second: Any = {question: "blue"} if by_id else "blue"
     await client.runs.create(thread, "held_in_a_task", command={"resume": first})
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await held.setdefault(thread, asyncio.Event()).wait()
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         values: Any = await client.runs.wait(
             thread, "held_in_a_task", command={"resume": second}, multitask_strategy=strategy
         )

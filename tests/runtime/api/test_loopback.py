@@ -20,6 +20,7 @@ from langgraph_sdk.client import LangGraphClient
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
+from support.waiting import until
 
 ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}
@@ -103,20 +104,18 @@ async def test_a_run_that_would_wait_for_itself_is_refused_at_once(inside: Repli
 
 @pytest.mark.parametrize("graph", ["in_node", "in_thread", "joins", "remote"])
 async def test_runs_that_wait_for_runs_leave_them_a_slot(alone: Settings, graph: str) -> None:
-    async with open_replica(talking(alone, concurrency=1)) as replica, asyncio.timeout(60):
+    async with open_replica(talking(alone, concurrency=1)) as replica, asyncio.timeout(180):
         given = {"input": {"times": 3}} if graph == "in_node" else {}
         await asyncio.gather(*(told(replica.client, graph, **given) for _ in range(4)))
 
         worker = replica.services.worker
-        async with asyncio.timeout(60):
-            while worker.running():
-                await asyncio.sleep(0.01)
-        assert (worker.slots.free, worker.slots.lending.slots) == (1, 0)
+        await until(lambda: not worker.running())
+        await until(lambda: (worker.slots.free, worker.slots.lending.slots) == (1, 0))
 
 
 async def test_code_of_a_run_has_the_rights_of_who_asked_for_it(alone: Settings) -> None:
     guarded = talking(alone, auth_path="api_auth:owners")
-    async with open_replica(guarded) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with open_replica(guarded) as replica, httpx.AsyncClient(base_url=replica.url) as http:
         thread = (await http.post("/threads", json={}, headers=ALICE)).json()["thread_id"]
         run = {"assistant_id": "around", "input": {"name": thread}}
         own = (await http.post("/runs/wait", json=run, headers=ALICE)).json()["told"]
@@ -133,7 +132,7 @@ async def test_a_services_own_application_may_do_everything_and_nobody_else(alon
     http_section = HttpSection(app="api_inside:app")
     guarded = talking(alone, auth_path="api_auth:owners", http=http_section)
     api_inside.ended.clear()
-    async with open_replica(guarded) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with open_replica(guarded) as replica, httpx.AsyncClient(base_url=replica.url) as http:
         await http.post("/threads", json={}, headers=ALICE)
         await http.post("/threads", json={}, headers=BOB)
         every = (await http.get("/threads-of-all")).json()
@@ -151,7 +150,7 @@ async def test_a_services_own_application_may_do_everything_and_nobody_else(alon
 async def test_routes_that_the_gate_guards_are_reached_inside_too(alone: Settings) -> None:
     http_section = HttpSection(app="api_inside:app", mount_prefix="/api", auth_on_custom_routes=True)
     guarded = talking(alone, auth_path="api_auth:owners", http=http_section)
-    async with open_replica(guarded) as replica, httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with open_replica(guarded) as replica, httpx.AsyncClient(base_url=replica.url) as http:
         refused = await http.get("/api/ask")
         asked = await http.get("/api/ask", headers=ALICE)
 
@@ -208,12 +207,12 @@ async def test_a_drain_hands_back_a_run_that_waits_for_another(alone: Settings) 
         thread = (await replica.client.threads.create())["thread_id"]
         api_inside.entered.clear()
         run = await replica.client.runs.create(thread, "waiting", input={})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await api_inside.entered.wait()
         # Its end, while the replica closes, hands both runs back.
     async with open_replica(talking(alone, replica_id="second")) as replica:
         api_inside.patience.set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             values: Any = await replica.client.runs.join(thread, run["run_id"])
         api_inside.patience.clear()
         found: Any = await replica.client.runs.get(thread, run["run_id"])

@@ -10,6 +10,7 @@ import pytest
 from api_replicas import Replica, open_replica
 from langgraph_sdk.client import LangGraphClient
 from mcp import Client
+from mcp.types import Tool
 
 from lgs_runtime.api.protocols.mcp_tools import arguments_schema, call_result
 from lgs_runtime.model import QueueLimits
@@ -22,8 +23,18 @@ def connected(url: str) -> Client:
     return Client(f"{url}/mcp")
 
 
+async def every(tools: Client) -> list[Tool]:
+    """The tools of all pages: other tests leave assistants too."""
+    page = await tools.list_tools()
+    found = list(page.tools)
+    while page.next_cursor is not None:
+        page = await tools.list_tools(cursor=page.next_cursor)
+        found += page.tools
+    return found
+
+
 async def send(url: str, message: Any, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url) as http:
         return await http.post("/mcp/", json=message, headers={**JSON, **headers})
 
 
@@ -36,7 +47,7 @@ async def rpc(url: str, method: str, params: Any = None, **headers: str) -> Any:
 
 async def test_each_assistant_is_a_tool(url: str) -> None:
     async with connected(url) as tools:
-        listed = {tool.name: tool for tool in (await tools.list_tools()).tools}
+        listed = {tool.name: tool for tool in await every(tools)}
 
     assert {"steps", "chat", "asks"} <= set(listed)
     assert set(listed["steps"].input_schema["properties"]) == {"steps", "text"}
@@ -74,7 +85,7 @@ async def test_assistants_of_one_name_are_tools_of_two(client: LangGraphClient, 
     second = made[1]["assistant_id"]
 
     async with connected(url) as tools:
-        found = [tool for tool in (await tools.list_tools()).tools if tool.title == "my helper!"]
+        found = [tool for tool in await every(tools) if tool.title == "my helper!"]
         result = await tools.call_tool(f"my_helper__{second[:8]}", {})
 
     for assistant in made:
@@ -86,14 +97,14 @@ async def test_assistants_of_one_name_are_tools_of_two(client: LangGraphClient, 
     assert result.structured_content == {"steps": ["first", "second"]}
 
 
-async def test_tools_come_in_pages(client: LangGraphClient, url: str) -> None:
-    made = [await client.assistants.create("steps", name=f"tool {n}") for n in range(101)]
+async def test_tools_come_in_pages(alone: Settings) -> None:
+    async with open_replica(alone) as replica:
+        for n in range(101):
+            await replica.client.assistants.create("steps", name=f"tool {n}")
 
-    first = (await rpc(url, "tools/list"))["result"]
-    second = (await rpc(url, "tools/list", {"cursor": first["nextCursor"]}))["result"]
+        first = (await rpc(replica.url, "tools/list"))["result"]
+        second = (await rpc(replica.url, "tools/list", {"cursor": first["nextCursor"]}))["result"]
 
-    for assistant in made:
-        await client.assistants.delete(assistant["assistant_id"])
     names = [tool["name"] for tool in [*first["tools"], *second["tools"]]]
     assert len(first["tools"]) == 100
     assert len(names) == len(set(names))

@@ -51,7 +51,7 @@ async def send(url: str, message: Mapping[str, Any], **headers: str | None) -> h
     if name := message["params"].get("name"):
         told["Mcp-Name"] = name
     given = {key: value for key, value in {**told, **headers}.items() if value is not None}
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url) as http:
         return await http.post("/mcp", json=message, headers={"Accept": "application/json", **given})
 
 

@@ -18,6 +18,7 @@ from lgs_operator.scaling.scrape import METRICS_PATH, USAGE_PATH
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 from support import prometheus
+from support.waiting import until
 
 ORDERS = Counter("orders_taken", "Of a shop, counted by its graph.", ["shop"])
 
@@ -46,6 +47,7 @@ async def test_the_page_says_what_models_took_and_what_the_application_counts(al
     asks: Any = {"messages": [{"role": "user", "content": "trace"}]}
     async with open_replica(alone) as opened:
         await opened.client.runs.wait(None, "agent", input=asks)
+        await until(lambda: not opened.services.worker.running())
         page = await page_of(opened)
         of_the_autoscaler, with_usage = await page_of(opened, METRICS_PATH), await page_of(opened, USAGE_PATH)
 

@@ -11,10 +11,10 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError
 
 
-async def running(client: LangGraphClient) -> tuple[str, str]:
+async def running(client: LangGraphClient, **more: Any) -> tuple[str, str]:
     """A thread with a run that waits in the middle; (thread_id, run_id)."""
     thread_id = (await client.threads.create())["thread_id"]
-    run = await client.runs.create(thread_id, "slow", input={"text": thread_id, "steps": ["old"]})
+    run = await client.runs.create(thread_id, "slow", input={"text": thread_id, "steps": ["old"]}, **more)
     await entrance(thread_id).wait()
     return thread_id, run["run_id"]
 
@@ -75,7 +75,8 @@ async def test_the_state_of_a_thread_with_unfinished_runs_is_changed_by_nobody_e
         run = await client.runs.create(thread_id, "steps", input={"steps": []}, after_seconds=delay)
         run_id = run["run_id"]
     else:
-        thread_id, run_id = await running(client)
+        # Its checkpoints are stored when its second node begins.
+        thread_id, run_id = await running(client, durability="sync")
     before = await client.threads.get_history(thread_id)
     superstep: Any = {"updates": [{"values": {"steps": ["mine"]}, "as_node": "first"}]}
 

@@ -60,12 +60,12 @@ class RunCreateStateful(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     seen.append("opened")
+    shop.counter = 0  # type: ignore[attr-defined]
     yield {"till": "open till"}
     seen.append("closed")
 
 
 shop = FastAPI(lifespan=lifespan)
-shop.counter = 0  # type: ignore[attr-defined]
 
 
 @shop.middleware("http")
