@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import suppress
 
 import httpx
+import pytest
 from api_replicas import Replica, open_replica
 
 from lgs_runtime.model import Page
@@ -90,6 +91,7 @@ async def settled(services: Services, before: Counter[str]) -> tuple[list[str], 
     return left
 
 
+@pytest.mark.timeout(1800)
 async def test_whatever_is_asked_nothing_breaks_or_stays_behind(alone: Settings) -> None:
     async with open_replica(alone) as replica:
         there = await known(replica)
