@@ -1,9 +1,8 @@
 """Limits of time that only a hang reaches, for replicas and clients on a machine that stands still for
 seconds.
 
-A replica waits for Redis only for a moment, and then goes on without them: right for a
-service, a matter of chance in a test of something else. The limits themselves are tested beside what has
-them.
+A replica waits for Redis only for a moment, and then goes on without it: right for a service, a matter of
+chance in a test of something else. The limits themselves are tested beside what has them.
 """
 
 from __future__ import annotations
@@ -39,4 +38,6 @@ def patient(*names: str) -> Iterator[None]:
 
 def client_of(url: str, **more: Any) -> LangGraphClient:
     """The stock client, which by itself gives up on a connection after 5 s."""
-    return get_client(url=url, **{"api_key": None, "timeout": httpx.Timeout(PATIENCE_SECONDS, read=300), **more})
+    return get_client(
+        url=url, **{"api_key": None, "timeout": httpx.Timeout(PATIENCE_SECONDS, read=300), **more}
+    )
