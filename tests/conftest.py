@@ -30,11 +30,11 @@ from support.servers import running
 P = ParamSpec("P")
 T = TypeVar("T")
 
-settings.register_profile(
-    "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", settings.get_profile("exploring"), derandomize=True)
 settings.load_profile("suite")
-"""The same examples each time; how long one takes says nothing on a busy machine."""
+"""The same examples each time (`--hypothesis-profile exploring`: others); how long one takes says nothing on
+a busy machine."""
 
 
 def pytest_configure() -> None:
