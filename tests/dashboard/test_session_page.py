@@ -11,6 +11,7 @@ import pytest
 
 from dashboard.served import Served
 from support.browser import DESKTOP, PHONE, Browser, needed
+from support.ports import PATIENCE_SECONDS
 from support.up import up_with_example
 
 MANIFEST = """
@@ -73,7 +74,8 @@ def test_a_session_is_found_by_what_is_known_of_it(page: Browser, served: Served
 
 def test_ten_thousand_sessions_are_a_page_at_a_time(page: Browser, served: Served) -> None:
     served.ran(served.thread(kind="many"))
-    with sqlite3.connect(served.up.folder / ".lgs/tried/lgs.db", timeout=30) as database:
+    served.thread(kind="other")
+    with sqlite3.connect(served.up.folder / ".lgs/tried/lgs.db", timeout=PATIENCE_SECONDS) as database:
         database.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
             "INSERT INTO lgs_thread (thread_id, metadata, created_at, updated_at, state_updated_at) "
@@ -90,8 +92,8 @@ def test_ten_thousand_sessions_are_a_page_at_a_time(page: Browser, served: Serve
     assert page.run("return document.querySelectorAll('tbody tr').length") == 50
     page.run("document.querySelector('input[type=search]').value = ''")
     page.type("input[type=search]", "number=7777")
+    page.wait_for("00000000-0000-4000-8000-000000007777", "table")
     page.wait_for("1 to 1 of 1")
-    assert "00000000-0000-4000-8000-000000007777" in page.text("table")
 
 
 def test_a_run_is_followed_live_its_question_answered_and_the_session_taken_back(
@@ -118,6 +120,11 @@ def test_a_run_is_followed_live_its_question_answered_and_the_session_taken_back
     page.wait(lambda: not page.text(".ask"))
 
     page.wait_for("Version 3", ".versions")
+    # The question whether it is really meant stays until it was answered.
+    page.run(
+        "const later = window.setTimeout;"
+        "window.setTimeout = (what, after, ...more) => after === 5000 ? 0 : later(what, after, ...more)"
+    )
     page.click(".versions > li:nth-child(1) button")
     page.wait_for("allowed granted by Eve", ".changes")
     page.click(".versions > li:nth-child(3) .bar button:last-child")
@@ -128,6 +135,30 @@ def test_a_run_is_followed_live_its_question_answered_and_the_session_taken_back
     page.click(".column:nth-child(2) > section:last-child summary")
     page.wait_for("version.rolled_back")
     assert page.said() == []
+
+
+def test_what_is_opened_of_a_version_stays_while_runs_change_and_versions_do_not(
+    page: Browser, served: Served, tmp_path: Path
+) -> None:
+    thread = served.thread(customer="frank")
+    for _ in range(2):
+        served.ran(thread)
+    page.open(served.at(thread))
+    page.wait_for("Version 2", ".versions")
+    page.click(".versions > li:nth-child(1) button")
+    page.wait_for("in messages", ".changes")
+    reads = (
+        "return performance.getEntriesByType('resource').filter(e => e.name.includes('/versions?')).length"
+    )
+    before = page.run(reads)
+
+    served.run(thread, gate=str(tmp_path))
+    page.wait(lambda: page.run(reads) > before)
+    page.wait_for("Runs now: plan")
+
+    assert "in messages" in page.text(".changes")
+    for gate in ("plan", "look_up"):
+        (tmp_path / gate).touch()
 
 
 def test_words_of_an_application_are_shown_as_words(page: Browser, served: Served) -> None:

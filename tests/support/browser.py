@@ -68,12 +68,24 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """As a person does: what is not to be seen, or is covered, can't be clicked on."""
-        found = self._call("/element", {"using": "css selector", "value": selector})
-        self._call(f"/element/{found[_ELEMENT]}/click")
+        self._do(selector, "click")
 
     def type(self, selector: str, text: str) -> None:
-        found = self._call("/element", {"using": "css selector", "value": selector})
-        self._call(f"/element/{found[_ELEMENT]}/value", {"text": text})
+        self._do(selector, "value", {"text": text})
+
+    def _do(self, selector: str, what: str, body: dict[str, Any] | None = None) -> None:
+        """On an element, which is found anew where the page has put another in its place meanwhile."""
+
+        def done() -> bool:
+            found = self._call("/element", {"using": "css selector", "value": selector})
+            address = f"{self._path}/element/{found[_ELEMENT]}/{what}"
+            answer = self._client.post(address, json=body or {})
+            value = answer.json()["value"]
+            is_gone = answer.status_code != 200 and value["error"] == "stale element reference"
+            assert is_gone or answer.status_code == 200, value
+            return not is_gone
+
+        self.wait(done)
 
     def press(self, *keys: str) -> None:
         """On what has the focus."""

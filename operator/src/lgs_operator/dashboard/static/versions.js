@@ -7,9 +7,15 @@ export function versions(api, path, failed, rolledBack) {
   const list = h("ol", { class: "versions" });
   const element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions" }, list);
 
+  let kept;
+
   async function read() {
     try {
       const found = await api.get(`${path}/versions?limit=50`);
+      // What is opened, or about to be confirmed, stays as it is while nothing changes.
+      const text = JSON.stringify(found);
+      if (kept === text) return;
+      kept = text;
       fill(list, found.length ? found.map((each, at) => item(each, found[at + 1], at === 0)) : h("li", { class: "muted" }, "There is none yet: each run that ends makes one."));
     } catch (error) {
       failed(error);
