@@ -12,6 +12,7 @@ import pytest
 
 from support.leases import end_lease
 from support.ports import PATIENCE_SECONDS
+from support.unhurried import patience
 
 GIVEN_UP_AFTER = (
     "database.postgres_connections.CONNECT_SECONDS",
@@ -42,6 +43,14 @@ def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/lgs.db"
     uri: str = request.getfixturevalue("postgres_uri")
     return uri
+
+
+@pytest.fixture(scope="module")
+def unhurried() -> Iterator[None]:
+    """Replicas of this process that do not take the Redis of their streams for gone because the machine
+    stands still. For tests that do not take it away."""
+    with patience():
+        yield
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from mcp import Client
 
 from support.receiver import Receiver, receiving
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 WHOLE = {"question": "q", "answer": "42", "notes": ["secret", "spoken"]}
 TOLD = {"answer": "42"}
 ASK = {"question": "q"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,9 @@ from lgs_runtime.settings import Settings
 from support.pgbouncer import PgBouncer, keeps_statements
 from support.postgres import fresh_database
 from support.servers import running
+from support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("unhurried")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,16 @@ async def two(pooled: Pooled) -> AsyncIterator[tuple[Replica, Replica]]:
         yield one, other
 
 
+def locks(pooled: Pooled) -> list[Any]:
+    """The advisory locks that somebody has in the service's database, if only for a moment."""
+    held = """
+        SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+        WHERE locktype = 'advisory' AND datname = current_database()
+    """
+    with psycopg.connect(pooled.straight) as watching:
+        return watching.execute(held).fetchall()
+
+
 async def test_twenty_threads_of_several_turns_on_two_replicas_all_end_right(pooled: Pooled) -> None:
     async def talks(client: LangGraphClient) -> list[str]:
         thread = (await client.threads.create())["thread_id"]
@@ -74,11 +88,9 @@ async def test_twenty_threads_of_several_turns_on_two_replicas_all_end_right(poo
             open_replica(replace(pooled.settings, replica_id="b")) as other,
         ):
             told = await asyncio.gather(*(talks((one, other)[number % 2].client) for number in range(20)))
-            with psycopg.connect(pooled.straight) as watching:
-                locks = watching.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'").fetchall()
+            await until(lambda: not locks(pooled), "a lock was left on a connection")
 
     assert told == [["first", "second"] * 3] * 20
-    assert locks == []
     (chosen, _) = [line for line in said if line["event"] == "database.pooler"]
     by_name = keeps_statements() and pooled.mode == "transaction"
     assert chosen["statements"] == ("prepared by name" if by_name else "prepared in their transaction")
@@ -131,14 +143,12 @@ async def test_crons_and_the_store_work(two: tuple[Replica, Replica]) -> None:
     )
     found = await other.client.store.search_items(["n"], limit=100)
 
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                if (await storage.runs.get(due)).status == "success":
-                    break
-            except NotFound:
-                pass
-            await asyncio.sleep(0.05)
+    async def fired() -> bool:
+        with suppress(NotFound):
+            return bool((await storage.runs.get(due)).status == "success")
+        return False
+
+    await until(fired, "the cron's run has not ended")
     assert sorted(item["value"]["n"] for item in found["items"]) == list(range(20))
 
 
@@ -148,7 +158,7 @@ async def test_versions_copies_and_storage_of_a_thread_work(two: tuple[Replica, 
     for text in ("a", "b"):
         await one.client.runs.wait(thread, "steps", input={"text": text})
     copied: Any = await other.client.threads.copy(thread)
-    async with httpx.AsyncClient(base_url=other.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=other.url, timeout=60) as http:
         use = (await http.get(f"/threads/{thread}/storage")).json()
         back = await http.post(f"/threads/{thread}/versions/1/rollback")
         document = (await http.get(f"/threads/{thread}/export")).content
@@ -165,12 +175,14 @@ async def test_a_pooler_that_is_started_again_is_used_again(pooled: Pooled) -> N
     async with open_replica(pooled.settings) as replica:
         await replica.client.runs.wait(None, "steps", input={})
         await asyncio.to_thread(pooled.pooler.stop)
-        async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
             assert (await http.get("/ready")).status_code == 503
             await asyncio.to_thread(pooled.pooler.start)
-            async with asyncio.timeout(30):
-                while (await http.get("/ready")).status_code != 200:
-                    await asyncio.sleep(0.1)
+
+            async def ready() -> bool:
+                return (await http.get("/ready")).status_code == 200
+
+            await until(ready, "it is not ready again")
 
         assert await replica.client.runs.wait(None, "steps", input={}) == {"steps": ["first", "second"]}
 

@@ -23,6 +23,7 @@ from lgs_runtime.runs import stream_v2 as protocol_stream
 from lgs_runtime.settings import Settings
 from lgs_runtime.streams.stream_v2 import CHANNELS
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 EVERYTHING = sorted(CHANNELS)
 Event = dict[str, Any]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,24 @@ from runtime.api.test_protocol import (
     until_the_end,
 )
 from support.redis import RedisServer
+from support.unhurried import patience
 
 NODES = ["first", "waits", "second"]
 LEFT = ["first", "waited", "second"]
 
 
 @pytest.fixture
-async def two(redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[tuple[Replica, Replica]]:
+def patient(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A Redis that is not frozen is not taken for one that is because the machine stands still."""
+    given = getattr(request.node, "callspec", None)
+    with nullcontext() if given and given.params.get("fault") is freeze else patience():
+        yield
+
+
+@pytest.fixture
+async def two(
+    patient: None, redis_server: RedisServer, tmp_path: Path
+) -> AsyncIterator[tuple[Replica, Replica]]:
     """Two replicas, of which the first executes all runs."""
     uris = {"database_uri": f"sqlite:///{tmp_path}/lgs.db", "redis_uri": redis_server.uri}
     settings = settings_of(tmp_path, uris)

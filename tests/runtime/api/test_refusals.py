@@ -21,7 +21,7 @@ NOBODY = "d56c324a-4a00-410c-b89f-27867dfa2e0e"
 
 @pytest.fixture
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, timeout=20) as opened:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as opened:
         yield opened
 
 

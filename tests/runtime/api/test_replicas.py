@@ -6,11 +6,14 @@ from dataclasses import replace
 from uuid import uuid4
 
 import httpx
+import pytest
 from api_graphs import entrance, gate
 from api_replicas import Replica, open_replica
 
 from lgs_runtime.readiness import State
 from lgs_runtime.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("unhurried")
 
 
 async def test_a_run_on_one_replica_is_joined_and_streamed_on_the_other(

@@ -205,7 +205,8 @@ async def test_a_joined_stream_is_of_the_modes_asked_for(client: LangGraphClient
 
 
 async def test_a_stream_joined_without_an_id_begins_with_what_is_to_come(client: LangGraphClient) -> None:
-    for pause in (0.3, 2.0, 10.0):  # Nothing says when the stream is joined, on a machine that is so slow.
+    # Nothing says when the stream is joined, on a machine that is so slow.
+    for pause in (0.3, 2.0, 10.0, 40.0):
         thread_id, run_id = await started(client, stream_mode="updates", stream_resumable=True)
         # The node that waits may have begun before it is told that the one before it has ended.
         async for part in client.runs.join_stream(thread_id, run_id, last_event_id="-1"):

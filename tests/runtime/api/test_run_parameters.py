@@ -7,9 +7,12 @@ from uuid import uuid4
 
 import pytest
 from api_graphs import entrance, gate
+from api_replicas import Replica
 from httpx import HTTPStatusError
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
+
+from support.due_runs import LATER_SECONDS, make_due
 
 
 async def new_thread(client: LangGraphClient) -> str:
@@ -289,11 +292,13 @@ async def test_a_run_of_a_missing_thread_makes_it_or_not_in_every_way(client: La
     assert await client.runs.join(run["thread_id"], run["run_id"])
 
 
-async def test_a_delayed_run_runs_when_its_time_has_come(client: LangGraphClient) -> None:
+async def test_a_delayed_run_runs_when_its_time_has_come(replica: Replica) -> None:
+    client = replica.client
     thread_id = await new_thread(client)
 
-    run = await client.runs.create(thread_id, "steps", input={}, after_seconds=1)
+    run = await client.runs.create(thread_id, "steps", input={}, after_seconds=LATER_SECONDS)
     before = await client.runs.get(thread_id, run["run_id"])
+    make_due(replica.services.settings, run["run_id"])
     values: Any = await client.runs.join(thread_id, run["run_id"])
 
     assert before["status"] == "pending"

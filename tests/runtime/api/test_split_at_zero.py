@@ -27,6 +27,7 @@ from lgs_runtime.streams.stream_v2 import CHANNELS
 from support.postgres import fresh_database
 from support.waiting import until
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 Event = dict[str, Any]
 Listen = Callable[[str, str], Any]
 STEPS = ["first", "second"]

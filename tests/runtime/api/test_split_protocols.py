@@ -24,6 +24,7 @@ from support.postgres import fresh_database
 from support.receiver import receiving
 from support.waiting import until
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 ALICE = {"Authorization": "Bearer alice-token"}
 BOB = {"Authorization": "Bearer bob-token"}
 

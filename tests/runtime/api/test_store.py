@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from langgraph_sdk.client import LangGraphClient
 from lgs_runtime.errors import ConfigError
 from lgs_runtime.settings import Settings
 from lgs_runtime.store.options import parse_store
+from support.waiting import until
 
 PLACE = ("users", "ada")
 EMBED = """
@@ -103,9 +103,10 @@ async def test_an_item_lives_as_long_as_it_was_given_and_reading_can_prolong_it(
     await client.store.put_item(place, "short", {"v": 1}, ttl=0.0005)
     await client.store.put_item(place, "long", {"v": 1}, ttl=60)
 
-    async with asyncio.timeout(20):
-        while await client.store.get_item(place, "short", refresh_ttl=False) is not None:
-            await asyncio.sleep(0.1)
+    async def gone() -> bool:
+        return await client.store.get_item(place, "short", refresh_ttl=False) is None
+
+    await until(gone, "the short life is not over")
 
     found = await client.store.search_items(place, refresh_ttl=True)
     assert [item["key"] for item in found["items"]] == ["long"]

@@ -41,13 +41,13 @@ async def laptop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Repl
 
 
 async def answer(replica: Replica, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await http.post("/assistants/search", json={}, headers={**STUDIO, **named})
 
 
 async def test_on_a_laptop_studio_gets_in_and_sees_what_it_makes(laptop: Replica) -> None:
-    async with httpx.AsyncClient(base_url=laptop.url, timeout=30, headers={**STUDIO, **PAGE}) as http:
+    async with httpx.AsyncClient(base_url=laptop.url, timeout=60, headers={**STUDIO, **PAGE}) as http:
         told = await http.post("/runs/wait", json={"assistant_id": "who", "input": {}})
         thread = (await http.post("/threads", json={})).json()["thread_id"]
         found = await http.get(f"/threads/{thread}")
@@ -59,7 +59,7 @@ async def test_on_a_laptop_studio_gets_in_and_sees_what_it_makes(laptop: Replica
 
 
 async def test_without_the_mark_the_authentication_decides_on_a_laptop_too(laptop: Replica) -> None:
-    async with httpx.AsyncClient(base_url=laptop.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=laptop.url, timeout=60) as http:
         refused = await http.post("/threads", json={}, headers=PAGE)
         alice = await http.post("/threads", json={}, headers={"Authorization": "Bearer alice-token"})
 
@@ -75,7 +75,7 @@ async def test_a_browser_lets_studio_s_page_reach_a_laptop_s_loopback_interface(
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Private-Network": "true"}
     async with (
         open_replica(settings_in(tmp_path, **more)) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as http,
+        httpx.AsyncClient(base_url=replica.url, timeout=60) as http,
     ):
         answered = await http.options("/threads", headers={**PAGE, **asked})
 

@@ -8,7 +8,10 @@ from typing import Any
 import httpx
 import pytest
 from api_graphs import entrance, gate
+from api_replicas import Replica
 from langgraph_sdk.client import LangGraphClient
+
+from support.due_runs import LATER_SECONDS, make_due
 
 STEPS = {"steps": ["a", "first", "second"]}
 
@@ -23,7 +26,7 @@ async def thread_id(client: LangGraphClient) -> str:
 
 async def later(client: LangGraphClient, thread_id: str, graph: str = "chat") -> str:
     """Puts a run of another graph on the thread whose time does not come; its id."""
-    run = await client.runs.create(thread_id, graph, input={"messages": []}, after_seconds=3600)
+    run = await client.runs.create(thread_id, graph, input={"messages": []}, after_seconds=LATER_SECONDS)
     return run["run_id"]
 
 
@@ -64,19 +67,20 @@ async def test_a_run_of_another_graph_that_was_cancelled_before_it_began_leaves_
 
 
 async def test_what_a_node_puts_on_its_own_thread_leaves_it_its_state_and_then_takes_it_over(
-    client: LangGraphClient,
+    replica: Replica,
 ) -> None:
+    client = replica.client
     thread_id = (await client.threads.create())["thread_id"]
     old = await client.runs.create(thread_id, "slow", input={"text": thread_id, "steps": ["old"]})
     await entrance(thread_id).wait()
 
-    new = await client.runs.create(
-        thread_id, "chat", input={"messages": [{"role": "user", "content": "hi"}]}, after_seconds=1
-    )
+    said = {"messages": [{"role": "user", "content": "hi"}]}
+    new = await client.runs.create(thread_id, "chat", input=said, after_seconds=LATER_SECONDS)
     behind = (await client.threads.get(thread_id))["metadata"]
     gate(thread_id).set()
     await client.runs.join(thread_id, old["run_id"])
     between = await values(client, thread_id)
+    make_due(replica.services.settings, new["run_id"])
     await client.runs.join(thread_id, new["run_id"])
     after = (await client.threads.get(thread_id))["metadata"]
 

@@ -7,9 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 from api_graphs import entrance, gate
 from api_replicas import Replica
 from langgraph_sdk.client import LangGraphClient
+
+from support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("unhurried")
 
 
 async def until_done(stream: AsyncIterator[Any], runs: int = 1) -> list[Any]:
@@ -57,9 +62,7 @@ async def test_a_listener_without_an_id_hears_what_is_to_come(
     await entrance(thread).wait()
 
     listening = asyncio.create_task(until_done(follow(client, thread), runs=2))
-    async with asyncio.timeout(20):
-        while thread not in replica.services.notifier.followed:
-            await asyncio.sleep(0.01)
+    await until(lambda: thread in replica.services.notifier.followed, "nobody listens")
     then = await client.runs.create(thread, "steps", input={"text": "next"})
     gate(thread).set()
     parts = await listening
@@ -124,9 +127,10 @@ async def test_a_run_that_waits_for_its_time_does_not_hold_the_stream_up(client:
     await client.runs.cancel(thread, later["run_id"])
 
 
-async def test_the_stream_ends_with_its_thread(client: LangGraphClient) -> None:
+async def test_the_stream_ends_with_its_thread(client: LangGraphClient, replica: Replica) -> None:
     thread = (await client.threads.create())["thread_id"]
     listening = asyncio.create_task(_all(follow(client, thread)))
+    await until(lambda: thread in replica.services.notifier.followed, "nobody listens")
 
     await client.threads.delete(thread)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -17,9 +17,12 @@ from langgraph_sdk.errors import NotFoundError
 
 from lgs_runtime.background.expiry import Expiry
 from lgs_runtime.checkpoint.options import parse_checkpointer
+from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Ttl
 from lgs_runtime.settings import Settings
 from lgs_runtime.storage import StorageOptions, open_storage
+from support.leases import LONG_SECONDS
+from support.waiting import until
 
 MOMENT = 0.0005
 """In minutes."""
@@ -30,34 +33,56 @@ def kept_for(settings: Settings, **ttl: Any) -> Settings:
     return replace(settings, checkpointer=parse_checkpointer({"ttl": ttl}, "checkpointer"))
 
 
+@asynccontextmanager
+async def swept(settings: Settings) -> AsyncIterator[Replica]:
+    """A replica whose first sweep, with which each begins, is over: it finds no thread of the test's."""
+    storage = await open_storage(settings.database_uri, StorageOptions(lease_seconds=LONG_SECONDS))
+    await storage.threads.create("first", {}, ttl=Ttl(-1.0, "delete"))
+    await storage.close()
+    async with open_replica(settings) as replica:
+
+        async def over() -> bool:
+            with suppress(NotFound):
+                await replica.services.storage.threads.get("first")
+                return False
+            return True
+
+        await until(over, "the first sweep is not over")
+        yield replica
+
+
 @pytest.fixture
 async def forgetful(alone: Settings) -> AsyncIterator[Replica]:
     """A replica whose threads live a moment after their last change."""
-    async with open_replica(kept_for(alone, default_ttl=MOMENT)) as replica:
+    async with swept(kept_for(alone, default_ttl=MOMENT)) as replica:
         yield replica
 
 
 @pytest.fixture
 async def thrifty(alone: Settings) -> AsyncIterator[Replica]:
     """A replica whose threads keep only their latest state a moment after their last change."""
-    async with open_replica(kept_for(alone, default_ttl=MOMENT, strategy="keep_latest")) as replica:
+    async with swept(kept_for(alone, default_ttl=MOMENT, strategy="keep_latest")) as replica:
         yield replica
 
 
 async def expired(replica: Replica, *thread_ids: str) -> None:
     """Waits until the service has let these threads go."""
-    async with asyncio.timeout(20):
-        while await replica.client.threads.search(ids=list(thread_ids)):
-            await Expiry(replica.services).sweep_once()
-            await asyncio.sleep(0.05)
+
+    async def gone() -> bool:
+        await Expiry(replica.services).sweep_once()
+        return not await replica.client.threads.search(ids=list(thread_ids))
+
+    await until(gone, "the threads are kept")
 
 
 async def wait_pruned(replica: Replica, thread_id: str) -> None:
     """Waits until the service has done what is due to a thread."""
-    async with asyncio.timeout(20):
-        while (await replica.services.storage.threads.get(thread_id)).expires_at is not None:
-            await Expiry(replica.services).sweep_once()
-            await asyncio.sleep(0.05)
+
+    async def done() -> bool:
+        await Expiry(replica.services).sweep_once()
+        return (await replica.services.storage.threads.get(thread_id)).expires_at is None
+
+    await until(done, "the thread's past is kept")
 
 
 async def ttl_of(replica: Replica, thread_id: str) -> Any:
@@ -133,29 +158,22 @@ async def test_the_service_sweeps_as_often_as_it_is_told(alone: Settings) -> Non
         await replica.client.threads.create()
         thread_id = (await replica.client.threads.create(ttl=MOMENT))["thread_id"]
 
-        async with asyncio.timeout(20):
-            while await replica.client.threads.search(ids=[thread_id]):
-                await asyncio.sleep(0.05)
+        async def gone() -> bool:
+            return not await replica.client.threads.search(ids=[thread_id])
 
+        await until(gone, "the thread is kept")
         assert await replica.client.threads.count() == 1
 
 
 async def test_a_sweep_deals_with_no_more_threads_than_it_may(alone: Settings) -> None:
-    first = await open_storage(alone.database_uri, StorageOptions(lease_seconds=10))
-    await first.threads.create("first", {}, ttl=Ttl(-1.0, "keep_latest"))
-    await first.close()
-    async with open_replica(kept_for(alone, sweep_limit=3)) as replica:
+    async with swept(kept_for(alone, sweep_limit=3)) as replica:
         storage = replica.services.storage
-        async with asyncio.timeout(20):
-            # The sweep that every replica begins with is over when it has found this one.
-            while (await storage.threads.get("first")).expires_at is not None:
-                await asyncio.sleep(0.02)
         for strategy in ("delete", "delete", "keep_latest", "keep_latest"):
             await storage.threads.create(str(uuid4()), {}, ttl=Ttl(-1.0, strategy))
 
-        swept = [await Expiry(replica.services).sweep_once() for _ in range(3)]
+        dealt_with = [await Expiry(replica.services).sweep_once() for _ in range(3)]
 
-        assert swept == [3, 1, 0]
+        assert dealt_with == [3, 1, 0]
 
 
 async def test_a_thread_keeps_its_latest_state_and_goes_on(thrifty: Replica) -> None:

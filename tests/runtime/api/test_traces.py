@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -30,8 +30,9 @@ from lgs_runtime.tracing import export
 from lgs_runtime.tracing_options import TracingOptions
 from support.collector import SECRET, Collector, Span, of_attempt, orphans, program
 from support.http_stub import QuietHandler, http_stub
-from support.ports import free_port, wait_until
+from support.ports import PATIENCE_SECONDS, free_port
 from support.servers import running
+from support.waiting import until
 
 PARENT = "b2" * 8
 """A client's span."""
@@ -44,7 +45,10 @@ def collector() -> Iterator[Collector]:
     """One for all tests; each looks for the runs of its own."""
     if program() is None:
         pytest.skip("otel-collector not found: run tools/setup/collector.sh")
-    with running(Collector()) as server:
+    with running(Collector()) as server, pytest.MonkeyPatch.context() as patched:
+        # It may stand still for longer than who sends to it usually waits.
+        patched.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(PATIENCE_SECONDS))
+        patched.setattr(export, "LAST_SECONDS", PATIENCE_SECONDS)
         yield server
 
 
@@ -332,17 +336,22 @@ async def test_a_collector_that_takes_nothing_costs_spans_and_one_warning(
             for _ in range(6):
                 run_id = await run_of(opened)
             counts = opened.services.tracing.counts
-            await asyncio.to_thread(
-                wait_until, lambda: counts.of("queue_full") + counts.of("failed") > 20, "spans are lost"
-            )
+            await until(lambda: counts.of("queue_full") + counts.of("failed") > 20, "spans are lost")
+            if fault == "refuses":
+                await until(lambda: away(logs, url), "nobody warns of it")
             run_of_it = await opened.services.storage.runs.get(run_id)
 
     assert run_of_it.status == "success"
     assert counts.of("sent") == 0
-    warned = [each for each in logs if each["event"] == "tracing.collector_away" and url in each["endpoint"]]
+    warned = away(logs, url)
     assert len(warned) <= 1
     if fault == "refuses":
         assert "401" in warned[0]["reason"]
+
+
+def away(logs: Sequence[Any], url: str) -> list[Any]:
+    """The warnings that this collector takes nothing."""
+    return [each for each in logs if each["event"] == "tracing.collector_away" and url in each["endpoint"]]
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from langgraph_sdk.errors import NotFoundError
 
 from lgs_runtime.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 def release(settings: Settings, name: str, *graphs: str) -> Settings:
     only = {graph: settings.graphs[graph] for graph in graphs}
@@ -98,7 +100,7 @@ async def test_a_run_of_a_graph_that_no_replica_has_waits_visibly_and_is_execute
         shown = await unserved(old)
 
         async with open_replica(release(alone, "newer", "steps", "chat")):
-            await asyncio.wait_for(waiting, 30)
+            await asyncio.wait_for(waiting, 120)
             ended = await old.client.runs.get(key, run["run_id"])
 
     assert (seen, ended["status"]) == ("pending", "success")
@@ -118,7 +120,7 @@ async def test_a_run_that_waits_for_a_graph_can_be_cancelled(alone: Settings) ->
         await old.client.runs.cancel(key, run["run_id"], wait=True)
 
         assert (await old.client.runs.get(key, run["run_id"]))["status"] == "interrupted"
-        await asyncio.wait_for(followed, 30)
+        await asyncio.wait_for(followed, 120)
 
 
 async def test_an_assistant_of_a_graph_that_another_release_has_is_made_and_served_by_that_one(

@@ -19,7 +19,7 @@ from support.values import AS_THEIRS, KEPT, SAID, spoil
 async def stream_of(url: str, name: str, how: str, mode: str) -> list[tuple[str, Any]]:
     """Events of a stateless run, with their JSON read as Python reads it: integers whole."""
     body = {"assistant_id": "values", "input": {"which": name, "how": how}, "stream_mode": [mode]}
-    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         return events((await http.post("/runs/stream", json=body)).text)
 
 
@@ -33,7 +33,7 @@ def events(text: str) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("name", KEPT)
 async def test_a_value_is_told_alike_everywhere(replica: Replica, name: str) -> None:
     told = KEPT[name][1]
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         thread_id = (await http.post("/threads", json={})).json()["thread_id"]
         run = {"assistant_id": "values", "input": {"which": name, "how": "keep"}}
         waited = json.loads((await http.post(f"/threads/{thread_id}/runs/wait", json=run)).content)
@@ -57,7 +57,7 @@ async def test_what_a_node_says_is_told_so_too(replica: Replica, name: str) -> N
 @pytest.mark.parametrize("name", ["bytes", "timedelta", "half a character", "NUL", "beyond 64 bits", "model"])
 async def test_what_a_node_asks_is_told_so_too(replica: Replica, name: str) -> None:
     told = KEPT[name][1]
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         thread_id = (await http.post("/threads", json={})).json()["thread_id"]
         run = {"assistant_id": "values", "input": {"which": name, "how": "ask"}}
         waited = json.loads((await http.post(f"/threads/{thread_id}/runs/wait", json=run)).content)
@@ -74,7 +74,7 @@ async def test_what_a_node_asks_is_told_so_too(replica: Replica, name: str) -> N
 async def test_what_the_database_can_not_hold_is_no_failure_of_the_store_either(
     replica: Replica, name: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         run = {"assistant_id": "values", "input": {"which": name, "how": "store"}}
         await http.post("/runs/wait", json=run)
         found = await http.get("/store/items", params={"key": name, "namespace": "values"})
@@ -83,7 +83,7 @@ async def test_what_the_database_can_not_hold_is_no_failure_of_the_store_either(
 
 
 async def test_the_words_of_a_failure_are_kept(replica: Replica) -> None:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         thread_id = (await http.post("/threads", json={})).json()["thread_id"]
         run = {"assistant_id": "values", "input": {"which": "NUL", "how": "raise"}}
         waited = (await http.post(f"/threads/{thread_id}/runs/wait", json=run)).json()
@@ -113,7 +113,7 @@ DOCUMENT = st.recursive(
 async def test_what_clients_send_is_kept_and_found_by_what_it_holds(
     replica: Replica, document: dict[str, Any], other: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         metadata = {"mine": document, "graph_id": "values"}
         made = await http.post("/threads", content=json.dumps({"metadata": metadata}))
         thread_id = made.json()["thread_id"]
@@ -141,7 +141,7 @@ ODD: dict[str, Any] = {"k\x00": ["\x00", 2**80, {MARK: -(2**70)}], "k": 1e17}
 
 
 async def test_every_document_of_every_kind_of_record_is_kept(replica: Replica) -> None:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
 
         async def told(method: str, path: str, **body: Any) -> Any:
             answer = await http.request(method, path, content=json.dumps(body) if body else None)
@@ -181,7 +181,7 @@ async def test_every_document_of_every_kind_of_record_is_kept(replica: Replica) 
 
 
 async def test_any_values_leave_and_come_back_with_their_thread(replica: Replica) -> None:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         thread_id = (await http.post("/threads", json={"metadata": {"k": 2**80}})).json()["thread_id"]
         # LangGraph finds no named tuples in schemas; `lgs-runtime import` takes those as well.
         for name in KEPT.keys() - {"named tuple"}:
@@ -202,7 +202,7 @@ async def test_any_values_leave_and_come_back_with_their_thread(replica: Replica
 
 
 async def test_an_export_that_fails_in_the_middle_says_so_in_its_last_line(replica: Replica) -> None:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         thread_id = (await http.post("/threads", json={})).json()["thread_id"]
         run = {"assistant_id": "values", "input": {"which": "bytes", "how": "keep"}}
         await http.post(f"/threads/{thread_id}/runs/wait", json=run)

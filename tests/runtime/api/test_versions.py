@@ -16,7 +16,7 @@ from langgraph_sdk.client import LangGraphClient
 @pytest.fixture
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Plain HTTP: the stock client knows nothing of versions."""
-    async with httpx.AsyncClient(base_url=url, timeout=30) as opened:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as opened:
         yield opened
 
 

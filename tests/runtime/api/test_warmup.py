@@ -17,11 +17,12 @@ from api_replicas import Replica, open_replica
 from structlog.testing import capture_logs
 
 from lgs_runtime.graphs.manifest import GraphSpec
-from lgs_runtime.graphs.warmup_section import Warmup, WarmupInput
+from lgs_runtime.graphs.warmup_section import MOST_SECONDS, Warmup, WarmupInput
 from lgs_runtime.settings import Settings
 from lgs_runtime.warmup import warm_up
 from support.caches import listening
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 NODE = "cached/look_up"
 ASKED = {"question": "a"}
 
@@ -36,11 +37,11 @@ def alone(alone: Settings) -> Settings:
 
 def warmed(settings: Settings, *inputs: tuple[str | None, Any], **more: Any) -> Settings:
     given = tuple(WarmupInput(f"inputs[{at}]", given, name) for at, (name, given) in enumerate(inputs))
-    return replace(settings, warmup=Warmup(given, **more))
+    return replace(settings, warmup=Warmup(given, **{"timeout_seconds": MOST_SECONDS, **more}))
 
 
 async def told(replica: Replica) -> Mapping[str, Any]:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=replica.url, timeout=60) as http:
         found: Mapping[str, Any] = (await http.get("/cache/stats")).json()
         return found
 
@@ -122,9 +123,7 @@ async def test_when_the_time_is_up_the_replica_takes_work(alone: Settings) -> No
 async def test_a_replica_that_is_to_stop_does_not_wait_for_its_warm_up(alone: Settings) -> None:
     held, stop = f"stopped-{alone.service}", asyncio.Event()
     async with open_replica(alone) as replica:
-        services = replace(
-            replica.services, settings=warmed(alone, ("slow", {"text": held}), timeout_seconds=300.0)
-        )
+        services = replace(replica.services, settings=warmed(alone, ("slow", {"text": held})))
         warming = asyncio.create_task(warm_up(services, stop))
         await asyncio.wait_for(api_graphs.entrance(held).wait(), 60)
         assert services.cache.warmup.state == "running"

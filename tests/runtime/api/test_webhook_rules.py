@@ -20,7 +20,7 @@ async def test_a_receiver_that_a_rule_forbids_is_refused_with_the_rule(tmp_path:
 
     async with (
         open_replica(replace(settings, webhooks=rules)) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=replica.url, timeout=60) as client,
     ):
         run = await client.post("/runs", json=body)
         batch = await client.post("/runs/batch", json=[body])

@@ -20,6 +20,7 @@ from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
 from lgs_runtime.store.options import parse_store
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 KINDS = sorted(application.ERRORS)
 INDEX = {"index": {"dims": 3, "embed": "./meaning.py:embed", "fields": ["text"]}}
 GRAPHS = {
@@ -87,7 +88,7 @@ async def test_an_embedding_provider_that_fails_inside_the_store_ends_the_run_at
 async def test_the_store_says_by_a_502_what_the_embedding_provider_said(
     searching: Replica, kind: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=searching.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=searching.url, timeout=60) as http:
         refused = [
             await http.post("/store/items/search", json={"namespace_prefix": ["n"], "query": kind}),
             await http.put("/store/items", json={"namespace": ["n"], "key": "k", "value": {"text": kind}}),
@@ -105,7 +106,7 @@ async def test_the_applications_own_store_that_is_away_is_told_with_its_words(al
     store = parse_store({"path": "api_foreign_failures:FailingStore"}, "store")
     async with (
         open_replica(replace(alone, graphs=GRAPHS, store=store)) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as http,
+        httpx.AsyncClient(base_url=replica.url, timeout=60) as http,
     ):
         refused = await http.post("/store/items/search", json={"namespace_prefix": ["n"]})
         status, error, times = await ended(replica, "failing", {"kind": "value", "through": "put"})
@@ -150,7 +151,7 @@ async def test_a_route_of_the_application_that_fails_is_no_outage_of_the_service
     settings = replace(with_graphs, http=HttpSection(app="api_foreign_failures:web"))
     async with (
         open_replica(settings) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as http,
+        httpx.AsyncClient(base_url=replica.url, timeout=60) as http,
     ):
         failed = await http.get(f"/failing/{kind}")
 
@@ -164,7 +165,7 @@ async def test_who_asks_is_told_500_where_the_database_of_the_authentication_is_
     settings = replace(with_graphs, auth_path="api_foreign_failures:owners")
     async with (
         open_replica(settings) as replica,
-        httpx.AsyncClient(base_url=replica.url, timeout=30) as http,
+        httpx.AsyncClient(base_url=replica.url, timeout=60) as http,
     ):
         refused = await http.post("/threads/search", json={})
         ready = await http.get("/ready")

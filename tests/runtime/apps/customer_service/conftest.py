@@ -13,7 +13,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from support.application import ServedApplication
-from support.customer_service import EXAMPLE, Centre, example
+from support.customer_service import EXAMPLE, Centre, close_circuit, example
 from support.postgres import fresh_database
 
 AT_ONCE = {"CUSTOMER_SERVICE_LATENCY": "0", "CUSTOMER_SERVICE_MODEL": "local"}
@@ -26,6 +26,7 @@ def centre(monkeypatch: pytest.MonkeyPatch) -> Centre:
     model = example.local_model.LocalChatModel(latency=0)
     for module in (example.intent_agent, example.reply_agent):
         monkeypatch.setattr(module, "chat_model", lambda: model)
+    close_circuit()
     return Centre()
 
 
