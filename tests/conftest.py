@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import gc
+import inspect
 import os
 import signal
 import ssl
@@ -18,6 +19,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import redis.asyncio
+import redis.asyncio.connection
+import redis.connection
 import structlog
 from hypothesis import HealthCheck, settings
 from websockets.asyncio.client import connect
@@ -90,10 +94,33 @@ def shared_context(verify: Any = True, cert: Any = None, trust_env: bool = True)
 
 httpx._transports.default.create_ssl_context = shared_context
 
+
+def wait_by_default(function: Callable[..., Any], *names: str) -> None:
+    """Changes the defaults of these parameters of a function, which are seconds."""
+    function = inspect.unwrap(function)
+    parameters = inspect.signature(function).parameters.values()
+    if function.__kwdefaults__:
+        function.__kwdefaults__.update(
+            {name: PATIENCE_SECONDS for name in names if name in function.__kwdefaults__}
+        )
+    function.__defaults__ = tuple(
+        PATIENCE_SECONDS if each.name in names else each.default
+        for each in parameters
+        if each.kind is each.POSITIONAL_OR_KEYWORD and each.default is not each.empty
+    )
+
+
 # Of clients that name no limit: five or ten seconds pass where a machine stands still.
 for _part in ("connect", "read", "write", "pool"):
     setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _part, PATIENCE_SECONDS)
 (connect.__init__.__kwdefaults__ or {}).update(open_timeout=PATIENCE_SECONDS, ping_timeout=PATIENCE_SECONDS)
+for _made in (
+    redis.asyncio.Redis,
+    redis.Redis,
+    redis.asyncio.connection.AbstractConnection,
+    redis.connection.AbstractConnection,
+):
+    wait_by_default(_made.__init__, "socket_timeout", "socket_connect_timeout")
 
 
 @pytest.fixture(scope="session", autouse=True)
