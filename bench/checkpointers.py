@@ -49,19 +49,21 @@ def graph(saver: Any) -> Any:
 
 
 async def rate(app: Any, concurrency: int, durability: str, seconds: float) -> float:
-    """Runs per second while `concurrency` callers each make one after the other."""
+    """Runs per second while `concurrency` callers each make one after the other, and one at least."""
     options = {"durability": durability} if app.checkpointer else {}
     began = time.perf_counter()
     runs = 0
 
     async def caller() -> None:
         nonlocal runs
-        while time.perf_counter() - began < seconds:
+        while True:
             config = {"configurable": {"thread_id": str(uuid4())}}
             result = await app.ainvoke(GIVEN, config, **options)
             if result != RIGHT:
                 raise RuntimeError(f"a run ended with {result}")
             runs += 1
+            if time.perf_counter() - began >= seconds:
+                return
 
     await asyncio.gather(*(caller() for _ in range(concurrency)))
     return runs / (time.perf_counter() - began)

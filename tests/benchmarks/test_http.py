@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -9,16 +10,18 @@ import signal
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench import generator
 from bench.figures import Outcome, http_table, percentile
 from bench.generator import problem_of
 from bench.processes import tree
 from bench.trivial import RIGHT
 from bench.wire import Reply
 
-from support.ports import wait_until
+from support.ports import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 BENCH = [sys.executable, "-m", "bench", "http", "--rounds", "1", "--seconds", "0.2", "--warm", "0.1"]
@@ -57,15 +60,49 @@ def test_what_a_generator_saw_arrives_whole_though_a_signal_interrupts_it() -> N
         "signal.signal(signal.SIGUSR1, lambda *_: None); tell(Seen(answers=[0.25] * 100_000), 1)"
     )
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen([sys.executable, "-c", tells], env=env, stdout=subprocess.PIPE) as generator:
-        assert generator.stdout is not None
-        pipe = generator.stdout.fileno()
-        wait_until(lambda: _held(pipe) > 0 and _sleeps(generator.pid), "it waits for room in the pipe")
-        generator.send_signal(signal.SIGUSR1)
+    with subprocess.Popen([sys.executable, "-c", tells], env=env, stdout=subprocess.PIPE) as telling:
+        assert telling.stdout is not None
+        pipe = telling.stdout.fileno()
+        wait_until(lambda: _held(pipe) > 0 and _sleeps(telling.pid), "it waits for room in the pipe")
+        telling.send_signal(signal.SIGUSR1)
 
-        told = json.load(generator.stdout)
+        told = json.load(telling.stdout)
 
     assert len(told["answers"]) == 100_000
+
+
+class Link:
+    """A connection of which an answer comes late, or at once."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns = turns
+
+    def close(self) -> None:
+        pass
+
+
+async def test_one_that_is_answered_late_finds_enough_left_for_the_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def connect(*_: object) -> list[Link]:
+        return [Link(1), Link(200)]
+
+    async def requests(_: generator.Job) -> Iterator[bytes]:
+        return iter([b"run"] * 20)
+
+    async def asked(link: Link, *_: object) -> None:
+        for _ in range(link.turns):
+            await asyncio.sleep(0)
+        link.turns = 1
+
+    for each in (connect, requests, asked):
+        monkeypatch.setattr(generator, each.__name__, each)
+
+    seen = await generator.closed_loop(
+        generator.Job("wait", [], clients=2, seconds=0.0, warm_seconds=0.0, runs=20, watched={})
+    )
+
+    assert len(seen.answers) >= 2
 
 
 def _held(pipe: int) -> int:
@@ -122,11 +159,11 @@ def test_a_benchmark_that_is_stopped_leaves_nothing_running(tmp_path: Path, numb
     with (tmp_path / "told").open("wb") as told:
         bench = subprocess.Popen([*command, "--out", str(tmp_path / "out")], cwd=ROOT, stdout=told)
 
-    wait_until(lambda: any("bench.generator" in words(pid) for pid in tree(bench.pid)), "a load begins", 60)
+    wait_until(lambda: any("bench.generator" in words(pid) for pid in tree(bench.pid)), "a load begins")
     started = set(tree(bench.pid)) - {bench.pid}
     bench.send_signal(number)
 
-    assert bench.wait(60) != 0
+    assert bench.wait(PATIENCE_SECONDS) != 0
     assert started and not [pid for pid in started if Path(f"/proc/{pid}").exists()]
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from bench.modes import MODES, Seen, table
 
+from support.ports import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -40,7 +42,7 @@ def test_each_way_of_calling_many_at_once_gets_all_answers(way: str, postgres_ur
     command = [sys.executable, "-m", "bench.modes", "--case", way, postgres_uri, "--at-once", "3"]
 
     told = subprocess.run(
-        [*command, "--seconds", "60"], cwd=ROOT, capture_output=True, timeout=120, check=True
+        [*command, "--seconds", str(PATIENCE_SECONDS)], cwd=ROOT, capture_output=True, check=True
     )
 
     seen = json.loads(told.stdout)

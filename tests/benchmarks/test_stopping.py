@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.ports import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, signal, sys
@@ -49,7 +51,7 @@ def test_a_benchmark_that_is_stopped_ends_what_it_started_and_says_so_in_a_line(
         assert program.stdout.readline() == "over\n"
         program.send_signal(signal.SIGINT)
 
-        assert program.wait(60) == 128 + number
+        assert program.wait(PATIENCE_SECONDS) == 128 + number
         assert program.stderr.read() == f"\n{number.name}: stopping what was started\n"
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert not Path(folder).exists()

@@ -43,7 +43,6 @@ def test_an_operator_that_was_asked_to_stop_before_its_first_instruction_ends_at
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
         preexec_fn=asked_to_stop,
     )
 
