@@ -15,6 +15,8 @@ from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
+from support.ports import PATIENCE_SECONDS
+
 
 class Told(TypedDict, total=False):
     """What a run is to do, and what came of it."""
@@ -127,7 +129,7 @@ async def leave_early(state: Told) -> Told:
     await anext(parts)
     await entered.wait()
     await parts.aclose()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await left.wait()
     return {"told": "left"}
 

@@ -24,6 +24,7 @@ from lgs_runtime.api.protocols.a2a_agents import answer_of, input_of, result_par
 from lgs_runtime.errors import InvalidRequest
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
+from support.ports import PATIENCE_SECONDS
 
 
 async def talk(url: str, agent: str, text: str, *, streaming: bool) -> list[dict[str, Any]]:
@@ -119,7 +120,7 @@ async def test_a_task_is_asked_for_and_cancelled(url: str) -> None:
     await entrance(key).wait()
 
     goes_on = (await rpc(url, "slow", "tasks/get", {"id": begun["id"]}))["result"]
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         cancelled = (await rpc(url, "slow", "tasks/cancel", {"id": begun["id"]}))["result"]
     again = (await rpc(url, "slow", "tasks/cancel", {"id": begun["id"]}))["error"]
 

@@ -23,6 +23,7 @@ from lgs_runtime.settings import Settings
 from lgs_runtime.worker import answers
 from lgs_runtime.worker.answer_graph import answering_graph
 from support.at_rest import postgres_at_rest, redis_at_rest, sqlite_at_rest
+from support.ports import PATIENCE_SECONDS
 from support.receiver import receiving
 
 ALICE, BOB = ({"Authorization": f"Bearer {who}-token"} for who in ("alice", "bob"))
@@ -341,7 +342,7 @@ async def stuck(
     with monkeypatch.context() as patched:
         patched.setattr(answers, "answering_graph", waiting)
         run = await replica.client.runs.create(thread, "graph", input=said(question), durability="sync")
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await reached.wait()
         yield thread, run["run_id"]
 

@@ -14,6 +14,7 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
+from support.ports import PATIENCE_SECONDS
 from support.receiver import receiving
 
 
@@ -158,7 +159,7 @@ async def test_every_way_of_running_tells_its_webhook(client: LangGraphClient, w
 
 async def test_the_synchronous_client_is_served_as_well(url: str) -> None:
     def story() -> tuple[Any, list[str], Any]:
-        with get_sync_client(url=url, api_key=None, timeout=120) as client:
+        with get_sync_client(url=url, api_key=None, timeout=PATIENCE_SECONDS) as client:
             thread_id = client.threads.create()["thread_id"]
             values = client.runs.wait(thread_id, "steps", input={"text": "x"})
             events = [

@@ -15,6 +15,7 @@ from lgs_runtime.cache.shared import SharedCacheRefused
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.server import drain
 from lgs_runtime.settings import Settings
+from support.ports import PATIENCE_SECONDS
 from support.waiting import until
 
 ALICE = {"Authorization": "Bearer alice-token"}
@@ -63,7 +64,7 @@ async def test_a_replica_tells_what_it_has_learned_and_computes_nothing_ahead_on
     alone: Settings,
 ) -> None:
     async with open_replica(alone) as replica, httpx.AsyncClient(base_url=replica.url) as http:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (told := (await http.get("/cache/stats")).json()["learned"])["hot"] < 1:
                 await asked(http, "a")
         await drain(replica.services)

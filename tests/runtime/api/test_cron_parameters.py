@@ -17,6 +17,7 @@ from langgraph_sdk.client import LangGraphClient
 from lgs_runtime.errors import NotFound
 from lgs_runtime.model import Run
 from lgs_runtime.runs.crons import run_id_of
+from support.ports import PATIENCE_SECONDS
 
 YEARLY = "0 0 1 1 *"
 RUN: dict[str, Any] = {
@@ -40,7 +41,7 @@ async def fired(replica: Replica, cron_id: str) -> Run:
     storage = replica.services.storage
     past = await storage.now() - timedelta(minutes=5)
     run_id = run_id_of(await storage.crons.update(cron_id, {"next_run_date": past}))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await storage.runs.get(run_id)
@@ -116,7 +117,7 @@ async def test_a_cron_treats_a_busy_thread_as_it_was_told(
     if strategy == "reject":
         past = await storage.now() - timedelta(minutes=5)
         await storage.crons.update(made["cron_id"], {"next_run_date": past})
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (await storage.crons.get(made["cron_id"])).next_run_date == past:
                 await asyncio.sleep(0.05)
         assert [run["run_id"] for run in await client.runs.list(thread_id)] == [old["run_id"]]

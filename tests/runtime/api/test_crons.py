@@ -20,6 +20,7 @@ from lgs_runtime.model import QueueLimits, Run
 from lgs_runtime.runs.admission import new_run
 from lgs_runtime.runs.crons import next_after, run_id_of
 from lgs_runtime.storage.queries import RunQuery
+from support.ports import PATIENCE_SECONDS
 
 YEARLY = "0 0 1 1 *"
 
@@ -65,7 +66,7 @@ async def make_due(replica: Replica, cron_id: str) -> Run:
 
 
 async def made(replica: Replica, run_id: str) -> Run:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await replica.services.storage.runs.get(run_id)
@@ -86,7 +87,7 @@ async def test_a_cron_of_a_thread_runs_there_and_is_due_again(
 
     assert values == {"steps": ["first", "second"], "text": "hi"}
     assert run.metadata["kind"] == "yearly" and run.metadata["cron_id"] == cron["cron_id"]
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await client.crons.search(thread_id=thread))[0]["next_run_date"] != cron["next_run_date"]:
             await asyncio.sleep(0.05)
     await client.crons.delete(cron["cron_id"])
@@ -136,7 +137,7 @@ async def test_a_replica_that_died_between_run_and_advance_causes_no_second_run(
     await services.storage.queue.enqueue(new_run(request, assistant, run_id_of(cron)), QueueLimits())
 
     await services.storage.crons.update(cron.cron_id, {"enabled": True})
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await services.storage.crons.get(cron.cron_id)).next_run_date == past:
             await asyncio.sleep(0.05)
 
@@ -199,7 +200,7 @@ async def test_a_cron_that_is_stored_as_its_thread_goes_is_deleted_when_it_is_du
     past = await replica.services.storage.now() - timedelta(minutes=5)
     await crons.create(replace(stored, next_run_date=past))
 
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await client.crons.count(thread_id=thread):
             await asyncio.sleep(0.05)
 

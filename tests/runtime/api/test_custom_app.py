@@ -23,6 +23,7 @@ from lgs_runtime.errors import ConfigError
 from lgs_runtime.graphs.http_section import Cors, HeaderRule, HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
+from support.ports import PATIENCE_SECONDS
 
 GRAPHS = {
     "steps": GraphSpec("api_graphs:steps"),
@@ -139,7 +140,7 @@ async def test_a_client_that_leaves_is_noticed_behind_its_middleware(serve: Serv
         await entrance(key).wait()
         await stream.aclose()
 
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await sdk.runs.join(key, named[0]["run_id"])
         left = await sdk.runs.get(key, named[0]["run_id"])
 

@@ -17,6 +17,7 @@ from langgraph_sdk.schema import MultitaskStrategy
 
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
+from support.ports import PATIENCE_SECONDS
 
 NewService = Callable[[str, Callable[[Settings], Settings]], AbstractAsyncContextManager[Replica]]
 TEXTS = [(graph, "blue") for graph in GRAPHS]
@@ -92,10 +93,10 @@ async def test_the_answer_of_a_run_that_another_replaces_is_given_up_also_where_
     first: Any = {question: HELD} if by_id else HELD
     second: Any = {question: "blue"} if by_id else "blue"
     await client.runs.create(thread, "held_in_a_task", command={"resume": first})
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await held.setdefault(thread, asyncio.Event()).wait()
 
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         values: Any = await client.runs.wait(
             thread, "held_in_a_task", command={"resume": second}, multitask_strategy=strategy
         )

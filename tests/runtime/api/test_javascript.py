@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from support.ports import PATIENCE_SECONDS
+
 PACKAGE = "@langchain/langgraph-sdk"
 STOCK = (f"{PACKAGE}@2.0.0",)
 STREAMS = (f"{PACKAGE}@1.15.0", "@langchain/core@1.4.0", "ws@8.18.3")
@@ -60,7 +62,7 @@ async def seen_by(script: str, packages: Path, *arguments: str) -> dict[str, Any
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        told, wrong = await asyncio.wait_for(process.communicate(), 120)
+        told, wrong = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
     finally:
         if process.returncode is None:
             process.kill()

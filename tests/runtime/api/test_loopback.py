@@ -20,6 +20,7 @@ from langgraph_sdk.client import LangGraphClient
 from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.settings import Settings
+from support.ports import PATIENCE_SECONDS
 from support.waiting import until
 
 ALICE = {"Authorization": "Bearer alice-token"}
@@ -104,7 +105,7 @@ async def test_a_run_that_would_wait_for_itself_is_refused_at_once(inside: Repli
 
 @pytest.mark.parametrize("graph", ["in_node", "in_thread", "joins", "remote"])
 async def test_runs_that_wait_for_runs_leave_them_a_slot(alone: Settings, graph: str) -> None:
-    async with open_replica(talking(alone, concurrency=1)) as replica, asyncio.timeout(180):
+    async with open_replica(talking(alone, concurrency=1)) as replica, asyncio.timeout(PATIENCE_SECONDS):
         given = {"input": {"times": 3}} if graph == "in_node" else {}
         await asyncio.gather(*(told(replica.client, graph, **given) for _ in range(4)))
 
@@ -207,12 +208,12 @@ async def test_a_drain_hands_back_a_run_that_waits_for_another(alone: Settings) 
         thread = (await replica.client.threads.create())["thread_id"]
         api_inside.entered.clear()
         run = await replica.client.runs.create(thread, "waiting", input={})
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await api_inside.entered.wait()
         # Its end, while the replica closes, hands both runs back.
     async with open_replica(talking(alone, replica_id="second")) as replica:
         api_inside.patience.set()
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             values: Any = await replica.client.runs.join(thread, run["run_id"])
         api_inside.patience.clear()
         found: Any = await replica.client.runs.get(thread, run["run_id"])
