@@ -64,6 +64,8 @@ function interrupt() {
     const { lives, until } = watched(thread);
     await thread.run.start({ input: {} });
     await until("interrupted");
+    // The client may hear of the question by another stream than of the interruption.
+    while (!thread.interrupts.length) await new Promise((later) => setTimeout(later, 20));
     const asked = thread.interrupts.map((one) => one.payload);
     const [{ interruptId, namespace }] = thread.interrupts;
     await thread.input.respond({ interrupt_id: interruptId, namespace, response: "this" });
