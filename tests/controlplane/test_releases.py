@@ -99,12 +99,20 @@ class Source:
 
         await until(told, f"the revision does not become {number}")
 
-    async def only_mounts(self, *copies: str) -> bool:
-        """The ReplicaSets that Kubernetes keeps have these and no others."""
+    async def kept(self) -> set[str]:
+        """The copies that the ReplicaSets have which Kubernetes keeps."""
         found, _ = await self.story.cluster.list(
             REPLICA_SET, self.story.namespace, labels="lgs.dev/service=support"
         )
-        return {mounted_by(each["spec"]["template"]["spec"]) for each in found} == set(copies)
+        return {mounted_by(each["spec"]["template"]["spec"]) for each in found}
+
+    async def only_mounts(self, *copies: str) -> bool:
+        """Kubernetes keeps ReplicaSets of these and of no others."""
+        return await self.kept() == set(copies)
+
+    async def has_replica_set(self, copy: str) -> bool:
+        """Kubernetes has made it: none of a template that was replaced before its controller came to it."""
+        return copy in await self.kept()
 
     async def pods(self) -> list[dict[str, Any]]:
         """Those that are there to stay."""
@@ -196,7 +204,10 @@ async def test_old_copies_go_beyond_the_limit_and_never_one_that_is_mounted(sour
     async with FakeKubelet(story.cluster, story.namespace) as kubelet:
         kubelet.imports_fail(BROKEN)
         await source.serves(first)
-        broken = [await source.release(f"{BROKEN}  # {number}") for number in range(3)]
+        broken = []
+        for number in range(3):
+            broken.append(await source.release(f"{BROKEN}  # {number}"))
+            await until(lambda: source.has_replica_set(broken[-1]), "it has no ReplicaSet")
         assert first in await source.copies(), "the pod that serves can't restart"
         mended = await source.release("graph = 2")
         await source.serves(mended)
