@@ -40,7 +40,8 @@ class Demo:
         self.console = console
         self.started = time.monotonic()
         self.marks: dict[str, float] = {}
-        self.outs: list[Path] = []
+        self.outs: dict[str, list[Path]] = {"spike": [], "sessions": []}
+        """What the players of each play write."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -88,8 +89,8 @@ class Demo:
 
     def player(self, play: str, *options: object) -> subprocess.Popen[bytes]:
         """A load player of its own process, whose runs are added to the account."""
-        out = FOLDER / f"runs-{len(self.outs)}.jsonl"
-        self.outs.append(out)
+        outs = self.outs[play]
+        outs.append(out := FOLDER / f"{play}-{len(outs)}.jsonl")
         command = [
             sys.executable,
             str(ROOT / "tests/load/player.py"),
@@ -172,10 +173,10 @@ def main() -> int:
     demo.prepare()
     with demo.service():
         play(demo)
-    runs = [run for out in demo.outs for run in read(out)]
+    load, sessions = ([run for out in outs for run in read(out)] for outs in demo.outs.values())
     history = read(FOLDER / "history.jsonl")
-    numbers = account(runs, read(FOLDER / "steps.jsonl"))
-    show(console, numbers, runs, history, demo.marks)
+    numbers = account(load, sessions, read(FOLDER / "steps.jsonl"))
+    show(console, numbers, [*load, *sessions], history, demo.marks)
     console.print("nothing was lost" if numbers.is_good else f"SOMETHING WAS LOST: see {FOLDER}")
     return 0 if numbers.is_good else 1
 

@@ -23,6 +23,8 @@ class Account:
     finished: int
     lost: int
     wrong: int
+    sessions: tuple[int, int]
+    """Sessions of many steps: those that ended as they should, each step in their state, and all."""
     moved: int
     """Runs that went on in another replica than the one they began in."""
     steps: int
@@ -48,8 +50,11 @@ def read(path: Path) -> list[Record]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-def account(runs: list[Record], steps: list[Record]) -> Account:
-    """The numbers behind `runs` (players' records) and `steps` (the graph's records)."""
+def account(runs: list[Record], sessions: list[Record], steps: list[Record]) -> Account:
+    """The numbers behind the players' records (`runs` of the load, and `sessions` of many steps) and the
+    graph's (`steps`)."""
+    intact = [each for each in sessions if each["status"] == "success" and not each["wrong_state"]]
+    runs = [*runs, *sessions]
     acknowledged = [run for run in runs if run["acknowledged_at"] is not None]
     finished = [run for run in acknowledged if run["ended_at"] is not None]
     latencies = sorted(run["ended_at"] - run["acknowledged_at"] for run in finished)
@@ -66,6 +71,7 @@ def account(runs: list[Record], steps: list[Record]) -> Account:
         finished=len(finished),
         lost=len(acknowledged) - len(finished),
         wrong=sum(run["status"] != "success" or run["wrong_state"] for run in finished),
+        sessions=(len(intact), len(sessions)),
         moved=sum(len(names) > 1 for names in replicas.values()),
         steps=len(ended),
         cut=sum(count - ended[step] for step, count in begun.items() if count > max(1, ended[step])),

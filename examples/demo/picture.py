@@ -59,6 +59,7 @@ def _rows(numbers: Account, history: list[Record]) -> list[tuple[str, str]]:
         ("runs finished", str(numbers.finished)),
         ("runs lost", str(numbers.lost)),
         ("runs with a wrong end", str(numbers.wrong)),
+        ("sessions of many steps that are whole", f"{numbers.sessions[0]} of {numbers.sessions[1]}"),
         ("runs that went on in another replica", str(numbers.moved)),
         ("steps done", str(numbers.steps)),
         ("steps cut short and begun again", str(numbers.cut)),
