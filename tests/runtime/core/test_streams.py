@@ -103,13 +103,14 @@ async def test_a_listener_without_an_id_gets_only_what_comes_after_it(broker: St
     assert heard == [f"1000-{i}" for i in range(sequence + 2 - len(heard), sequence + 2)]
 
 
+@pytest.mark.parametrize("after", ["1000-2", None], ids=["has heard it", "asks for what is to come"])
 async def test_the_end_of_a_run_ends_its_listeners_also_those_that_come_after_it(
-    broker: StreamBroker,
+    broker: StreamBroker, after: str | None
 ) -> None:
     run_id = str(uuid4())
     await broker.publish(run_id, events(1000, "values", "end"))
 
-    assert await collect(broker, run_id, after="1000-2") == []
+    assert await collect(broker, run_id, after) == []
 
 
 async def test_an_overtaken_attempt_can_not_write_behind_its_successor(broker: StreamBroker) -> None:

@@ -99,7 +99,7 @@ class LocalBroker:
             if self._watcher is None or self._watcher.done():
                 self._watcher = asyncio.create_task(self._watch(), name="local-streams")
             seen = position(after) if after is not None else await self._do(lambda: self._last(run_id))
-            ended = after is not None and await self._do(lambda: self._is_over(run_id, seen))
+            ended = await self._do(lambda: self._is_over(run_id, seen))
             while not ended:
                 events = await self._do(lambda: self._read(run_id, seen))  # noqa: B023 - awaited at once
                 if found := up_to_end(events):
