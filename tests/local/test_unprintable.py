@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lgs_operator.commands.console import say, warn
 from lgs_operator.local.worker_log import readable
 
 HALF = """
@@ -29,6 +30,16 @@ def test_half_an_emoji_in_the_error_of_a_run_ends_no_lgs_up(encoding: str) -> No
 
     assert done.returncode == 0, done.stderr
     assert b"a run failed: \\ud800" in done.stdout
+
+
+def test_the_words_of_others_are_shown_and_command_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "Gateway public: \x1b]0;root\x07\x1b[2J\x9b1A \u202eevil\r\nlast \U0001f600"
+
+    say(said)
+    warn(said)
+
+    shown = "Gateway public: \\x1b]0;root\\x07\\x1b[2J\\x9b1A \\u202eevil\\r\nlast \U0001f600\n"
+    assert capsys.readouterr() == (shown, shown)
 
 
 def test_a_folder_whose_name_is_no_text_is_said(tmp_path: Path) -> None:

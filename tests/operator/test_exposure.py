@@ -172,6 +172,21 @@ def test_whether_clients_are_led_to_it_is_what_the_controllers_say(
     assert words in condition.message
 
 
+@pytest.mark.parametrize("earlier", [said("Accepted", "False"), said("Accepted", "True", generation=1)])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_what_an_earlier_controller_of_a_gateway_said_does_not_hide_that_the_route_is_taken(
+    earlier: dict[str, Any], is_last: bool
+) -> None:
+    route, left = route_with(said("Accepted", "True")), route_with(earlier)
+    answers = [*route["status"]["parents"], *left["status"]["parents"]]
+    route["status"]["parents"] = answers if is_last else answers[::-1]
+
+    condition = told(ExposureView((route,)))
+
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("True", "Routed")
+
+
 def test_of_several_ways_the_one_that_does_not_lead_there_is_told() -> None:
     served, pending = ingress_with(ingress=[{"ip": "192.0.2.7"}]), route_with()
 

@@ -168,3 +168,15 @@ def test_a_service_with_objectives_shows_what_is_left_of_its_error_budget() -> N
 
     assert [rows([each], NOW)[0].budget for each in (told, silent, none)] == ["-12.5%", "?", ""]
     assert "error budget" in printed(told) and "-12.5%" in printed(told)
+
+
+def test_the_words_of_others_command_no_terminal() -> None:
+    decided = {
+        "reason": "1 of the replicas gave no data (\x1b[2J\u202e)",
+        "decidedAt": "2030-01-01T11:59:55Z",
+    }
+
+    shown = printed(service("support", SERVING, scaling=decided), trouble="refused: \x9b2J")
+
+    assert "gave no data (\\x1b[2J\\u202e)" in shown
+    assert "refused: \\x9b2J" in shown

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -19,6 +20,9 @@ Named = Annotated[
     ),
 ]
 
+_TO_THE_TERMINAL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters other than tab and line feed, and those that turn the direction of a text."""
+
 
 def escape_unprintable() -> None:
     """Has a character that a terminal or file of this encoding can't have written as its number, rather than
@@ -28,18 +32,24 @@ def escape_unprintable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def visible(text: str) -> str:
+    """The text with the number of each character that a terminal obeys and does not show: Events, and what
+    pods and Gateways say of themselves, are others' words, and must not write over what stands there."""
+    return _TO_THE_TERMINAL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def say(*lines: str) -> None:
     """On stdout."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for line in lines:
-        console.print(line)
+        console.print(visible(line))
 
 
 def warn(*lines: str) -> None:
     """On stderr."""
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for line in lines:
-        console.print(line)
+        console.print(visible(line))
 
 
 def refused(*errors: BaseException) -> typer.Exit:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lgs_crds.status import Status, status_before
-from lgs_operator.commands.console import refused
+from lgs_operator.commands.console import refused, visible
 from lgs_operator.commands.in_words import UNSAID, age, to_know_of
 from lgs_operator.commands.on_cluster import Everywhere, Namespaces, services_in
 
@@ -153,10 +153,10 @@ def screen(found: Sequence[Row], now: datetime, *, with_namespace: bool, trouble
         table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=name not in _TEXTS)
     for row in found:
         # A service is a line, however narrow the terminal is: `lgs why` has the rest.
-        cells = (Text(cell(row), no_wrap=True, overflow="ellipsis") for cell in shown.values())
+        cells = (Text(visible(cell(row)), no_wrap=True, overflow="ellipsis") for cell in shown.values())
         table.add_row(*cells, style=_STYLES[row.urgency[0]])
     head = f"{len(found)} LangGraphServices at {_clock(now)}" if found else "there is no LangGraphService"
-    below = [Text(trouble, style="bold red")] if trouble else []
+    below = [Text(visible(trouble), style="bold red")] if trouble else []
     return Group(Text(head), table, *below) if found else Group(Text(head), *below)
 
 

@@ -65,20 +65,19 @@ def _of_ingress(there: Manifest) -> _Said:
 
 def _of_route(there: Manifest) -> _Said:
     name, here = there["metadata"]["name"], there["metadata"]["namespace"]
-    parents = there.get("status", {}).get("parents") or []
-    answers = {_place(each["parentRef"], here): each for each in parents}
     silent = list[str]()
     for parent in there["spec"]["parentRefs"]:
-        gateway = _parent_words(parent)
-        said = answers.get(_place(parent, here), {})
-        current = {each["type"]: each for each in said.get("conditions") or [] if _is_current(each, there)}
-        for wanted in ASKED_OF_A_ROUTE:
-            if current.get(wanted, {}).get("status") == "False":
-                why = f"{current[wanted].get('reason')}: {current[wanted].get('message')}"
-                words = f"{gateway} does not take HTTPRoute {name}: {why[:LONGEST_QUOTE]}"
-                return _Said("False", "NotAccepted", words)
-        if current.get("Accepted", {}).get("status") != "True":
-            silent.append(gateway)
+        gateway, answers = _parent_words(parent), _answers(there, _place(parent, here))
+        if any(_takes_it(each) for each in answers):
+            continue
+        refusals = [
+            each[wanted] for each in answers for wanted in ASKED_OF_A_ROUTE if _is(each, wanted, "False")
+        ]
+        if refusals:
+            why = f"{refusals[0].get('reason')}: {refusals[0].get('message')}"
+            words = f"{gateway} does not take HTTPRoute {name}: {why[:LONGEST_QUOTE]}"
+            return _Said("False", "NotAccepted", words)
+        silent.append(gateway)
     if silent:
         words = (
             f"{', '.join(silent)} has not answered HTTPRoute {name}: is it there, and does a controller run?"
@@ -87,6 +86,29 @@ def _of_route(there: Manifest) -> _Said:
     gateways = ", ".join(_parent_words(each) for each in there["spec"]["parentRefs"])
     hosts = ", ".join(there["spec"].get("hostnames") or ["its hosts"])
     return _Said("True", "Routed", f"{hosts} at {gateways} by HTTPRoute {name}")
+
+
+_Answer = Mapping[str, Mapping[str, Any]]
+"""The current conditions of a parent, by their type."""
+
+
+def _answers(there: Manifest, place: tuple[object, ...]) -> list[_Answer]:
+    """What each controller says of this parent. There may be several: what a Gateway's earlier controller
+    said stays, as each controller takes away its own words alone."""
+    here = there["metadata"]["namespace"]
+    return [
+        {each["type"]: each for each in said.get("conditions") or [] if _is_current(each, there)}
+        for said in there.get("status", {}).get("parents") or []
+        if _place(said["parentRef"], here) == place
+    ]
+
+
+def _takes_it(answer: _Answer) -> bool:
+    return _is(answer, "Accepted", "True") and not _is(answer, "ResolvedRefs", "False")
+
+
+def _is(answer: _Answer, kind: str, status: Truth) -> bool:
+    return answer.get(kind, {}).get("status") == status
 
 
 def _place(parent: Mapping[str, Any], here: str) -> tuple[object, ...]:
