@@ -14,11 +14,10 @@ NOTHING: frozenset[str] = frozenset()
 HOUR = frozenset({"tokens-per-hour"})
 
 
-def said(budgets: LocalBudgets, *used_up: frozenset[str] | None) -> list[str]:
+def said(budgets: LocalBudgets, *used_up: frozenset[str] | None, asked: bool = True) -> list[str]:
     """Of replicas that say this."""
-    return list(
-        budgets.changes([ReplicaSample(str(at), 0.0, 2, used_up=each) for at, each in enumerate(used_up)])
-    )
+    samples = [ReplicaSample(str(at), 0.0, 2, used_up=each) for at, each in enumerate(used_up)]
+    return list(budgets.changes(samples, asked=asked))
 
 
 def test_a_budget_that_is_used_up_is_said_once_by_all_replicas_and_once_more_when_something_is_left() -> None:
@@ -38,3 +37,12 @@ def test_of_a_budget_that_the_manifest_has_no_more_nothing_is_said() -> None:
     assert said(budgets, HOUR) == [UP]
     assert said(budgets, None) == []
     assert said(budgets, HOUR) == [UP], "it is there again, and used up"
+
+
+def test_a_budget_of_which_replicas_were_not_asked_is_as_it_was() -> None:
+    budgets = LocalBudgets()
+
+    assert said(budgets, HOUR) == [UP]
+    assert said(budgets, None, asked=False) == []
+    assert said(budgets, HOUR) == [], "it was said"
+    assert said(budgets, NOTHING) == [LEFT]

@@ -16,8 +16,12 @@ class LocalBudgets:
     def __init__(self) -> None:
         self._used_up: frozenset[str] = frozenset()
 
-    def changes(self, samples: Sequence[ReplicaSample]) -> Iterator[str]:
-        """The lines to print for these answers of replicas; none if no replica reports any budget."""
+    def changes(self, samples: Sequence[ReplicaSample], *, asked: bool) -> Iterator[str]:
+        """The lines to print for these answers of replicas; none if no replica reports any budget. If they
+        were not `asked` about budgets, as those of an environment variable are not each time, nothing has
+        changed."""
+        if not asked:
+            return
         before, now = self._used_up, budgets_used_up(samples)
         if samples:
             self._used_up = now or frozenset()

@@ -62,6 +62,8 @@ class State:
     announced: bool = False
     notices: Notices = field(default_factory=Notices)
     budgets: LocalBudgets = field(default_factory=LocalBudgets)
+    usage: Usage = "no"
+    """What replicas were asked for last."""
 
 
 class Supervisor:
@@ -159,7 +161,7 @@ class Supervisor:
                 at, promised = observation.at, service.objectives
                 for line in alerts.observe(service.name, service.alerts, observation, at, promised):
                     self._view.say(line)
-                for line in state.budgets.changes(observation.samples):
+                for line in state.budgets.changes(observation.samples, asked=state.usage != "no"):
                     self._view.say(line)
                 page.observe(service, observation, state.decision, alerts.firing)
                 for process in state.processes:
@@ -252,10 +254,9 @@ class Supervisor:
     async def _decide(self, state: State, session: aiohttp.ClientSession, page: LocalPage) -> Observation:
         ready = [each for each in state.processes if each.phase == "ready"]
         draining = [each for each in state.processes if each.phase == "draining"]
-        usage: Usage = "wanted" if page.is_due(time.time()) else "no"
-        found = await workers.sample(
-            session, [*ready, *draining], usage="needed" if state.service.usage else usage
-        )
+        due: Usage = "wanted" if page.is_due(time.time()) else "no"
+        state.usage = "needed" if state.service.usage else due
+        found = await workers.sample(session, [*ready, *draining], usage=state.usage)
         now = time.time()
         observation = Observation(
             at=now,
