@@ -6,7 +6,7 @@ from typing import Any
 
 from lgs_crds import LangGraphService, parse
 from lgs_operator.scaling import ReplicaSample
-from lgs_operator.status.circuits import CIRCUITS, open_graphs
+from lgs_operator.status.circuits import CIRCUITS, MOST_OPEN, open_graphs
 
 NONE: frozenset[str] = frozenset()
 
@@ -31,6 +31,20 @@ def test_a_replica_that_is_silent_closes_nothing() -> None:
 
     assert open_graphs([sample("a", "search")], silent=1, before=before) == {"agent", "search"}
     assert open_graphs([sample("a")], silent=0, before=before) == NONE
+
+
+def test_names_that_a_replica_makes_up_are_remembered_and_told_in_bounds() -> None:
+    names = NONE
+    for again in range(3):
+        made_up = [sample("a", *(f"{again}-{number}" for number in range(2000)))]
+        now = open_graphs(made_up, silent=1, before=names)
+        assert len(now) <= MOST_OPEN
+        assert len(list(CIRCUITS.events(names, now))) <= 2 * MOST_OPEN
+        names = now
+
+    many = [sample("a", *(f"g{number:03}" for number in range(500)))]
+    first = open_graphs(many, silent=0, before=None)
+    assert first == open_graphs(many, silent=1, before=first), "what stays open is told once"
 
 
 def test_the_condition_is_there_where_there_are_circuits() -> None:

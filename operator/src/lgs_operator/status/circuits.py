@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nsmallest
 from typing import Final
 
 from lgs_crds import LangGraphService
 from lgs_operator.scaling import Observation, ReplicaSample
 from lgs_operator.status.refusals import Names, Refusals
 
+MOST_OPEN: Final = 100
+"""Graphs that are remembered as open: a replica may make up any number of names, and other ones each time."""
+
 
 def open_graphs(samples: Iterable[ReplicaSample], *, silent: int, before: Names | None) -> Names:
     """The graphs whose circuit is not closed in some replica. `silent` is the number of replicas without a
-    sample: while there are any, graphs that were open `before` stay, as they may still be open there."""
+    sample: while there are any, graphs that were open `before` stay, as they may still be open there. At most
+    `MOST_OPEN`, the first by name."""
     seen = frozenset(graph for sample in samples for graph in sample.open_circuits)
-    return seen | before if silent and before else seen
+    found = seen | before if silent and before else seen
+    return found if len(found) <= MOST_OPEN else frozenset(nsmallest(MOST_OPEN, found))
 
 
 def _read(service: LangGraphService, observation: Observation, before: Names | None) -> Names | None:
