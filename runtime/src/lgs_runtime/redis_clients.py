@@ -20,6 +20,7 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import (
     AskError,
     ClusterError,
@@ -148,6 +149,7 @@ class _Cluster(RedisCluster):
         super().__init__(*args, **kwargs)
         self._failing: dict[str, None] = {}
         """Names of the nodes that have not answered since they failed, in the order in which they failed."""
+        self._discovery = asyncio.Lock()
 
     async def initialize(self, *args: Any, **kwargs: Any) -> Any:
         """Discovers the nodes, and completes that even if the caller that began it is cancelled."""
@@ -157,13 +159,54 @@ class _Cluster(RedisCluster):
         return await asyncio.shield(discovery)
 
     async def _discovered(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.ended:
-            await super().initialize(*args, **kwargs)
+        async with self._discovery:
+            if self._initialize and not self.ended:
+                await self._discover(*args, **kwargs)
         if self.ended:
             # The client was closed before there was anything to close.
             await self.aclose()
             raise RedisConnectionError("the client is closed")
         return self
+
+    async def _discover(self, *args: Any, **kwargs: Any) -> None:
+        while True:
+            try:
+                await self._ask_in_turn(*args, **kwargs)
+            except (RedisConnectionError, RedisTimeoutError):
+                # The nodes are known, but the one that the driver asks for its commands does not answer: the
+                # first master, which would be asked again each time.
+                masters = self.get_primaries()
+                if not masters or masters[0].name in self._failing:
+                    raise
+                self.find_anew(masters[0].name)
+            else:
+                return
+
+    async def _ask_in_turn(self, *args: Any, **kwargs: Any) -> None:
+        """Asks those that have failed, one by one, only if no other node answers: the driver asks all that it
+        knows in random order."""
+        nodes = self.nodes_manager
+        known = dict(nodes.startup_nodes)
+        failing = [name for name in reversed(self._failing) if name in known]
+        turns = [[name for name in known if name not in failing], *([name] for name in failing)]
+        for turn in filter(None, turns):
+            nodes.startup_nodes = {name: known[name] for name in turn}
+            try:
+                await super().initialize(*args, **kwargs)
+            except (RedisClusterException, LookupError):
+                # None answers, or those that do have no slots: the driver would forget all that it knows.
+                nodes.startup_nodes = dict(known)
+                if turn is turns[-1]:
+                    raise
+            else:
+                break
+        left = {name: known[name] for name in failing if name not in nodes.nodes_cache and name not in turn}
+        if len(nodes.slots_cache) < REDIS_CLUSTER_HASH_SLOTS:
+            nodes.startup_nodes |= left
+            return
+        for name, node in left.items():
+            self._failing.pop(name, None)
+            await node.disconnect()
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """The answer to a command. Raises what `GONE` lists."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+from redis.asyncio.cluster import PRIMARY, ClusterNode
 from redis.crc import key_slot
 from structlog.testing import capture_logs
 
@@ -26,13 +27,13 @@ from lgs_runtime.cache.redis import TIMEOUT_SECONDS
 from lgs_runtime.cache.shared import Change
 from lgs_runtime.cache.single_flight import Flight
 from lgs_runtime.redis_addresses import parse_redis
-from lgs_runtime.redis_clients import close, connect
+from lgs_runtime.redis_clients import GONE, close, connect
 from lgs_runtime.streams.events import FROM_START, StreamEvent
 from lgs_runtime.streams.redis import RedisBroker
 from support.caches import listening
 from support.circuits import POLICY, SharingReplica, exchange, phases
-from support.ports import PATIENCE_SECONDS
-from support.redis import RedisCluster, RedisSentinel, close_connections
+from support.ports import PATIENCE_SECONDS, free_port
+from support.redis import RedisCluster, RedisNode, RedisSentinel, close_connections
 from support.servers import running
 from support.waiting import until
 
@@ -411,6 +412,77 @@ async def test_the_node_that_has_failed_for_the_longest_time_is_asked_last_where
 
     assert asked_last() == others[0], "the one before has answered"
     await close(client)
+
+
+async def test_a_node_that_has_failed_is_not_asked_where_the_nodes_are_while_others_answer(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver asks all that it knows, in random order."""
+    client = connect(cluster.uri, most_connections=1, timeout_seconds=60.0)
+    keys = [f"{number}" for number in range(100)]
+    await asyncio.gather(*(client.set(key, "1") for key in keys))
+    one_of_each = {client.get_node_from_key(key).name: key for key in keys}
+    failed, *others = one_of_each
+    asked: list[str] = []
+    execute = ClusterNode.execute_command
+
+    async def noted(node: ClusterNode, *args: Any, **kwargs: Any) -> Any:
+        if args == ("CLUSTER SLOTS",):
+            asked.append(node.name)
+        return await execute(node, *args, **kwargs)
+
+    monkeypatch.setattr(ClusterNode, "execute_command", noted)
+    for _ in range(30):
+        client.find_anew(failed)
+        assert await client.get(one_of_each[others[0]]) == b"1"
+
+    assert len(asked) == 30
+    assert failed not in asked
+    await close(client)
+
+
+@pytest.mark.parametrize("how", ["still", "gone"])
+async def test_a_client_that_starts_while_a_master_is_of_no_use_finds_what_the_others_have(
+    cluster: RedisCluster, how: str
+) -> None:
+    """The driver asks the first master for its commands, and asks no other when that one does not answer."""
+    keys = [f"{number}" for number in range(100)]
+    before = connect(cluster.uri, most_connections=1, timeout_seconds=60.0)
+    await asyncio.gather(*(before.set(key, "1") for key in keys))
+    gone = f"127.0.0.1:{cluster.nodes[2].port}"
+    key = next(key for key in keys if before.get_node_from_key(key).name != gone)
+    await close(before)
+    client = connect(cluster.uri, most_connections=1, timeout_seconds=1.0)
+    # The first master is that of the first slots, unless the client knows another one already.
+    nodes = client.nodes_manager
+    nodes.nodes_cache[gone] = ClusterNode(*gone.split(":"), PRIMARY, **nodes.connection_kwargs)
+
+    async def found() -> bool:
+        with suppress(*GONE):
+            return bool(await client.get(key) == b"1")
+        return False
+
+    with of_no_use(cluster, how):
+        await until(found)
+    await close(client)
+
+
+async def test_a_client_that_finds_nodes_without_slots_finds_the_slots_that_they_get_later() -> None:
+    """As when a cluster is made after whoever uses it has started."""
+    with running(RedisNode("--cluster-enabled", "yes", "--cluster-port", str(free_port()))) as node:
+        client = connect(f"redis+cluster://127.0.0.1:{node.port}", most_connections=1, timeout_seconds=60.0)
+        with pytest.raises(GONE):
+            await client.get("key")
+        with redis.Redis(port=node.port) as made:
+            made.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+
+        async def found() -> bool:
+            with suppress(*GONE):
+                return bool(await client.set("key", "1"))
+            return False
+
+        await until(found)
+        await close(client)
 
 
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
