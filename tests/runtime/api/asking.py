@@ -99,3 +99,18 @@ async def call_one_that_holds(state: Said, config: RunnableConfig) -> Said:
 
 
 held_in_a_task = _around(call_one_that_holds)
+
+
+async def hold_and_fail(state: Said, config: RunnableConfig) -> Said:
+    """Its cleanup fails when it is cancelled."""
+    answer = interrupt("which?")
+    if answer == HELD:
+        held.setdefault(config["configurable"]["thread_id"], asyncio.Event()).set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ConnectionError("closed")
+    return {"said": [{"answer": answer}]}
+
+
+held_by_a_node_that_fails = _around(hold_and_fail)

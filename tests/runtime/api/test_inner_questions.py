@@ -25,10 +25,11 @@ EMPTY = [(graph, {}) for graph in GRAPHS if "none" not in graph]
 """LangGraph takes an empty object that has no id for no answers by ids."""
 
 
+HOLDING = ("held_in_a_task", "held_by_a_node_that_fails")
+
+
 def asking(settings: Settings) -> Settings:
-    return replace(
-        settings, graphs={name: GraphSpec(f"api_asking:{name}") for name in (*GRAPHS, "held_in_a_task")}
-    )
+    return replace(settings, graphs={name: GraphSpec(f"api_asking:{name}") for name in (*GRAPHS, *HOLDING)})
 
 
 @pytest.fixture(scope="module")
@@ -86,19 +87,20 @@ async def test_a_question_takes_its_answer_after_its_subgraph_was_changed_by_han
 
 @pytest.mark.parametrize("by_id", [False, True], ids=["alone", "by its id"])
 @pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
-async def test_the_answer_of_a_run_that_another_replaces_is_given_up_also_where_a_task_has_taken_it(
-    client: LangGraphClient, strategy: MultitaskStrategy, *, by_id: bool
+@pytest.mark.parametrize("graph", HOLDING)
+async def test_the_answer_of_a_run_that_another_replaces_is_given_up_wherever_it_was_taken(
+    client: LangGraphClient, graph: str, strategy: MultitaskStrategy, *, by_id: bool
 ) -> None:
-    thread, question = await asked(client, "held_in_a_task")
+    thread, question = await asked(client, graph)
     first: Any = {question: HELD} if by_id else HELD
     second: Any = {question: "blue"} if by_id else "blue"
-    await client.runs.create(thread, "held_in_a_task", command={"resume": first})
+    await client.runs.create(thread, graph, command={"resume": first})
     async with asyncio.timeout(PATIENCE_SECONDS):
         await held.setdefault(thread, asyncio.Event()).wait()
 
     async with asyncio.timeout(PATIENCE_SECONDS):
         values: Any = await client.runs.wait(
-            thread, "held_in_a_task", command={"resume": second}, multitask_strategy=strategy
+            thread, graph, command={"resume": second}, multitask_strategy=strategy
         )
 
     assert values["said"] == [{"answer": "blue"}]

@@ -85,8 +85,8 @@ class AttemptSaver(DelegatingSaver):
 
     def cut(self) -> None:
         """Notes that the graph is cancelled from now on. An answer that a cancelled task has taken is not
-        kept: LangGraph keeps it for the tasks that a node calls, but not for nodes, so the answer of a run
-        that was replaced would come before that of the run that replaced it."""
+        kept, also if its cleanup raises something else: LangGraph keeps it, so the answer of a run that was
+        replaced would come before that of the run that replaced it."""
         self._memory.is_cut = True
 
     def shut(self) -> None:
@@ -129,7 +129,7 @@ class AttemptSaver(DelegatingSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self._memory.check()
-        if self._memory.is_cut and _is_of_a_cancelled_task(writes):
+        if self._memory.is_cut and _is_of_a_failed_task(writes):
             return
         if not self._is_root(config):
             await super().aput_writes(config, writes, task_id, task_path)
@@ -161,7 +161,7 @@ class AttemptSaver(DelegatingSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self._memory.check()
-        if self._memory.is_cut and _is_of_a_cancelled_task(writes):
+        if self._memory.is_cut and _is_of_a_failed_task(writes):
             return
         self._memory.forget()
         super().put_writes(config, writes, task_id, task_path)
@@ -266,9 +266,9 @@ class _Memory:
             raise self._failed
 
 
-def _is_of_a_cancelled_task(writes: Sequence[tuple[str, Any]]) -> bool:
-    """Whether a task's writes end with its cancellation, as LangGraph stores them."""
-    return any(channel == ERROR and isinstance(value, asyncio.CancelledError) for channel, value in writes)
+def _is_of_a_failed_task(writes: Sequence[tuple[str, Any]]) -> bool:
+    """Whether a task's writes end with its cancellation, or another exception, as LangGraph stores them."""
+    return any(channel == ERROR for channel, _ in writes)
 
 
 def may_write_behind(channels: Mapping[str, object], durability: str) -> bool:
