@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import redis
-from redis.asyncio.cluster import PRIMARY, ClusterNode
+from redis.asyncio.cluster import ClusterNode
+from redis.cluster import PRIMARY
 from redis.crc import key_slot
 from structlog.testing import capture_logs
 
@@ -455,7 +456,8 @@ async def test_a_client_that_starts_while_a_master_is_of_no_use_finds_what_the_o
     client = connect(cluster.uri, most_connections=1, timeout_seconds=1.0)
     # The first master is that of the first slots, unless the client knows another one already.
     nodes = client.nodes_manager
-    nodes.nodes_cache[gone] = ClusterNode(*gone.split(":"), PRIMARY, **nodes.connection_kwargs)
+    port = cluster.nodes[2].port
+    nodes.nodes_cache[gone] = ClusterNode("127.0.0.1", port, PRIMARY, **nodes.connection_kwargs)
 
     async def found() -> bool:
         with suppress(*GONE):
