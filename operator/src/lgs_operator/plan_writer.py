@@ -24,6 +24,7 @@ from lgs_operator.kube.kinds import (
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
+    SERVICE_OF_OURS,
     STATEFUL_SET,
     Key,
     Kind,
@@ -31,6 +32,7 @@ from lgs_operator.kube.kinds import (
     ServiceKey,
     key_of,
 )
+from lgs_operator.kube.pods import is_going
 from lgs_operator.naming import COMPONENT_LABEL, SERVICE_LABEL, WITH_SECRET, claim_name, object_name
 from lgs_operator.reconcile_plan import (
     SCALER,
@@ -110,7 +112,7 @@ class PlanWriter:
                 withheld |= frozenset() if key_of(manifest) in live else _given_to(manifest)
                 continue
             try:
-                answer = await self._apply(manifest, uid, live, todo.adopt_replicas)
+                answer = await self._apply(manifest, key, uid, live, todo.adopt_replicas)
                 self._note(key, answer, manifest)
                 self._contests.setdefault(key, Contests()).written(key_of(manifest), signature_of(manifest))
                 written.add(key_of(manifest))
@@ -160,11 +162,18 @@ class PlanWriter:
         self._metrics.writes.labels(key.kind.name, "delete").inc()
 
     async def _apply(
-        self, manifest: Manifest, uid: str, live: Mapping[Key, Manifest], adopt: int | None
+        self,
+        manifest: Manifest,
+        service: ServiceKey,
+        uid: str,
+        live: Mapping[Key, Manifest],
+        adopt: int | None,
     ) -> Manifest:
         key = key_of(manifest)
         if owner_uid(live.get(key, {})) != uid:
             await self._must_be_free(key, uid, manifest["metadata"]["labels"][SERVICE_LABEL])
+            if key in live:
+                await self._must_stay(service, uid, key)
         is_adopted = key.kind == DEPLOYMENT and adopt is not None and "replicas" not in manifest["spec"]
         try:
             if is_adopted:
@@ -180,6 +189,16 @@ class PlanWriter:
         self._state.put(answer)
         self._metrics.writes.labels(key.kind.name, "apply").inc()
         return answer
+
+    async def _must_stay(self, service: ServiceKey, uid: str, key: Key) -> None:
+        """An object that the service does not own becomes its own only if the service stays. `kubectl delete
+        --cascade=orphan` has the objects let go before the service is gone, which may be seen in the other
+        order; whatever names an owner that is gone is deleted by Kubernetes, with its pods."""
+        found, _ = await self._cluster.list(
+            SERVICE_OF_OURS, service.namespace, fields=f"metadata.name={service.name}", metadata_only=True
+        )
+        if not any(each["metadata"]["uid"] == uid and not is_going(each) for each in found):
+            raise Refused(f"{key.kind.name} {key.name} is left to itself: the service is being deleted")
 
     async def _must_be_free(self, key: Key, uid: str, service: str) -> None:
         if key.kind == CLAIM and key.name == claim_name(service):
