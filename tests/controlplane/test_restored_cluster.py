@@ -50,7 +50,8 @@ async def test_what_was_made_after_the_backup_is_made_again_when_its_manifest_is
 ) -> None:
     plane.run("create", "namespace", "team")
     story = Story(plane, cluster, "team")
-    operator = await operators.start()
+    # A Lease that outlasts the restore: an operator that loses it ends, and nobody starts another one here.
+    operator = await operators.start(env={"LGS_OPERATOR_LEASE_SECONDS": "600"})
     story.apply(service())
     await story.has_condition("Reconciled", "True", "Done")
     plane.servers.save()
