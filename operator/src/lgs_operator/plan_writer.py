@@ -136,7 +136,7 @@ class PlanWriter:
     async def taken(self, key: Key, service: LangGraphService) -> str | None:
         """Who the object of this name belongs to, in words; None if the service may have it."""
         try:
-            await self._must_be_free(key, service.metadata.uid or "", service.metadata.name)
+            await self._free(key, service.metadata.uid or "", service.metadata.name)
         except Refused as refusal:
             return str(refusal)
         return None
@@ -171,8 +171,8 @@ class PlanWriter:
     ) -> Manifest:
         key = key_of(manifest)
         if owner_uid(live.get(key, {})) != uid:
-            await self._must_be_free(key, uid, manifest["metadata"]["labels"][SERVICE_LABEL])
-            if key in live:
+            there = await self._free(key, uid, manifest["metadata"]["labels"][SERVICE_LABEL])
+            if there is not None and owner_uid(there) != uid:
                 await self._must_stay(service, uid, key)
         is_adopted = key.kind == DEPLOYMENT and adopt is not None and "replicas" not in manifest["spec"]
         try:
@@ -200,15 +200,17 @@ class PlanWriter:
         if not any(each["metadata"]["uid"] == uid and not is_going(each) for each in found):
             raise Refused(f"{key.kind.name} {key.name} is left to itself: the service is being deleted")
 
-    async def _must_be_free(self, key: Key, uid: str, service: str) -> None:
+    async def _free(self, key: Key, uid: str, service: str) -> Manifest | None:
+        """The object of this name, None if there is none. Raises `Refused` if it belongs to somebody else."""
         if key.kind == CLAIM and key.name == claim_name(service):
             # The claim itself names no owner: the StatefulSet that uses it decides whose it is.
             holder = Key(STATEFUL_SET, key.namespace, object_name(service, "postgres"))
-            await self._must_be_free(holder, uid, service)
+            await self._free(holder, uid, service)
         there = await self._cluster.get(key.kind, key.namespace, key.name)
         words = None if there is None else taken_by(there, uid, service)
         if words is not None:
             raise Refused(f"{key.kind.name} {key.name} exists in namespace {key.namespace} and {words}")
+        return there
 
 
 def _given_to(manifest: Manifest) -> frozenset[Kind]:
