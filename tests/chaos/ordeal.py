@@ -19,8 +19,7 @@ import httpx
 from chaos.field import FLEET, LEASE_SECONDS, LEASES_SECONDS, Field
 from e2e.harness.records import account
 from load.player import Played, Player, Work, summary
-
-PATIENCE_SECONDS = 240.0
+from support.ports import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,11 @@ time itself is what is tested, the story is played again with more of it.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from typing import TypeVar
 
-import psycopg
+from support.database_edits import edit_row, is_sqlite
 
 LONG_SECONDS = 60.0
 """Longer than any machine stands still."""
@@ -34,16 +32,8 @@ async def played(play: Callable[[float], Awaitable[T]], right: T) -> T:
 
 def end_lease(database_uri: str, replica: str) -> None:
     """Lets the lease of a replica run out now."""
-    if database_uri.startswith("sqlite:///"):
-        file = database_uri.removeprefix("sqlite:///")
-        with closing(sqlite3.connect(file, timeout=60)) as connection, connection:
-            changed = connection.execute(
-                "UPDATE lgs_replica SET expires_at = ?, held_until = ? WHERE replica = ?",
-                (time.time(), time.monotonic(), replica),
-            ).rowcount
+    if is_sqlite(database_uri):
+        change = "UPDATE lgs_replica SET expires_at = ?, held_until = ? WHERE replica = ?"
+        edit_row(database_uri, change, time.time(), time.monotonic(), replica)
     else:
-        with psycopg.connect(database_uri) as beside:
-            changed = beside.execute(
-                "UPDATE lgs_replica SET expires_at = now() WHERE replica = %s", (replica,)
-            ).rowcount
-    assert changed == 1, replica
+        edit_row(database_uri, "UPDATE lgs_replica SET expires_at = now() WHERE replica = ?", replica)
