@@ -40,7 +40,7 @@ def started(home: Path) -> Iterator[ControlPlane]:
     """An API server with the CRD."""
     folder = binaries()
     if folder is None:
-        pytest.fail("no kube-apiserver: set KUBEBUILDER_ASSETS to its folder, or run `make control-plane`")
+        pytest.fail("no kube-apiserver: set KUBEBUILDER_ASSETS, or run `tools/kubernetes/build.sh apiserver`")
     with control_plane(folder, home) as running:
         running.run("apply", "--server-side", "-f", str(CRD))
         asyncio.run(established(running, "langgraphservices.lgs.dev"))

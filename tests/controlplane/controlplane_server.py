@@ -6,6 +6,7 @@ else from the cache of `make cluster`.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -44,8 +45,9 @@ _ENDED_WITHIN = 30.0
 class Servers:
     """etcd and kube-apiserver as processes, with their data in `home`."""
 
-    def __init__(self, home: Path, etcd: list[str], api: list[str], url: str) -> None:
+    def __init__(self, home: Path, etcd: list[str], api: list[str], url: str, etcd_port: int) -> None:
         self._home = home
+        self._etcd_url = f"http://127.0.0.1:{etcd_port}"
         self._commands = etcd, api
         self._url = url
         self._running = ExitStack()
@@ -60,6 +62,15 @@ class Servers:
     def stop(self) -> None:
         """Ends both."""
         self._running.close()
+
+    def stored(self, key: str) -> dict[str, Any]:
+        """A custom resource as etcd has it, by its key below `/registry`."""
+        asked = json.dumps({"key": base64.b64encode(f"/registry/{key}".encode()).decode()})
+        request = urllib.request.Request(f"{self._etcd_url}/v3/kv/range", asked.encode(), method="POST")
+        with urllib.request.urlopen(request) as answer:
+            (found,) = json.load(answer)["kvs"]
+        kept: dict[str, Any] = json.loads(base64.b64decode(found["value"]))
+        return kept
 
     def save(self) -> None:
         """A backup of all data; nobody is served meanwhile."""
@@ -147,7 +158,7 @@ def control_plane(folder: Path, home: Path) -> Iterator[ControlPlane]:
     url, ca = f"https://127.0.0.1:{api_port}", home / "certs" / "apiserver.crt"
     with ExitStack() as stack:
         api = _api_server(folder, home, etcd_port, api_port, key, tokens)
-        servers = Servers(home, _etcd(folder, home, etcd_port, peer_port), api, url)
+        servers = Servers(home, _etcd(folder, home, etcd_port, peer_port), api, url, etcd_port)
         stack.callback(servers.stop)
         servers.start()
         kubeconfig = _write_kubeconfig(home / "admin.conf", url, ca, ADMIN_TOKEN)

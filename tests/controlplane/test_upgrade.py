@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from controlplane.chart import CHART, environment, helm
-from controlplane.controlplane_server import binaries, control_plane
-from controlplane.fake_kubelet import FakeKubelet
+from controlplane.chart import CHART
+from controlplane.installation import TEAM, Installation, empty_cluster
 from controlplane.manifests import condition, service
-from controlplane.operators import Operators, Running
+from controlplane.operators import Running
 from controlplane.story import Story
-from controlplane.waiting import patient_client
 from lgs_operator.kube.drift import covers
 from lgs_operator.kube.kinds import (
     CLAIM,
@@ -35,12 +31,9 @@ from lgs_operator.kube.kinds import (
     Kind,
     Manifest,
 )
-from support.previous_release import PreviousRelease, unpacked
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
-SYSTEM, TEAM, RELEASE = "lgs-system", "team", "lgs-operator"
-VALUES = ("--set", "clusterWide=true", "--set", "image.repository=example.com/operator")
 CODE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"graph.py": "1"}}
 BACKUP = {"schedule": "0 3 * * *", "volume": {}}
 POOL = {"persistence": {"postgres": {"uriSecret": {"name": "db"}}}}
@@ -77,49 +70,10 @@ SERVICES = (
 )
 
 
-@dataclass(frozen=True)
-class Installation:
-    """A cluster of its own, in which `team` has services that the release before looks after."""
-
-    story: Story
-    operators: Operators
-    previous: PreviousRelease
-    folder: Path
-
-    def install(self, chart: Path) -> dict[str, str]:
-        """Has helm install the chart, or upgrade to it; the settings that it gives the operator."""
-        where = (RELEASE, str(chart), "-n", SYSTEM, "--kubeconfig", str(self.story.plane.kubeconfig))
-        helm("upgrade", "--install", *where, *VALUES)
-        settings = environment(helm("get", "manifest", RELEASE, *where[2:]))
-        # the ports are the test's own, and a busy machine takes the Lease from nobody
-        ours = ("_PORT", "_INTERVAL", "_LEASE_SECONDS")
-        return {name: value for name, value in settings.items() if not name.endswith(ours)}
-
-    async def start(self, settings: dict[str, str], *, leads: bool, by_command: bool = False) -> Running:
-        """An operator with these settings, and with the rights of the chart that is installed. Only by its
-        command it has modules that PYTHONPATH names."""
-        token = self.story.plane.run("create", "token", RELEASE, "-n", SYSTEM).strip()
-        kubeconfig = self.story.plane.kubeconfig_for(token, self.folder / "operator.conf")
-        start = self.operators.start
-        return await start(kubeconfig=kubeconfig, leads=leads, env=settings, by_command=by_command)
-
-
 @pytest.fixture
 async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
-    folder = binaries()
-    assert folder is not None, "no kube-apiserver: set KUBEBUILDER_ASSETS, or run `make control-plane`"
-    async with AsyncExitStack() as stack:
-        plane = stack.enter_context(control_plane(folder, tmp_path / "plane"))
-        cluster = await patient_client(plane)
-        stack.push_async_callback(cluster.close)
-        for each in (SYSTEM, TEAM):
-            plane.run("create", "namespace", each)
-        plane.run("create", "secret", "generic", "db", "-n", TEAM, "--from-literal=uri=postgres://db/x")
-        operators = Operators(plane, SYSTEM, tmp_path)
-        stack.push_async_callback(operators.stop_all)
-        previous = unpacked(tmp_path / "previous")
-        await stack.enter_async_context(FakeKubelet(cluster, TEAM))
-        yield Installation(Story(plane, cluster, TEAM), operators, previous, tmp_path)
+    async with empty_cluster(tmp_path) as made:
+        yield made
 
 
 async def test_helm_upgrade_with_services_running_replaces_nothing_and_what_is_new_can_be_had(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -48,6 +49,33 @@ def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str,
     for name, each in inner:
         yield f"{path}{name}", each
         yield from nodes(each, f"{path}{name}")
+
+
+def test_the_versions_differ_in_nothing_but_their_texts() -> None:
+    newest, *older = yaml.safe_load(crd_yaml())["spec"]["versions"]
+    own = {"name": "", "storage": False}
+    assert older
+
+    for each in older:
+        assert each["schema"] == without_texts(newest["schema"])
+        assert each | own == newest | own | {"schema": each["schema"]}
+
+
+def without_texts(node: Any) -> Any:
+    if isinstance(node, list):
+        return [without_texts(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: without_texts(value)
+        for key, value in node.items()
+        if key != "description" or not isinstance(value, str)
+    }
+
+
+def test_kubectl_can_apply_the_definition() -> None:
+    longest = 256 * 1024  # of all annotations of an object; kubectl keeps in one what it applied
+    assert len(json.dumps(yaml.safe_load(crd_yaml()), separators=(",", ":"))) < longest - 4096
 
 
 def test_every_field_has_a_text_for_kubectl_explain() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lgs_crds import ManifestError, load, parse
+from lgs_crds import VERSIONS, ManifestError, load, parse
 from lgs_crds.unique_keys import repeated_in_json
 
 
@@ -25,6 +25,17 @@ def test_a_small_manifest_gets_its_defaults() -> None:
 
     assert (spec.workers.queues.high, spec.workers.concurrency, spec.scaling.mode) == (100, 50, "Auto")
     assert spec.max_replicas == 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_manifest_may_name_any_version_that_is_served(version: str) -> None:
+    assert parse(manifest() | {"apiVersion": f"lgs.dev/{version}"}).spec == parse(manifest()).spec
+
+
+def test_a_version_that_there_is_not_is_refused_with_those_there_are() -> None:
+    words = "apiVersion: lgs.dev/v2: must be one of 'lgs.dev/v1beta1' or 'lgs.dev/v1alpha1'"
+    with pytest.raises(ManifestError, match=words):
+        parse(manifest() | {"apiVersion": "lgs.dev/v2"})
 
 
 def test_split_needs_a_database_that_replicas_share_on_a_cluster() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from lgs_crds.model.service import GROUP, KIND, PLURAL, VERSION, Spec
+from lgs_crds.model.service import GROUP, KIND, PLURAL, VERSION, VERSIONS, Spec
 from lgs_crds.rules import RULES
 from lgs_crds.status import Status
 from lgs_crds.texts import LONGEST_SERVICE_NAME, SERVICE_NAME
@@ -91,17 +91,20 @@ def crd() -> dict[str, Any]:
                 "shortNames": ["lgs"],
                 "categories": ["all"],
             },
-            "versions": [_version()],
+            "versions": [_version(name) for name in VERSIONS],
         },
     }
 
 
-def _version() -> dict[str, Any]:
+def _version(name: str) -> dict[str, Any]:
+    """One of the versions. `kubectl explain` shows the newest, so only that has texts: a definition with all
+    of them twice is more than `kubectl apply` can keep in its annotation."""
+    schema = _root_schema(name)
     return {
-        "name": VERSION,
+        "name": name,
         "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": _root_schema()},
+        "storage": name == VERSION,
+        "schema": {"openAPIV3Schema": schema if name == VERSIONS[0] else _without_texts(schema)},
         "subresources": {
             "status": {},
             "scale": {
@@ -132,7 +135,7 @@ def _column(name: str, kind: str, path: str, *, priority: int = 0) -> dict[str, 
     return column | ({"priority": priority} if priority else {})
 
 
-def _root_schema() -> dict[str, Any]:
+def _root_schema(version: str) -> dict[str, Any]:
     spec = _structural(Spec)
     for rule in RULES:
         if rule.cel is not None:
@@ -142,7 +145,7 @@ def _root_schema() -> dict[str, Any]:
         "description": "A LangGraph application that is deployed, kept running and scaled.",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
+            "apiVersion": {"type": "string", "description": f"{GROUP}/{version}."},
             "kind": {"type": "string", "description": f"{KIND}."},
             "metadata": {"type": "object"},
             "spec": spec,
@@ -159,6 +162,17 @@ def _root_schema() -> dict[str, Any]:
             },
         ],
     }
+
+
+def _without_texts(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without the descriptions of its fields."""
+    kept = {key: value for key, value in schema.items() if key != "description"}
+    for inner in ("items", "additionalProperties"):
+        if isinstance(kept.get(inner), dict):
+            kept[inner] = _without_texts(kept[inner])
+    if "properties" in kept:
+        kept["properties"] = {name: _without_texts(each) for name, each in kept["properties"].items()}
+    return kept
 
 
 def _attach(schema: dict[str, Any], at: str, validation: dict[str, Any]) -> None:

@@ -24,7 +24,11 @@ from lgs_crds.texts import GraphPath, Image, Name, OperatorClass, RuntimeVersion
 
 GROUP = "lgs.dev"
 VERSION = "v1alpha1"
+"""By which the operator reads and writes services."""
+VERSIONS = ("v1beta1", VERSION)
+"""All that are served, the newest first. They have the same fields."""
 API_VERSION = f"{GROUP}/{VERSION}"
+NEWEST_API_VERSION = f"{GROUP}/{VERSIONS[0]}"
 KIND = "LangGraphService"
 PLURAL = "langgraphservices"
 DEFAULT_OPERATOR_CLASS = "default"
@@ -139,7 +143,7 @@ class Metadata(BaseModel):
 class LangGraphService(Part):
     """A LangGraph application that is deployed, kept running and scaled."""
 
-    api_version: Literal["lgs.dev/v1alpha1"]
+    api_version: Literal["lgs.dev/v1beta1", "lgs.dev/v1alpha1"]
     kind: Literal["LangGraphService"]
     metadata: Metadata
     spec: Spec

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from lgs_crds import API_VERSION, KIND
+from lgs_crds import KIND, NEWEST_API_VERSION
 from lgs_operator.scaffold.facts import NO_REGISTRY, Facts
 
 OURS: Final = ("DATABASE_URI", "POSTGRES_URI", "REDIS_URI")
@@ -25,7 +25,7 @@ def _lines(facts: Facts) -> Iterator[str]:
     yield f"# Made by `lgs init` from {facts.config}, which names the graphs: {', '.join(facts.graphs)}."
     yield "# `lgs up` runs it on this machine, `kubectl apply -f` on a cluster; `kubectl explain lgs.spec`"
     yield "# tells all that may stand here."
-    yield f"apiVersion: {API_VERSION}"
+    yield f"apiVersion: {NEWEST_API_VERSION}"
     yield f"kind: {KIND}"
     yield "metadata:"
     yield f"  name: {facts.name}  # {facts.why_name}"
