@@ -9,7 +9,8 @@ from lgs_crds.status import DatabaseStatus
 from lgs_operator.inspection import database_id_of
 from lgs_operator.status.database import of_database
 from lgs_runtime.api.schemas.shapes import Readiness
-from lgs_runtime.storage.identity import mismatch
+from lgs_runtime.storage.identity import WITHOUT, Found, Relation, incomplete, mismatch
+from lgs_runtime.storage.tables import CHECKPOINTS, OWN, columns
 
 KNOWN = "0d9f8a5e-0000-4000-8000-000000000000"
 SERVICE = parse(
@@ -18,6 +19,19 @@ SERVICE = parse(
         "kind": "LangGraphService",
         "metadata": {"name": "support"},
         "spec": {"image": "example.com/support:1"},
+    }
+)
+
+BACKUP = {"schedule": "@daily", "volume": {}}
+MANAGED = parse(
+    {
+        "apiVersion": "lgs.dev/v1alpha1",
+        "kind": "LangGraphService",
+        "metadata": {"name": "support"},
+        "spec": {
+            "image": "example.com/support:1",
+            "persistence": {"postgres": {"managed": {"backup": BACKUP}}},
+        },
     }
 )
 
@@ -33,6 +47,25 @@ def test_a_database_that_is_not_the_services_has_a_reason_of_its_own_and_a_way_o
 
     assert told.reason == reason
     assert f"kubectl annotate lgs support lgs.dev/forget-database={KNOWN} --overwrite" in told.message
+
+
+@pytest.mark.parametrize("lost", ["lgs_cron", "checkpoints"])
+def test_a_database_that_lacks_a_table_has_a_reason_of_its_own_and_is_not_to_be_forgotten(lost: str) -> None:
+    families = {CHECKPOINTS: {"checkpoints": columns("thread_id")}}
+    tables = {**OWN, **families[CHECKPOINTS]}
+    there = {name: Relation(names) for name, names in tables.items() if name != lost}
+    words = incomplete(Found(there, KNOWN), families, [CHECKPOINTS])
+    assert words is not None
+
+    told = of_database(MANAGED, DatabaseStatus(id=KNOWN), f"pod support-1: database: {words}")
+
+    assert told.reason == "DatabaseIncomplete"
+    assert f"{lost}: restore from a backup" in told.message
+    assert (WITHOUT in told.message) is (lost == "checkpoints")
+    assert "forget-database" not in told.message, "replicas that know no id say the same"
+    assert (
+        "kubectl delete lgs support, kubectl delete pvc data-support-postgres-0, then apply" in told.message
+    )
 
 
 def test_a_database_that_is_the_services_is_none_of_them() -> None:

@@ -106,7 +106,9 @@ Scaling = Literal[
     "TooFewReplicas",
     "TooManyReplicas",
 ]
-Data = Literal["DatabaseEmpty", "DatabaseReplaced", "VolumeGoing", "VolumeNotExpandable"]
+Data = Literal[
+    "DatabaseEmpty", "DatabaseIncomplete", "DatabaseReplaced", "VolumeGoing", "VolumeNotExpandable"
+]
 """Problems with data that could cost a service its sessions."""
 Event = Literal[
     "Adopted",

@@ -157,6 +157,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Archive]:
         storage = await open_storage(settings.database_uri, options)
         stack.push_async_callback(storage.close)
         persistence = await stack.enter_async_context(open_persistence(settings))
+        await storage.note_families()
         await asyncio.to_thread(
             GraphRegistry.load,
             settings.graphs,

@@ -95,6 +95,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack, stop: asyncio
     tracing = opening.tracing()
     storage = await opening.storage(cipher)
     kept = await opening.persistence(cipher)
+    await opening.patiently(storage.note_families)
     cache = opening.cache(cipher)
     metrics = Metrics(settings.concurrency if settings.role.executes else 0, storage.queue)
     metrics.show(CacheCollector(cache))

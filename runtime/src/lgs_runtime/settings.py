@@ -18,6 +18,7 @@ from lgs_runtime.graphs.webhook_section import WebhookSection
 from lgs_runtime.model import QueueLimits
 from lgs_runtime.roles import Role
 from lgs_runtime.storage.options import VERSIONS_LIMIT, StorageOptions
+from lgs_runtime.storage.tables import CHECKPOINTS, STORE, VECTORS
 from lgs_runtime.store.options import StoreOptions
 from lgs_runtime.tracing_options import TracingOptions
 
@@ -115,7 +116,16 @@ class Settings:
             versions_limit=self.versions_limit,
             direct_uri=self.database_direct_uri,
             database_id=self.database_id,
+            families=self.families,
         )
+
+    @property
+    def families(self) -> frozenset[str]:
+        """The families of tables that checkpointer and store have in the service's database."""
+        families = set() if self.checkpointer.path else {CHECKPOINTS}
+        if not self.store.path:
+            families |= {STORE} if self.store.index is None else {STORE, VECTORS}
+        return frozenset(families)
 
 
 USUAL: Final = Settings()

@@ -126,7 +126,7 @@ async def test_a_role_that_may_make_no_tables_is_told_and_is_enough_where_they_a
     await (await open_storage(postgres_uri, StorageOptions(lease_seconds=60))).close()
     admin(postgres_uri, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO lgs_guest")
     with pytest.raises(
-        ConfigError, match=r"must be allowed to SELECT, INSERT, UPDATE and DELETE in table lgs_"
+        ConfigError, match=r"must be allowed to SELECT, INSERT, UPDATE and DELETE in tables lgs_"
     ):
         await open_storage(guest, StorageOptions(lease_seconds=60))
     async with open_checkpointer(postgres_uri), open_store(postgres_uri):
@@ -196,7 +196,7 @@ async def test_what_an_administrator_allows_a_statement_does_not_hold_for_the_ma
     await waiting.execute(f"SET {setting} = '100ms'")
     with psycopg.connect(postgres_uri) as other:
         other.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        made = asyncio.create_task(migrate(waiting))
+        made = asyncio.create_task(migrate(waiting, postgres_uri))
         done, _ = await asyncio.wait({made}, timeout=0.5)
     await made
 

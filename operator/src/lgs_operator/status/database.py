@@ -9,11 +9,12 @@ from typing import Final
 from lgs_crds import LangGraphService, Spec
 from lgs_crds.reasons import Reason
 from lgs_crds.status import DatabaseStatus
-from lgs_operator.naming import FORGET_ANNOTATION
+from lgs_operator.naming import FORGET_ANNOTATION, claim_name
 from lgs_operator.status.diagnosis import Diagnosis
 
 DATABASE_WORDS: Final[Mapping[str, Reason]] = {
     "the database is empty": "DatabaseEmpty",
+    "the database is incomplete": "DatabaseIncomplete",
     "the database is another one": "DatabaseReplaced",
 }
 """The runtime's words for each reason; `tests/seams/test_database_words.py` keeps the two in step."""
@@ -40,22 +41,27 @@ def of_database(service: LangGraphService, database: DatabaseStatus | None, word
     if database is None or database.id is None:
         # The database was forgotten just now: replicas that know it are being replaced.
         return Diagnosis(reason, words)
+    if reason == "DatabaseIncomplete":
+        # The words have the way on, where there is one. Replicas that knew no id would say the same.
+        return Diagnosis(reason, f"{words}.{_way_back(service, volume=True)}")
     back = _way_back(service) if reason == "DatabaseEmpty" else ""
     way = f"kubectl annotate lgs {service.metadata.name} {FORGET_ANNOTATION}={database.id} --overwrite"
     return Diagnosis(reason, f"{words}.{back} To begin with what is there instead: {way}")
 
 
-def _way_back(service: LangGraphService) -> str:
-    """How to get the backups into an empty managed database, in words. Changing the manifest alone does
-    nothing, even with `restoreFrom`, which applies to a new service only."""
+def _way_back(service: LangGraphService, *, volume: bool = False) -> str:
+    """How to get the backups into a managed database, in words: into the one that is there, which must be
+    empty, or onto another `volume`. Changing the manifest alone does nothing, even with `restoreFrom`, which
+    applies to a new service only."""
     postgres, name = service.spec.persistence.postgres, service.metadata.name
     managed = postgres.managed if postgres is not None else None
     if managed is None or not (managed.backup or managed.restore_from):
         return ""
     source = managed.restore_from.service if managed.restore_from and not managed.backup else name
+    without = f", kubectl delete pvc {claim_name(name)}" if volume else ""
     return (
-        f" Its backups fill the database of a new service only: kubectl delete lgs {name}, then apply it "
-        f"again with spec.persistence.postgres.managed.restoreFrom.service: {source}."
+        f" Its backups fill the database of a new service only: kubectl delete lgs {name}{without}, then "
+        f"apply it again with spec.persistence.postgres.managed.restoreFrom.service: {source}."
     )
 
 

@@ -149,5 +149,5 @@ TABLE: Final[Mapping[str, Mapping[str, Rule]]] = {
     "spending": {"add": PLAIN, "of": PLAIN, "expire": PLAIN},
     "signals": {"listen": PLAIN, "send": PLAIN},
     "leases": {"take": PLAIN},
-    "backend": {"ping": PLAIN, "now": PLAIN, "close": PLAIN},
+    "backend": {"ping": PLAIN, "note_families": PLAIN, "now": PLAIN, "close": PLAIN},
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from lgs_runtime.storage.tables import USUAL_FAMILIES
+
 VERSIONS_LIMIT: Final = 100
 """How many versions of a thread are kept unless the settings say otherwise."""
 
@@ -23,3 +25,6 @@ class StorageOptions:
     database_id: str | None = None
     """The id of the database that the service has used before; None: it has used none, and an empty one is
     migrated."""
+    families: frozenset[str] = USUAL_FAMILIES
+    """The families of tables that this replica uses in the database beside the storage's own: those of the
+    checkpointer and of the store, unless the application brings its own ones."""

@@ -49,7 +49,12 @@ class Backend(Protocol):
 
     async def ping(self) -> None:
         """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` when the database
-        is empty, or is not the one that was opened."""
+        is empty or incomplete, or is not the one that was opened."""
+
+    async def note_families(self) -> None:
+        """Notes in the database that it has the tables of the checkpointer and of the store, as soon as they
+        are made: from then on, this replica and later ones take it for incomplete without them. Raises
+        `ConfigError` when some of these tables are lost."""
 
     async def now(self) -> datetime:
         """The database's clock."""
@@ -85,8 +90,12 @@ class Storage:
 
     async def ping(self) -> None:
         """Raises `StorageUnavailable` unless a statement runs now, and `DatabaseReplaced` when the database
-        is empty, or is not the one that was opened."""
+        is empty or incomplete, or is not the one that was opened."""
         await self.backend.ping()
+
+    async def note_families(self) -> None:
+        """See `Backend`."""
+        await self.backend.note_families()
 
     async def now(self) -> datetime:
         """The database's clock."""

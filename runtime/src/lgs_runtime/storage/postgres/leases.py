@@ -9,12 +9,12 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]
 
 from lgs_runtime.database.postgres_connections import Access, connect, translated
-from lgs_runtime.errors import DatabaseReplaced, StorageUnavailable
+from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.model import Release
 from lgs_runtime.storage.contract.replicas import NO_RELEASE
-from lgs_runtime.storage.identity import mismatch
+from lgs_runtime.storage.identity import Known
 from lgs_runtime.storage.options import StorageOptions
-from lgs_runtime.storage.postgres.identity import database_id
+from lgs_runtime.storage.postgres.identity import check
 from lgs_runtime.storage.postgres.statements.replicas import GIVE_UP_LEASE, RENEW_LEASE, TAKE_LEASE
 
 
@@ -46,16 +46,16 @@ class PostgresLease:
         graphs: Sequence[str] | None = None,
         release: Release = NO_RELEASE,
         *,
-        database_id: str,
+        known: Known,
     ) -> None:
-        """`database_id`: a lease that was lost is taken again in this database only. If the address now leads
+        """`known`: a lease that was lost is taken again in this database only. If the address now leads
         to another database, the replica would claim the runs of another service there."""
         self._access = access
         self._replica = replica
         self._seconds = lease_seconds
         self._graphs = None if graphs is None else list(graphs)
         self._release = release
-        self._database_id = database_id
+        self._known = known
         self._connection: asyncpg.Connection | None = None
         self._lost = False
         """There is no lease, and no caller has been told so yet."""
@@ -76,8 +76,7 @@ class PostgresLease:
                     if await _extended(connection, self._replica, self._seconds):
                         return True
                     self._lost = True
-                if (wrong := mismatch(await database_id(connection), self._database_id)) is not None:
-                    raise DatabaseReplaced(wrong)
+                await check(connection, self._known)
                 await connection.execute(TAKE_LEASE, *self._taken(), timeout=self._seconds)
         except (StorageUnavailable, asyncio.CancelledError):
             # A connection that does not answer may never do so again, though a new one would.
@@ -109,8 +108,8 @@ class PostgresLease:
 class PostgresLeases:
     """Implements `Leases` of the contract."""
 
-    def __init__(self, access: Access, options: StorageOptions, known: str) -> None:
-        """`known`: the id of the database."""
+    def __init__(self, access: Access, options: StorageOptions, known: Known) -> None:
+        """`known`: what is known of the database."""
         self._access = access
         self._options = options
         self._known = known
@@ -119,6 +118,6 @@ class PostgresLeases:
         self, replica: str, graphs: Sequence[str] | None = None, release: Release = NO_RELEASE
     ) -> PostgresLease:
         seconds = self._options.lease_seconds
-        lease = PostgresLease(self._access, replica, seconds, graphs, release, database_id=self._known)
+        lease = PostgresLease(self._access, replica, seconds, graphs, release, known=self._known)
         await lease.take()
         return lease

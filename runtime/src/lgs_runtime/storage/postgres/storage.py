@@ -8,9 +8,9 @@ from lgs_runtime.database.addresses import masked
 from lgs_runtime.database.postgres import PLANNED_ONCE, POOL_SIZE, Database
 from lgs_runtime.database.postgres_access import log_access, probe, refused
 from lgs_runtime.database.postgres_connections import Access
-from lgs_runtime.errors import ConfigError, DatabaseReplaced
+from lgs_runtime.errors import ConfigError
 from lgs_runtime.storage.contract import Storage
-from lgs_runtime.storage.identity import mismatch
+from lgs_runtime.storage.identity import Known
 from lgs_runtime.storage.options import StorageOptions
 from lgs_runtime.storage.postgres.archives import PostgresArchives
 from lgs_runtime.storage.postgres.arrivals import COMMITS_AT_ONCE as ARRIVALS_AT_ONCE
@@ -18,14 +18,13 @@ from lgs_runtime.storage.postgres.assistants import PostgresAssistants
 from lgs_runtime.storage.postgres.audit import PostgresAudit
 from lgs_runtime.storage.postgres.completion import COMMITS_AT_ONCE as ENDINGS_AT_ONCE
 from lgs_runtime.storage.postgres.crons import PostgresCrons
-from lgs_runtime.storage.postgres.identity import check_known, database_id
+from lgs_runtime.storage.postgres.identity import check, check_known, note_families, opened
 from lgs_runtime.storage.postgres.leases import PostgresLeases
-from lgs_runtime.storage.postgres.migrations.apply import check_rights, migrate
+from lgs_runtime.storage.postgres.migrations.apply import migrate
 from lgs_runtime.storage.postgres.queue import PostgresQueue
 from lgs_runtime.storage.postgres.runs import PostgresOrphans, PostgresRuns, PostgresWebhooks
 from lgs_runtime.storage.postgres.signals import PostgresSignals
 from lgs_runtime.storage.postgres.spending import PostgresSpending
-from lgs_runtime.storage.postgres.statements.identity import ID
 from lgs_runtime.storage.postgres.statements.replicas import NOW
 from lgs_runtime.storage.postgres.threads import PostgresThreads
 from lgs_runtime.storage.postgres.versions import PostgresVersions
@@ -43,12 +42,11 @@ async def open_postgres(uri: str, options: StorageOptions) -> Storage:
     log_access(access, options.direct_uri)
     database = await Database.open(access, connections=POOLED_CONNECTIONS if access.pooled else POOL_SIZE)
     try:
-        with refused(uri):
-            async with database.connection() as connection:
+        async with database.connection() as connection:
+            with refused(uri):
                 await check_known(connection, options.database_id, uri)
-                await migrate(connection)
-                await check_rights(connection)
-                known: str = await connection.fetchval(ID)
+                await migrate(connection, uri)
+                known = await opened(connection, options.families, uri)
         by_key = database
         if not access.pooled:
             by_key = await Database.open(access, connections=RUN_CONNECTIONS, settings=PLANNED_ONCE)
@@ -68,9 +66,9 @@ class _Backend:
         by_key: Database,
         signals: PostgresSignals,
         options: StorageOptions,
-        known: str,
+        known: Known,
     ) -> None:
-        """`known`: the id of the database."""
+        """`known`: what is known of the database."""
         self._database = database
         self._by_key = by_key
         self._signals = signals
@@ -84,7 +82,7 @@ class _Backend:
         threads = PostgresThreads(database, self._signals)
         return Storage(
             name="postgres",
-            database_id=self._known,
+            database_id=self._known.id,
             queue=self._queue,
             runs=PostgresRuns(database),
             webhooks=PostgresWebhooks(database),
@@ -104,9 +102,11 @@ class _Backend:
     async def ping(self) -> None:
         await self._database.check()
         async with self._database.connection() as connection:
-            wrong = mismatch(await database_id(connection), self._known)
-        if wrong is not None:
-            raise DatabaseReplaced(wrong)
+            await check(connection, self._known)
+
+    async def note_families(self) -> None:
+        async with self._database.connection() as connection:
+            await note_families(connection, self._known, self._database.access.uri)
 
     async def now(self) -> datetime:
         now: datetime = await self._database.value(NOW)

@@ -1,4 +1,4 @@
-"""Brings a database to the newest form of the tables, and checks that the service may use them.
+"""Brings a database to the newest form of the tables.
 
 `migrate` holds an advisory lock: replicas that start together on an empty database take turns, and only the
 first finds something to do.
@@ -6,31 +6,34 @@ first finds something to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
+import structlog
 
+from lgs_runtime.database.addresses import masked
+from lgs_runtime.errors import ConfigError
+from lgs_runtime.storage.identity import unfit
 from lgs_runtime.storage.postgres.migrations import MIGRATIONS
 
+log = structlog.get_logger(__name__)
 LOCK: Final = 0x6C67735F6D696772
 """Key of the advisory lock: `lgs_migr` in ASCII."""
 NO_TIMEOUTS: Final = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
 """Turns off timeouts that an administrator set for statements of the service: they may be too short for
 changes of its tables."""
 
-_TABLE_WITHOUT_RIGHTS: Final = """
-SELECT relname FROM pg_class
-WHERE relkind = 'r' AND relname LIKE 'lgs\\_%' AND pg_table_is_visible(oid)
-  AND relname NOT IN ('lgs_migration', 'lgs_audit')
-  AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
-           AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
-ORDER BY relname LIMIT 1
-"""
 
-
-async def migrate(connection: asyncpg.Connection) -> None:
-    """Makes the changes that the database lacks. If it lacks none, the role needs no right to make tables."""
-    if await _done(connection) >= len(MIGRATIONS):
+async def migrate(connection: asyncpg.Connection, uri: str) -> None:
+    """Makes the changes that the database lacks. If it lacks none, the role needs no right to make tables. A
+    database that a later release has changed is left as it is. Raises `ConfigError` when the tables are not
+    those that the database says it has."""
+    done = await _done(connection)
+    if done > len(MIGRATIONS):
+        log.warning("database.of_a_later_release", changes=done, known=len(MIGRATIONS))
+    if done >= len(MIGRATIONS):
         return
     async with connection.transaction():
         await connection.execute(NO_TIMEOUTS)
@@ -41,8 +44,20 @@ async def migrate(connection: asyncpg.Connection) -> None:
         )
         done = await _done(connection)
         for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
-            await connection.execute(statements)
+            with fitting(masked(uri), done, version):
+                await connection.execute(statements)
             await connection.execute("INSERT INTO lgs_migration (version) VALUES ($1)", version)
+
+
+@contextmanager
+def fitting(uri: str, done: int, version: int) -> Iterator[None]:
+    """Turns the error of a change that does not fit the tables into a `ConfigError`."""
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError:
+        raise
+    except asyncpg.SyntaxOrAccessError as error:
+        raise ConfigError(f"DATABASE_URI: {uri}: {unfit(done, version, error)}") from error
 
 
 async def _done(connection: asyncpg.Connection) -> int:
@@ -50,13 +65,3 @@ async def _done(connection: asyncpg.Connection) -> int:
     if not await connection.fetchval("SELECT to_regclass('lgs_migration') IS NOT NULL"):
         return 0
     return int(await connection.fetchval("SELECT coalesce(max(version), 0) FROM lgs_migration"))
-
-
-async def check_rights(connection: asyncpg.Connection) -> None:
-    """Raises `asyncpg.InsufficientPrivilegeError` when the role may not read and write a table of the
-    service. Without the check, the replica would start, and fail at work."""
-    table = await connection.fetchval(_TABLE_WITHOUT_RIGHTS)
-    if table is not None:
-        raise asyncpg.InsufficientPrivilegeError(
-            f"the role must be allowed to SELECT, INSERT, UPDATE and DELETE in table {table}"
-        )

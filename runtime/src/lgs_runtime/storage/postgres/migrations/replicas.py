@@ -12,6 +12,12 @@ ALTER TABLE lgs_replica ADD COLUMN share smallint;
 ALTER TABLE lgs_replica ADD COLUMN leaving boolean NOT NULL DEFAULT false;
 """
 
+FAMILIES: Final = """
+-- kept: the families of other tables (of the checkpointer, of the store) that this database has had, with
+-- spaces between them: without their tables it is incomplete.
+ALTER TABLE lgs_database ADD COLUMN kept text NOT NULL DEFAULT '';
+"""
+
 DATABASE: Final = """
 -- One row: by its id a replica knows this database from another one.
 CREATE TABLE lgs_database (

@@ -1,30 +1,63 @@
-"""Statements that tell a database from another one, or from an empty one."""
+"""Statements that tell a database from another one, from an empty one, and from one that is not whole."""
 
 from __future__ import annotations
 
 from typing import Final
 
-ID: Final = "SELECT id FROM lgs_database"
+from lgs_runtime.storage.identity import Families
+from lgs_runtime.storage.tables import CHECKPOINTS, OWN, STORE, VECTORS, columns
 
-_WITH: Final = {
-    "checkpoint_migrations": ("checkpoints", "checkpoint_blobs", "checkpoint_writes"),
-    "store_migrations": ("store",),
-}
-"""Where the first table exists, the tables listed with it must exist too. Neither need exist: an application
-may bring a saver or a store of its own."""
-
-
-def _is_there(table: str) -> str:
-    return f"to_regclass('{table}') IS NOT NULL"
-
-
-TABLES_ARE_THERE: Final = "SELECT " + " AND ".join(
-    (
-        *map(_is_there, ("lgs_database", "lgs_thread", "lgs_run")),
-        *(
-            f"({_is_there(first)}) <= ({_is_there(each)})"
-            for first, others in _WITH.items()
-            for each in others
+FAMILIES: Final[Families] = {
+    CHECKPOINTS: {
+        "checkpoint_migrations": columns("v"),
+        "checkpoints": columns(
+            "thread_id checkpoint_ns checkpoint_id parent_checkpoint_id type checkpoint metadata"
         ),
-    )
-)
+        "checkpoint_blobs": columns("thread_id checkpoint_ns channel version type blob"),
+        "checkpoint_writes": columns(
+            "thread_id checkpoint_ns checkpoint_id task_id task_path idx channel type blob"
+        ),
+    },
+    STORE: {
+        "store_migrations": columns("v"),
+        "store": columns("prefix key value created_at updated_at expires_at ttl_minutes"),
+    },
+    VECTORS: {
+        "vector_migrations": columns("v"),
+        "store_vectors": columns("prefix key field_name embedding created_at updated_at"),
+    },
+}
+"""The tables of LangGraph's own packages."""
+
+NAMES: Final = (*OWN, *(table for tables in FAMILIES.values() for table in tables))
+ONLY_READ: Final = ("lgs_migration", "checkpoint_migrations", "store_migrations", "vector_migrations")
+"""Tables that are written only when tables are made."""
+APPENDED: Final = ("lgs_audit",)
+"""A table of which an administrator may take rights from the role."""
+
+LOOK: Final = f"""
+SELECT t.relname AS name, t.relkind IN ('r', 'p') AS is_table, t.relnamespace::regnamespace::text AS schema,
+    ARRAY(SELECT a.attname::text FROM pg_attribute a
+          WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+    (SELECT h.relnamespace::regnamespace::text FROM pg_class h
+     WHERE h.relname = t.relname AND h.oid <> t.oid
+       AND h.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('lgs_database'))
+    ) AS hidden,
+    NOT (has_table_privilege(t.oid, 'SELECT')
+         AND (t.relname = ANY('{{{",".join(ONLY_READ)}}}')
+              OR has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'UPDATE')
+                 AND has_table_privilege(t.oid, 'DELETE'))
+         OR t.relname = ANY('{{{",".join(APPENDED)}}}')) AS denied
+FROM unnest('{{{",".join(NAMES)}}}'::text[]) AS wanted (name)
+JOIN pg_class t ON t.oid = to_regclass(wanted.name)
+"""
+"""What has the names of tables, where the role's `search_path` leads."""
+ID: Final = "SELECT id FROM lgs_database"
+KEPT: Final = "SELECT id, kept FROM lgs_database"
+ELSEWHERE: Final = """
+SELECT relnamespace::regnamespace::text AS schema FROM pg_class
+WHERE relname = 'lgs_database' AND relkind IN ('r', 'p') ORDER BY 1
+"""
+NOTE_FAMILY: Final = """
+UPDATE lgs_database SET kept = trim(kept || ' ' || $1) WHERE NOT $1 = ANY (string_to_array(kept, ' '))
+"""

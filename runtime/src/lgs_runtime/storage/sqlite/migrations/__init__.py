@@ -28,4 +28,5 @@ MIGRATIONS: Final = (
     spending.SPENT,
     spending.SPENDERS,
     crons.OF_THREADS,
+    replicas.FAMILIES,
 )

@@ -17,6 +17,12 @@ ALTER TABLE lgs_replica ADD COLUMN revision TEXT;
 ALTER TABLE lgs_replica ADD COLUMN share INTEGER;
 ALTER TABLE lgs_replica ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0
 """
+FAMILIES: Final = """
+-- kept: the families of other tables (of the checkpointer, of the store) that this database has had, with
+-- spaces between them: without their tables it is incomplete.
+ALTER TABLE lgs_database ADD COLUMN kept TEXT NOT NULL DEFAULT ''
+"""
+
 DATABASE: Final = """
 -- One row: by its id a replica knows this database from another one.
 CREATE TABLE lgs_database (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, made_at REAL NOT NULL);

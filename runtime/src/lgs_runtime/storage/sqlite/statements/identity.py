@@ -1,9 +1,39 @@
-"""Statements that tell a database from another one, or from an empty one."""
+"""Statements that tell a database from another one, from an empty one, and from one that is not whole."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-ID: Final = "SELECT id FROM lgs_database"
+from lgs_runtime.storage.identity import Families
+from lgs_runtime.storage.tables import CHECKPOINTS, STORE, VECTORS, columns
 
-TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
+FAMILIES: Final[Families] = {
+    CHECKPOINTS: {
+        "checkpoints": columns(
+            "thread_id checkpoint_ns checkpoint_id parent_checkpoint_id type checkpoint metadata"
+        ),
+        "writes": columns("thread_id checkpoint_ns checkpoint_id task_id task_path idx channel type value"),
+    },
+    STORE: {
+        "store_migrations": columns("v"),
+        "store": columns("prefix key value created_at updated_at expires_at ttl_minutes"),
+    },
+    VECTORS: {
+        "vector_migrations": columns("v"),
+        "store_vectors": columns("prefix key field_name embedding created_at updated_at"),
+    },
+}
+"""The tables of LangGraph's own packages."""
+
+FILES: Final[Mapping[str, str]] = {CHECKPOINTS: "-checkpoints", STORE: "-store", VECTORS: "-store"}
+"""What the path of the file that has a family adds to the path of the storage's own."""
+
+LOOK: Final = """
+SELECT t.name, t.type, c.name AS "column" FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c
+WHERE t.type IN ('table', 'view')
+"""
+KEPT: Final = "SELECT id, kept FROM lgs_database"
+NOTE_FAMILY: Final = """
+UPDATE lgs_database SET kept = trim(kept || ' ' || ?1) WHERE instr(' ' || kept || ' ', ' ' || ?1 || ' ') = 0
+"""
