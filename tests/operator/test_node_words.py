@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lgs_operator.kube.newest_events import NewestEvents
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.node_words import held_up, told_by
 from lgs_operator.status.observed import ObservedService
@@ -73,12 +74,108 @@ def test_the_newest_pod_whose_node_takes_long_is_looked_at() -> None:
 def test_the_last_failure_of_a_node_is_told_unless_it_has_come_further(
     events: list[dict[str, Any]], reason: str | None, words: str
 ) -> None:
-    found = told_by(events, "support-1")
+    found = told_by(events, pod())
 
     assert (found and found.reason) == reason
     if found is not None:
         assert found.message.startswith("pod support-1 is held up at its node: ")
         assert words in found.message
+
+
+MOUNT, SANDBOX = "FailedMount", "FailedCreatePodSandBox"
+SUMMARY = "Unable to attach or mount volumes: unmounted volumes=[{}], unattached volumes=[]: timed out"
+
+
+def attached(at: str, volume: str) -> dict[str, Any]:
+    words = f'AttachVolume.Attach succeeded for volume "{volume}"'
+    return event(at, "SuccessfulAttachVolume", words, kind="Normal")
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        attached("11:59:20", "pv-of-another"),
+        event("11:59:20", "Scheduled", kind="Normal"),
+        event("11:59:20", "TriggeredScaleUp", kind="Normal"),
+        event("11:59:20", "Nominated", kind="Normal"),
+        event("11:59:20", "FailedToRetrieveImagePullSecret"),
+        event("11:59:20", "Invented"),
+    ],
+    ids=lambda each: str(each["reason"]),
+)
+@pytest.mark.parametrize("failure", [MOUNT, "FailedAttachVolume", SANDBOX, "NetworkNotReady"])
+def test_what_is_no_progress_of_the_pod_hides_no_failure(failure: str, newer: dict[str, Any]) -> None:
+    found = told_by([event("11:59:10", failure, 'of volume "pv"'), newer], pod())
+
+    assert found is not None and found.reason == failure
+
+
+def test_a_sandbox_that_is_made_again_and_again_hides_no_failure_of_it() -> None:
+    again = event("11:59:21", "SandboxChanged", kind="Normal")
+
+    found = told_by([event("11:59:20", SANDBOX, "no address left"), again], pod())
+
+    assert found is not None and "no address left" in found.message
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [event("11:59:10", MOUNT), event("11:59:20", "SandboxChanged", kind="Normal")],
+        [event("11:59:10", "FailedAttachVolume", 'of volume "pv"'), attached("11:59:20", "pv")],
+        [event("11:59:10", "NetworkNotReady"), event("11:59:20", "Pulled", kind="Normal")],
+        [event("11:59:20", MOUNT), event("11:59:20", "Pulling", kind="Normal")],
+        [event("11:59:10", SANDBOX), event("11:59:20", "BackOff")],
+    ],
+    ids=["mounted", "attached", "has a network", "in the same second", "has a sandbox"],
+)
+def test_a_failure_that_is_over_is_not_told(events: list[dict[str, Any]]) -> None:
+    assert told_by(events, pod()) is None
+    assert told_by(events[::-1], pod()) is None
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"), [(MOUNT, SANDBOX), (SANDBOX, MOUNT), ("NetworkNotReady", MOUNT)]
+)
+def test_of_two_failures_the_one_where_the_pod_is_now_is_told(earlier: str, later: str) -> None:
+    events = [event("11:59:10", earlier), event("11:59:30", later, SUMMARY.format("data"))]
+
+    found = told_by(events, pod())
+
+    assert found is not None and found.reason == later
+
+
+def test_of_two_volumes_the_one_that_is_not_mounted_is_told() -> None:
+    keys = event("11:59:10", MOUNT, 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found')
+    disk = event("11:59:12", MOUNT, 'MountVolume.SetUp failed for volume "pvc-1" : no such disk')
+    of_pod = pod(spec={"volumes": [{"name": "keys"}, {"name": "data"}]})
+
+    def told(*events: dict[str, Any]) -> str:
+        found = told_by(events, of_pod)
+        return "" if found is None else found.message
+
+    assert "secret" in told(keys, event("11:59:40", MOUNT, SUMMARY.format("keys data")))
+    assert "secret" not in told(keys, event("11:59:40", MOUNT, SUMMARY.format("data")))
+    assert "no such disk" in told(keys, disk, event("11:59:40", MOUNT, SUMMARY.format("data")))
+
+
+def test_the_last_time_of_a_series_counts() -> None:
+    first = {"type": "Warning", "eventTime": "2026-01-01T11:59:02.000005Z"}
+    series = first | {"reason": MOUNT, "series": {"lastObservedTime": "2026-01-01T11:59:40.000001Z"}}
+    newest = NewestEvents()
+    for each in (series | {"message": "again"}, event("11:59:30", SANDBOX), event("11:59:40", "Evil")):
+        newest.keep(each)
+
+    found = told_by(newest.found, pod())
+
+    assert found is not None and found.reason == MOUNT
+
+
+def test_a_pod_whose_network_is_there_is_held_up_no_more() -> None:
+    begun = pod()
+    begun["status"]["conditions"].append({"type": "PodReadyToStartContainers", "status": "True"})
+
+    assert held_up([begun], NOW) is None
 
 
 def test_it_is_told_of_the_replicas_and_of_the_managed_database() -> None:

@@ -72,7 +72,16 @@ Start = Literal[
     "CreateContainerConfigError", "CreateContainerError", "PostStartHookError", "RunContainerError"
 ]
 Node = Literal["SchedulingGated", "Unschedulable"]
-Preparation = Literal["FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume", "FailedMount"]
+Preparation = Literal[
+    "FailedAttachVolume",
+    "FailedCreatePodContainer",
+    "FailedCreatePodSandBox",
+    "FailedMapVolume",
+    "FailedMount",
+    "FailedPrepareDynamicResources",
+    "FailedToMakePodDataDirectories",
+    "NetworkNotReady",
+]
 """A node that has a pod can't start its containers."""
 Pod = Literal["CrashLoopBackOff", "OOMKilled"]
 Service = Literal[
@@ -86,7 +95,7 @@ Cluster = Literal["ClusterHibernated", "ClusterNotFound", "ClusterNotReady", "Cl
 Backup = Literal["BackupFailed", "BackupOverdue", "RestoreFailed"]
 """A backup or a restore fails or is overdue."""
 
-Monitoring = Literal["KindNotFound", "MonitoringForbidden"]
+Monitoring = Literal["KindNotFound", "KindUnavailable", "MonitoringForbidden"]
 """The objects that monitor a service can't be created."""
 Exposure = Literal["ExposureForbidden", "NotAccepted", "RoutePending", "Routed"]
 """Whether clients outside of the cluster can reach a service."""

@@ -204,7 +204,7 @@ class Inspector:
                 continue
             metadata = pod["metadata"]
             events = await self._events(metadata["namespace"], f"involvedObject.uid={metadata['uid']}")
-            if (found := told_by(events, metadata["name"])) is not None:
+            if (found := told_by(events, pod)) is not None:
                 told[metadata["name"]] = found
         return told
 
