@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from controlplane.chart import objects, rendered
+from controlplane.chart_rights import with_rights
 from controlplane.controlplane_server import ControlPlane
 from controlplane.fake_kubelet import FakeKubelet
 from controlplane.manifests import condition, service
@@ -240,29 +241,15 @@ async def test_what_was_changed_by_hand_is_as_the_manifest_says_again(
 async def test_a_role_without_these_kinds_is_told_and_holds_up_nothing(
     story: Story, operators: Operators, prometheus_operator: None, tmp_path: Path
 ) -> None:
-    plane, namespace = story.plane, story.namespace
-    chart = rendered("crds.install=false", namespace=namespace)
-    whole = [each for each in chart.split("\n---\n") if each.strip()]
-    narrowed = [each for each in whole if "kind: Role\n" in each and "monitoring.coreos.com" in each]
-    assert len(narrowed) == 1
-    role = narrowed[0].replace("[podmonitors, prometheusrules]", "[nothing]")
-    plane.run("apply", "-f", "-", stdin=chart)
-    plane.run("apply", "-f", "-", stdin=role)
-    plane.run("delete", "lease", "lgs-operator", "-n", namespace)
-    token = plane.run("create", "token", "lgs-operator", "-n", namespace).strip()
-    await operators.start(
-        kubeconfig=plane.kubeconfig_for(token, tmp_path / "operator.conf"),
-        env={"LGS_OPERATOR_LEASE": "lgs-operator"},
-    )
+    monitors = "podmonitors, prometheusrules"
+    async with with_rights(story, operators, tmp_path, without=monitors) as (_, rights):
+        story.apply(service())
 
-    story.apply(service())
+        words = await monitoring_is(story, "False", "MonitoringForbidden")
+        assert 'cannot list resource "podmonitors"' in words
+        await story.has_condition("Reconciled", "True", "Done")
 
-    words = await monitoring_is(story, "False", "MonitoringForbidden")
-    assert 'cannot list resource "podmonitors"' in words
-    await story.has_condition("Reconciled", "True", "Done")
+        rights.give()
 
-    plane.run("apply", "-f", "-", stdin=narrowed[0])
-
-    await all_there(story)
-    await monitoring_is(story, "True", "Monitored")
-    plane.run("delete", "-f", "-", "--wait=false", stdin=chart)
+        await all_there(story)
+        await monitoring_is(story, "True", "Monitored")

@@ -31,24 +31,24 @@ def deployment(*owners: dict[str, Any]) -> Manifest:
 
 
 @pytest.mark.parametrize(
-    ("listed", "is_written"),
+    ("found", "is_written"),
     [
-        ([{"uid": "u1"}], True),
-        ([{"uid": "u1", "deletionTimestamp": "2026-11-30T12:00:00Z"}], False),
-        ([{"uid": "u2"}], False),
-        ([], False),
+        ({"uid": "u1"}, True),
+        ({"uid": "u1", "deletionTimestamp": "2026-11-30T12:00:00Z"}, False),
+        ({"uid": "u2"}, False),
+        (None, False),
     ],
     ids=["stays", "is being deleted", "was made anew", "is gone"],
 )
 async def test_what_was_let_go_is_taken_back_only_by_a_service_that_stays(
-    listed: list[dict[str, Any]], is_written: bool
+    found: dict[str, Any] | None, is_written: bool
 ) -> None:
     """`kubectl delete --cascade=orphan` lets the objects go; that the service goes may be seen later."""
     let_go = deployment()
     cluster = MagicMock(
         apply=AsyncMock(side_effect=lambda each, **_: each),
         get=AsyncMock(return_value=let_go),
-        list=AsyncMock(return_value=([{"metadata": each} for each in listed], "7")),
+        found=AsyncMock(return_value=found and {"metadata": found}),
     )
     live = {key_of(let_go): let_go}
     state = MagicMock(owned=lambda _: live)

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lgs_operator.kube.client import as_yaml
+from lgs_operator.kube.yaml_body import as_yaml
 from support.drawn_manifests import examples
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

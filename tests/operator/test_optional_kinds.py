@@ -11,7 +11,15 @@ import pytest
 
 from lgs_operator.kube import optional
 from lgs_operator.kube.client import KubeError
-from lgs_operator.kube.kinds import OPTIONAL, POD_MONITOR, PROMETHEUS_RULE, Kind, Manifest, ServiceKey
+from lgs_operator.kube.kinds import (
+    INGRESS,
+    OPTIONAL,
+    POD_MONITOR,
+    PROMETHEUS_RULE,
+    Kind,
+    Manifest,
+    ServiceKey,
+)
 from lgs_operator.kube.optional import OptionalKinds
 from support.waiting import until
 
@@ -19,21 +27,33 @@ BOTH = frozenset({"PodMonitor", "PrometheusRule"})
 
 
 class Server:
-    """An API server with these kinds. `answers` are the errors of lists, by namespace."""
+    """An API server with these kinds. `answers` are the errors of lists, by namespace; `unread` those of
+    lists that have an object in them, by kind; `silent` are groups' versions that it does not tell of."""
 
     def __init__(self, *kinds: str) -> None:
         self.kinds: frozenset[str] | KubeError = frozenset(kinds)
         self.answers: dict[str | None, KubeError] = {}
+        self.unread: dict[str, KubeError] = {}
         self.asked = 0
+        self.tried = 0
+        self.silent: set[str] = set()
 
     async def served(self, api_version: str) -> frozenset[str]:
         self.asked += 1
         if isinstance(self.kinds, KubeError):
             raise self.kinds
+        if api_version in self.silent:
+            raise KubeError(503, "ServiceUnavailable", "no backend")
         return self.kinds
 
-    async def list(self, kind: Kind, namespace: str | None, **_: Any) -> tuple[list[Manifest], str]:
+    async def try_list(self, kind: Kind, namespace: str | None) -> None:
+        self.tried += 1
         if (error := self.answers.get(namespace)) is not None:
+            raise error
+
+    async def list(self, kind: Kind, namespace: str | None, **_: Any) -> tuple[list[Manifest], str]:
+        error = self.answers.get(namespace) or self.unread.get(kind.name)
+        if error is not None:
             raise error
         labels = {"lgs.dev/service": "support"}
         metadata = {"name": "support", "namespace": namespace, "labels": labels, "resourceVersion": "1"}
@@ -47,6 +67,7 @@ class Server:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optional, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(optional, "RIGHTS_SECONDS", 0.02)
 
 
 @contextmanager
@@ -92,9 +113,10 @@ async def test_a_namespace_that_can_not_be_listed_holds_up_no_other() -> None:
     with looking(server, "going", "closed", "team") as (kinds, moved):
         await until(lambda: standing(kinds) == ("there", "there"))
 
-        assert standing(kinds, "going") == ("absent", "absent")
+        assert standing(kinds, "going") == ("unlisted", "unlisted")
+        assert "no such namespace any more" in kinds.why(POD_MONITOR, "going")
         assert standing(kinds, "closed") == ("forbidden", "forbidden")
-        assert "cannot list resource" in kinds.why_forbidden(POD_MONITOR, "closed")
+        assert "cannot list resource" in kinds.why(POD_MONITOR, "closed")
 
         server.answers = {}
         await until(lambda: standing(kinds, "closed") == standing(kinds, "going") == ("there", "there"))
@@ -112,4 +134,55 @@ async def test_a_server_that_does_not_say_which_kinds_it_has_takes_none_away_and
 
     with looking(server, "team") as (kinds, _):
         await kinds.looked.wait()
-        assert standing(kinds) == ("absent", "absent")
+        assert standing(kinds) == ("unlisted", "unlisted")
+        assert "later" in kinds.why(POD_MONITOR, "team")
+
+
+async def test_rights_that_are_taken_away_are_missed_and_rights_that_come_back_are_seen() -> None:
+    server = Server(*BOTH)
+    with looking(server, "team", "other") as (kinds, moved):
+        await until(lambda: standing(kinds) == standing(kinds, "other") == ("there", "there"))
+        moved.clear()
+
+        server.answers = {"team": KubeError(403, "Forbidden", "cannot list resource")}
+        await until(lambda: standing(kinds) == ("forbidden", "forbidden"))
+
+        assert standing(kinds, "other") == ("there", "there")
+        assert set(moved) == {"team"}
+        assert not kinds.of(ServiceKey("team", "support"), OPTIONAL), "nothing is concluded from an old copy"
+
+        server.answers = {}
+        await until(lambda: standing(kinds) == ("there", "there"))
+        assert len(kinds.of(ServiceKey("team", "support"), OPTIONAL)) == len(BOTH)
+
+
+async def test_a_kind_that_is_watched_stays_so_while_the_server_has_other_troubles() -> None:
+    server = Server(*BOTH)
+    with looking(server, "team") as (kinds, moved):
+        await until(lambda: standing(kinds) == ("there", "there") and len(moved) == len(BOTH))
+        server.answers = {"team": KubeError(500, "InternalError", "etcd is slow")}
+        before = server.tried
+        await until(lambda: server.tried > before + 3)
+
+        assert standing(kinds) == ("there", "there")
+        assert len(moved) == len(BOTH)
+
+
+async def test_a_kind_whose_objects_can_not_be_read_is_told_until_they_can() -> None:
+    server = Server(*BOTH)
+    server.unread = {"PodMonitor": KubeError(500, "InternalError", "conversion webhook failed")}
+    with looking(server, "team") as (kinds, moved):
+        await until(lambda: standing(kinds) == ("unlisted", "there"))
+        assert "conversion webhook failed" in kinds.why(POD_MONITOR, "team")
+        await until(lambda: len(moved) == len(BOTH))
+
+        server.unread = {}
+        await until(lambda: standing(kinds) == ("there", "there"))
+        assert not kinds.why(POD_MONITOR, "team")
+
+
+async def test_a_group_that_does_not_answer_holds_up_no_other() -> None:
+    server = Server(*BOTH, "Ingress")
+    server.silent = {POD_MONITOR.api_version}
+    with looking(server, "team") as (kinds, _):
+        await until(lambda: kinds.standing(INGRESS, "team") == "there")

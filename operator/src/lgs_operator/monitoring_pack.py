@@ -10,14 +10,20 @@ from lgs_crds.model.observability import Monitoring
 from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.monitoring import kinds_of, watching
-from lgs_operator.kube.kinds import CONFIG_MAP, MONITORS, Kind, Manifest, ServiceKey, key_of
+from lgs_operator.kube.kinds import CONFIG_MAP, POD_MONITOR, PROMETHEUS_RULE, Manifest, ServiceKey, key_of
 from lgs_operator.naming import FIELD_MANAGER
-from lgs_operator.optional_objects import OptionalObjects
-from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.optional_objects import OptionalObjects, Pack
 from lgs_operator.status.monitoring import MonitoringView
 
 FIELD: Final = "spec.observability.monitoring"
-FIELDS: Final[Mapping[str, str]] = {"PodMonitor": "podMonitor", "PrometheusRule": "prometheusRule"}
+PACK: Final = Pack(
+    {
+        POD_MONITOR: f"set {FIELD}.podMonitor: false",
+        PROMETHEUS_RULE: f"set {FIELD}.prometheusRule: false",
+    },
+    comes_with="the Prometheus operator",
+    forbidden="MonitoringForbidden",
+)
 
 
 class MonitoringPack:
@@ -32,29 +38,23 @@ class MonitoringPack:
         has."""
         asked = inputs.service.spec.observability.monitoring
         monitoring = asked or Monitoring()
-        standing = {kind: self._state.optional.standing(kind, key.namespace) for kind in MONITORS}
-        if "unknown" in standing.values():
+        standings = self._objects.standings(key, PACK)
+        if standings is None:
             return None
         kinds = kinds_of(monitoring)
-        if asked is None and set(standing.values()) == {"absent"}:
+        if asked is None and {"there", "forbidden"}.isdisjoint(standings.values()):
+            if "unlisted" in standings.values():
+                # Nobody asked for them, and nobody knows whether something would read them.
+                return None
             # Nobody asked for them, and nothing in this cluster would read them.
             kinds = ()
-        usable = tuple(kind for kind in kinds if standing.get(kind, "there") == "there")
+        usable = tuple(kind for kind in kinds if standings.get(kind, "there") == "there")
         wanted, live = watching(inputs, monitoring, usable), self._state.monitoring(key)
         known = {its: _with_data(there, wanted) for its, there in live.items()}
         unwritten = await self._objects.bring(key, inputs, wanted, known)
-        if unwritten is not None:
-            return MonitoringView(lacking=unwritten)
-        lacking = [kind for kind in kinds if kind not in usable]
-        there = tuple(kind.name for kind in usable)
-        return MonitoringView(there, self._why(key, lacking[0]) if lacking else None)
-
-    def _why(self, key: ServiceKey, kind: Kind) -> Diagnosis:
-        field = f"{FIELD}.{FIELDS[kind.name]}: false"
-        if (forbidden := self._objects.forbidden(key, kind)) is not None:
-            return Diagnosis("MonitoringForbidden", f"{forbidden}, or set {field}")
-        words = f"the cluster has no kind {kind.name} of {kind.api_version}: install the Prometheus operator"
-        return Diagnosis("KindNotFound", f"{words}, or set {field}")
+        optional = [kind for kind in kinds if kind in standings]
+        lacking = unwritten or self._objects.lacking(key, PACK, optional)
+        return MonitoringView(tuple(kind.name for kind in usable), lacking)
 
 
 def _with_data(there: Manifest, wanted: list[Manifest]) -> Manifest:

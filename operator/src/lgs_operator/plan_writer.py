@@ -194,10 +194,8 @@ class PlanWriter:
         """An object that the service does not own becomes its own only if the service stays. `kubectl delete
         --cascade=orphan` has the objects let go before the service is gone, which may be seen in the other
         order; whatever names an owner that is gone is deleted by Kubernetes, with its pods."""
-        found, _ = await self._cluster.list(
-            SERVICE_OF_OURS, service.namespace, fields=f"metadata.name={service.name}", metadata_only=True
-        )
-        if not any(each["metadata"]["uid"] == uid and not is_going(each) for each in found):
+        found = await self._cluster.found(SERVICE_OF_OURS, *service)
+        if found is None or found["metadata"]["uid"] != uid or is_going(found):
             raise Refused(f"{key.kind.name} {key.name} is left to itself: the service is being deleted")
 
     async def _free(self, key: Key, uid: str, service: str) -> Manifest | None:

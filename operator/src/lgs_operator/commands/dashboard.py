@@ -78,7 +78,7 @@ async def _serve(namespace: str | None, operators: str, port: int, *, everywhere
 def _kubectl() -> tuple[str, ...]:
     """kubectl, for the cluster of now: a token that is given for it must go to no other, though the
     kubeconfig's current context becomes another while the page is open. Raises `KubeError`."""
-    from lgs_operator.kube.client import context_name  # noqa: PLC0415
+    from lgs_operator.kube.kubeconfig import context_name  # noqa: PLC0415
 
     context = context_name()
     return ("kubectl",) if context is None else ("kubectl", "--context", context)

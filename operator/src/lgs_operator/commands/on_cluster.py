@@ -62,7 +62,8 @@ async def service_of(name: str, namespace: str | None) -> AsyncIterator[tuple[Ku
 async def _connected(namespace: str | None) -> AsyncIterator[tuple[KubeClient, str]]:
     """The cluster, and the namespace that is meant. Raises `KubeError`."""
     # What only such commands need takes a while to import.
-    from lgs_operator.kube.client import KubeClient, context_namespace  # noqa: PLC0415
+    from lgs_operator.kube.client import KubeClient  # noqa: PLC0415
+    from lgs_operator.kube.kubeconfig import context_namespace  # noqa: PLC0415
 
     where = context_namespace() if namespace is None else namespace
     cluster = await KubeClient.connect()

@@ -5,24 +5,20 @@ Every failure is a `KubeError` with the HTTP status (0 if the server was not rea
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 import structlog
-import yaml
 from kubernetes.aio import client as kubernetes_client
-from kubernetes.aio import config as kubernetes_config
 
 from lgs_operator.kube.answers import LONGEST_OBJECT, parsed, read
 from lgs_operator.kube.errors import KubeError, refusal
 from lgs_operator.kube.kinds import Kind, Manifest, key_of
+from lgs_operator.kube.kubeconfig import configured
 from lgs_operator.kube.paging import whole_list
 from lgs_operator.kube.watch_stream import events
+from lgs_operator.kube.yaml_body import as_yaml
 from lgs_operator.naming import FIELD_MANAGER
 
 log = structlog.get_logger(__name__)
@@ -30,54 +26,13 @@ log = structlog.get_logger(__name__)
 _APPLY = "application/apply-patch+yaml; charset=utf-8"
 _MERGE = "application/merge-patch+json"
 _PATCH = "application/json-patch+json"
-_IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
-_NO_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 ANSWER_SECONDS = 15.0
 """Seconds within which the API server must answer a request that is no watch."""
 _WATCH_SECONDS = 290
 IDLE_SECONDS = 75.0
 """Seconds. The API server sends a bookmark a minute, so a watch that is silent for longer is most likely
 dead."""
-
-
-def in_cluster() -> bool:
-    """Whether this process runs in a pod with a service account."""
-    return _IN_CLUSTER.exists()
-
-
-def context_name() -> str | None:
-    """The kubeconfig's current context; None in a pod. Raises `KubeError` without a kubeconfig."""
-    if in_cluster():
-        return None
-    with _of_kubeconfig(None):
-        _, current = kubernetes_config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
-            os.environ.get("KUBECONFIG") or None
-        )
-        return str(current["name"])
-
-
-def context_namespace() -> str:
-    """The namespace of the kubeconfig's current context. Raises `KubeError` without a kubeconfig."""
-    with _of_kubeconfig(None):
-        _, current = kubernetes_config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
-            os.environ.get("KUBECONFIG") or None
-        )
-        return str(current["context"].get("namespace") or "default")
-
-
-@contextmanager
-def _of_kubeconfig(given: str | None) -> Iterator[None]:
-    """Turns a missing or unusable kubeconfig into a `KubeError` that names it."""
-    where = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    if not any(Path(each).expanduser().exists() for each in where.split(os.pathsep) if each):
-        rule = "there is no such file; KUBECONFIG names the kubeconfig of a cluster"
-        raise KubeError(0, "NoKubeconfig", f"{where}: {rule}")
-    try:
-        yield
-    except (kubernetes_config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise KubeError(0, "NoKubeconfig", f"{where}: must be a kubeconfig: {why}") from None
 
 
 class KubeClient:
@@ -102,17 +57,8 @@ class KubeClient:
     ) -> KubeClient:
         """Connects by `kubeconfig`, else by the pod's service account inside a cluster, else by
         KUBECONFIG."""
-        configuration = kubernetes_client.Configuration()
+        configuration = await configured(kubeconfig)
         configuration.connection_pool_maxsize = 100
-        if kubeconfig is None and in_cluster():
-            kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            # the library reads KUBECONFIG only once, when it is imported
-            named = kubeconfig or os.environ.get("KUBECONFIG") or None
-            with _of_kubeconfig(named):
-                await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
-                    config_file=named, client_configuration=configuration
-                )
         return cls(kubernetes_client.ApiClient(configuration), idle_seconds, answer_seconds)
 
     async def close(self) -> None:
@@ -150,6 +96,19 @@ class KubeClient:
             return await self._json("GET", path, query=query, accept=accept, most_bytes=most_bytes)
 
         return await whole_list(ask, kind, _selectors(labels, fields), kept)
+
+    async def found(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """The metadata of the object of this name, for a role that may list a kind and not get its objects;
+        None if it does not exist."""
+        named = f"metadata.name={name}"
+        found, _ = await self.list(kind, namespace, fields=named, metadata_only=True)
+        return next(iter(found), None)
+
+    async def try_list(self, kind: Kind, namespace: str | None) -> None:
+        """Raises `KubeError` if the kind may not be listed, or can't be. Costs little, as no object has the
+        name that is asked for, and the API server answers from its cache."""
+        query = {"fieldSelector": "metadata.name=-", "resourceVersion": "0"}
+        await self._json("GET", kind.path(namespace), query=query, accept=_METADATA_ONLY.format(list="List"))
 
     async def served(self, api_version: str) -> frozenset[str]:
         """The names of the kinds that the API server serves in a group's version; none without that group."""
@@ -324,17 +283,6 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise KubeError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
         raise refusal(response.status, text)
-
-
-def as_yaml(manifest: object) -> str:
-    """JSON that is also valid YAML. JSON in ASCII writes an emoji as a surrogate pair, which YAML does not
-    know; and YAML takes no raw control character. Half a pair is no character: U+FFFD replaces it."""
-    return _NO_YAML.sub(_escaped, json.dumps(manifest, ensure_ascii=False))
-
-
-def _escaped(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\u{0xFFFD if 0xD800 <= code < 0xE000 else code:04x}"
 
 
 def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:

@@ -57,6 +57,8 @@ class Informer:
         self._groups: dict[tuple[str, str], set[Key]] = {}
         self._reached = 0
         self._failures = 0
+        self.failure: str | None = None
+        """Why the last try to list or watch failed; None once a list has come."""
         self.followed_since: float | None = None
         """Since when, on the event loop's clock, no change can have been missed; None while some may be."""
 
@@ -111,16 +113,16 @@ class Informer:
                 while version is not None:
                     version = await self._follow(version)
             except KubeError as error:
-                self.followed_since = None
+                self.followed_since, self.failure = None, str(error)
                 self._failures += 1
                 if error.status == 410 and self._failures == 1:
                     continue  # the version is too old to continue from
                 pause = BACKOFF.pause(self._failures)
                 log.warning("watch.broken", kind=self.kind.name, error=str(error), retry_seconds=pause)
                 await asyncio.sleep(pause)
-            except Exception:
+            except Exception as error:
                 # Whatever it was, a copy that is not followed would hold up all services.
-                self.followed_since = None
+                self.followed_since, self.failure = None, repr(error)
                 self._failures += 1
                 log.exception("watch.crashed", kind=self.kind.name)
                 await asyncio.sleep(BACKOFF.pause(self._failures))
@@ -148,6 +150,7 @@ class Informer:
             self._keep(item)
         if self.followed_since is None:
             self.followed_since = asyncio.get_running_loop().time()
+        self.failure = None
         self.synced.set()
         for each in (*items, *(each for each in before.values() if self._has_left(each))):
             self._changed(each)

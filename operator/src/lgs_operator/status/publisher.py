@@ -51,9 +51,8 @@ class Publisher:
             return True
 
     async def _is_there(self, key: ServiceKey, uid: str) -> bool:
-        named = f"metadata.name={key.name}"
-        found, _ = await self._cluster.list(SERVICE_OF_OURS, key.namespace, fields=named, metadata_only=True)
-        return uid in {each["metadata"]["uid"] for each in found}
+        found = await self._cluster.found(SERVICE_OF_OURS, *key)
+        return found is not None and found["metadata"]["uid"] == uid
 
     def forget(self, key: ServiceKey) -> None:
         """Forgets a service that is gone."""

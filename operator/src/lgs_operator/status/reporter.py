@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 
 from lgs_crds.reasons import Reason
+from lgs_crds.status import ConditionType
 from lgs_operator.context import Context
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import EventType, ServiceKey
@@ -25,19 +26,11 @@ from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
 LONGEST_ERROR: Final = 500
-WITH_EVENTS: Final = frozenset(
-    {
-        "Ready",
-        "Reconciled",
-        "Healthy",
-        "PersistenceReady",
-        "CacheReady",
-        "BackupReady",
-        "MonitoringReady",
-        "Exposed",
-    }
+WITHOUT_EVENTS: Final[frozenset[ConditionType]] = frozenset(
+    {"Progressing", "ScalingActive", "ScalingLimited", "CircuitsClosed", "WithinBudget", "Alerting"}
 )
-"""The conditions whose changes are Events."""
+"""The conditions whose changes are no Events: what is behind them has Events of its own, and `Progressing`
+changes with each pod."""
 _SAME_EVENT: Final[Mapping[str, str]] = {"ImagePullBackOff": "ErrImagePull"}
 """Reasons that count as another one in Events: a node reports these two in turns while it
 can't pull an image."""
@@ -179,7 +172,7 @@ def condition_events(
     old = {each["type"]: each for each in before}
     now = {each["type"]: each for each in after}
     for name, each in now.items():
-        has_event = name in WITH_EVENTS
+        has_event = name not in WITHOUT_EVENTS
         if name == "Progressing":
             has_event = _is_bad(each) and each["reason"] != now.get("Ready", {}).get("reason")
         if has_event and _has_changed(old.get(name, {}), each):
