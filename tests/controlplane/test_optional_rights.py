@@ -49,7 +49,7 @@ async def test_rights_to_ingresses_that_are_taken_away_are_told_and_what_was_mis
         assert "leave out spec.network.ingress" in said["message"]
         await story.has_condition("Reconciled", "True", "Done")
         change_by_hand(story, "evil.example.com")
-        story.apply(service(network=INGRESSED, replicas=3, scaling={"mode": "Manual"}))
+        story.apply(service(network=INGRESSED, workers={"concurrency": 3}))
         await story.has_condition("Reconciled", "True", "Done")
         await story.has_condition("Exposed", "False", "ExposureForbidden")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lgs_operator.kube.kinds import CONFIG_MAP, SECRET, Kind
 from lgs_operator.kube.newest_events import NewestEvents
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.reporter import condition_events
@@ -169,6 +170,92 @@ def test_a_database_that_a_variable_names_is_not_taken_for_the_pods_own(name: st
     for value in ("", "sqlite:///x"):
         wanted = service(pod={"env": [{"name": name, "value": value}]})
         assert persistence_ready(ObservedService(wanted, deployment())).reason == "Embedded"
+
+
+@pytest.mark.parametrize("kind", [SECRET, CONFIG_MAP])
+@pytest.mark.parametrize("name", ["DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI"])
+def test_a_database_of_env_from_is_not_taken_for_the_pods_own(name: str, kind: Kind) -> None:
+    field = "secretRef" if kind == SECRET else "configMapRef"
+    wanted = service(pod={"envFrom": [{field: {"name": "keys"}}]})
+    held = {(kind, "keys"): frozenset({name})}
+
+    seen = ObservedService(wanted, deployment(), (pod(status=SERVING),), held=held)
+
+    said = persistence_ready(seen)
+    assert (said.status, said.reason) == ("True", "Connected")
+    assert said.message == f"replicas reach the database that {name} of spec.pod.envFrom[0] names"
+    unread = replace(seen, held={(kind, "keys"): frozenset({"OPENAI_API_KEY", f"X_{name}"})})
+    assert persistence_ready(unread).reason == "Embedded"
+
+
+@pytest.mark.parametrize(
+    ("pod_of_ours", "field"),
+    [
+        ({"envFrom": [{"prefix": "DATABASE_", "secretRef": {"name": "parts"}}]}, "spec.pod.envFrom[0]"),
+        ({"envFrom": [{"prefix": "X_", "secretRef": {"name": "keys"}}]}, None),
+        (
+            {"env": [{"name": "DATABASE_URI", "value": ""}], "envFrom": [{"secretRef": {"name": "keys"}}]},
+            None,
+        ),
+        (
+            {
+                "env": [{"name": "DATABASE_URI", "valueFrom": {"secretKeyRef": {"name": "no", "key": "x"}}}],
+                "envFrom": [{"secretRef": {"name": "keys"}}],
+            },
+            "spec.pod.env[0]",
+        ),
+        (
+            {
+                "env": [
+                    {
+                        "name": "DATABASE_URI",
+                        "valueFrom": {"secretKeyRef": {"name": "no", "key": "x", "optional": True}},
+                    }
+                ],
+                "envFrom": [{"secretRef": {"name": "other"}}, {"secretRef": {"name": "keys"}}],
+            },
+            "spec.pod.envFrom[1]",
+        ),
+    ],
+)
+def test_it_is_told_which_variable_names_the_database_as_kubernetes_and_the_runtime_take_it(
+    pod_of_ours: dict[str, Any], field: str | None
+) -> None:
+    held = {(SECRET, "keys"): frozenset({"DATABASE_URI"}), (SECRET, "parts"): frozenset({"URI"})}
+
+    seen = ObservedService(service(pod=pod_of_ours), deployment(), (pod(status=SERVING),), held=held)
+
+    said = persistence_ready(seen)
+    assert said.reason == ("Embedded" if field is None else "Connected")
+    assert field is None or f"DATABASE_URI of {field} names" in said.message
+
+
+def test_a_variable_that_goes_before_the_manifests_own_database_and_redis_is_told() -> None:
+    env = [
+        {"name": "DATABASE_URI", "value": "postgres://x/y"},
+        {"name": "REDIS_URI_CUSTOM", "value": "redis://x"},
+    ]
+    servers = {"persistence": {"postgres": {"uriSecret": {"name": "db"}}}}
+    servers |= {"cache": {"redis": {"uriSecret": {"name": "redis"}}}}
+
+    seen = ObservedService(service(pod={"env": env}, **servers), deployment(), (pod(status=SERVING),))
+
+    assert "not that of spec.persistence.postgres" in persistence_ready(seen).message
+    assert "REDIS_URI_CUSTOM of spec.pod.env[1], not that of spec.cache.redis" in cache_ready(seen).message
+    keys = {(SECRET, "keys"): frozenset({"DATABASE_URI", "REDIS_URI", "REDIS_URI_CUSTOM"})}
+    own = service(pod={"envFrom": [{"secretRef": {"name": "keys"}}]}, **servers)
+    ours = ObservedService(own, deployment(), (pod(status=SERVING),), held=keys)
+    assert persistence_ready(ours).message == "replicas reach the database"
+    assert cache_ready(ours).message == "Redis by the Secret redis"
+
+
+def test_a_redis_that_a_variable_names_is_told() -> None:
+    wanted = service(pod={"envFrom": [{"secretRef": {"name": "keys"}}]})
+    held = {(SECRET, "keys"): frozenset({"REDIS_URI"})}
+
+    said = cache_ready(ObservedService(wanted, deployment(), held=held))
+
+    assert (said.reason, said.message) == ("Configured", "Redis by REDIS_URI of spec.pod.envFrom[0]")
 
 
 def test_what_was_said_of_an_older_manifest_is_not_repeated() -> None:

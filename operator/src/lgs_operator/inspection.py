@@ -17,6 +17,7 @@ from lgs_crds import LangGraphService
 from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
+from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of, is_canary
 from lgs_operator.desired.volume import last_backup_of
 from lgs_operator.handover import leads_to_api
@@ -113,6 +114,10 @@ class Inspector:
             ),
             redis_pods=redis_pods,
             missing=missing,
+            held={
+                (each.kind, each.name): self._state.referenced.names(Key(each.kind, key.namespace, each.name))
+                for each in references(service.spec)
+            },
             refused=refused,
             told=told,
             reports=await self._reports((*api_pods, *pods, *canary_pods)),

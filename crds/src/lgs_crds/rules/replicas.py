@@ -10,7 +10,8 @@ from lgs_crds.rules.rule import Rule
 from lgs_crds.rules.scaling import first_scheduled, scheduled_rule
 
 NEEDS_POSTGRES = (
-    "more than one replica needs persistence.postgres: without it each replica would have sessions of its own"
+    "more than one replica needs persistence.postgres (its uriSecret for an address of pod.env or envFrom): "
+    "without it each replica would have sessions of its own"
 )
 CANARY_NEEDS_POSTGRES = "needs persistence.postgres: two revisions side by side share it"
 _NO_POSTGRES = "!has(self.persistence) || !has(self.persistence.postgres)"

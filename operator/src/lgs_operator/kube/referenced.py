@@ -22,6 +22,7 @@ Digests = Mapping[str, str]
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 LONGEST_NAME: Final = 253
 FORBIDDEN: Final = 403
+_OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
 _NOT_FOUND: Final[Mapping[str, Reason]] = {"Secret": "SecretNotFound", "ConfigMap": "ConfigMapNotFound"}
 _NO_SUCH_KEY: Final[Mapping[str, Reason]] = {
     "Secret": "SecretKeyNotFound",
@@ -66,6 +67,7 @@ class ReferencedObjects:
         self._cluster = cluster
         self._secrets = secrets
         self._digests: dict[Key, Digests | None] = {}
+        self._names: dict[Key, frozenset[str]] = {}
         self._asked: dict[Key, object] = {}
         self._readers: dict[Key, set[ServiceKey]] = {}
         self._reads: dict[ServiceKey, set[Key]] = {}
@@ -108,6 +110,10 @@ class ReferencedObjects:
         digests = self._digests.get(key)
         return None if digests is None else _digest_of_all(digests)
 
+    def names(self, key: Key) -> frozenset[str]:
+        """The keys that held something when the object was last read; none if it did not exist."""
+        return self._names.get(key, frozenset())
+
     def changed(self, key: Key) -> set[ServiceKey]:
         """The services that read this object; it will be read again."""
         self._digests.pop(key, None)
@@ -125,6 +131,7 @@ class ReferencedObjects:
         if not readers:
             self._readers.pop(key, None)
             self._digests.pop(key, None)
+            self._names.pop(key, None)
             self._asked.pop(key, None)
             if key.kind == SECRET:
                 self._secrets.forget(key)
@@ -134,11 +141,16 @@ class ReferencedObjects:
             this = self._asked[key] = object()
             manifest = await self._get(key)
             digests = None if manifest is None else _digests(manifest)
+            self._names[key] = frozenset(
+                name for name, each in (digests or {}).items() if each != _OF_NOTHING
+            )
             if self._asked.get(key) is not this:
                 # the object changed during the read: a service that is due because of that reads it again
                 return digests
             del self._asked[key]
             self._digests[key] = digests
+            held = (name for name, digest in (digests or {}).items() if digest != _OF_NOTHING)
+            self._names[key] = frozenset(held)
         return self._digests[key]
 
     async def _get(self, key: Key) -> Manifest | None:

@@ -11,6 +11,7 @@ from lgs_crds.reasons import Reason
 from lgs_crds.status import DatabaseStatus
 from lgs_operator.naming import FORGET_ANNOTATION, claim_name
 from lgs_operator.status.diagnosis import Diagnosis
+from lgs_operator.status.variables import Named
 
 DATABASE_WORDS: Final[Mapping[str, Reason]] = {
     "the database is empty": "DatabaseEmpty",
@@ -18,18 +19,30 @@ DATABASE_WORDS: Final[Mapping[str, Reason]] = {
     "the database is another one": "DatabaseReplaced",
 }
 """The runtime's words for each reason; `tests/seams/test_database_words.py` keeps the two in step."""
-_VARIABLES: Final = frozenset({"DATABASE_URI", "POSTGRES_URI_CUSTOM", "POSTGRES_URI"})
-"""The variables that name the runtime's database."""
 _OF_DATABASE: Final = re.compile(r"(^|: )(DATABASE_URI|StorageUnavailable): ")
 DATABASE_REASONS: Final = frozenset({"DatabaseUnreachable", *DATABASE_WORDS.values()})
 
 
-def is_embedded(spec: Spec) -> bool:
-    """Whether sessions are in the pods themselves, as far as the manifest tells: neither `spec.persistence`
-    nor a variable of `spec.pod.env`, which the runtime reads like any other, names a database."""
-    given = (each for each in spec.pod.env if each.name in _VARIABLES and (each.value or each.value_from))
-    is_given = any(not (each.value or "").startswith("sqlite") for each in given)
-    return spec.persistence.postgres is None and not is_given
+def embedded(spec: Spec, named: Named | None) -> str | None:
+    """Where sessions are kept if they are in the pods themselves, in words; None if they are in a database.
+    `named` is the variable that names one. What a Secret says is not known: it is taken for a database."""
+    if named is None:
+        return (
+            "SQLite in the one replica: sessions go with its pod" if not spec.persistence.postgres else None
+        )
+    if named is None or named.value is None or not named.value.strip().startswith("sqlite"):
+        return None
+    return f"SQLite at the path that {named} has: sessions go with the pod, unless a volume keeps that path"
+
+
+def reached(spec: Spec, named: Named | None) -> str:
+    """What is said once a replica is ready."""
+    if named is None:
+        return "replicas reach the database"
+    words = f"replicas reach the database that {named} names"
+    if spec.persistence.postgres is not None:
+        words += ", not that of spec.persistence.postgres"
+    return words
 
 
 def of_database(service: LangGraphService, database: DatabaseStatus | None, words: str) -> Diagnosis:

@@ -16,6 +16,7 @@ from lgs_operator.status.diagnosis import Diagnosis, Told
 from lgs_operator.status.exposure import ExposureView
 from lgs_operator.status.monitoring import MonitoringView
 from lgs_operator.status.restore import RestoreView
+from lgs_operator.status.variables import Held
 
 Reports = Mapping[str, Mapping[str, str]]
 
@@ -55,6 +56,8 @@ class ObservedService:
     redis: Manifest | None = None
     redis_pods: tuple[Manifest, ...] = ()
     missing: tuple[MissingReference, ...] = ()
+    held: Held = field(default_factory=dict)
+    """The keys of the ConfigMaps and Secrets that the manifest refers to."""
     refused: str | None = None
     reports: Reports = field(default_factory=dict)
     told: Told = field(default_factory=dict)

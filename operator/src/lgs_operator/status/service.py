@@ -29,7 +29,7 @@ from lgs_operator.scaling.outcomes import RunCounts
 from lgs_operator.status import blockers
 from lgs_operator.status.backup import backup_ready, last_backup
 from lgs_operator.status.canary import canary_of, stepped
-from lgs_operator.status.database import is_embedded
+from lgs_operator.status.database import embedded, reached
 from lgs_operator.status.exposure import exposed
 from lgs_operator.status.health import healthy
 from lgs_operator.status.monitoring import monitoring_ready
@@ -38,6 +38,7 @@ from lgs_operator.status.restore import restoring
 from lgs_operator.status.revisions import current_revision, revisions
 from lgs_operator.status.rollout import is_rolled_out, seconds_past
 from lgs_operator.status.scaling import ScalingView
+from lgs_operator.status.variables import database_variable, redis_variable
 
 
 def status_of(
@@ -234,10 +235,9 @@ def _as_the_manifest_says(view: ObservedService) -> Condition:
 
 def persistence_ready(view: ObservedService) -> Condition:
     """The condition PersistenceReady: sessions and runs can be stored."""
-    if is_embedded(view.service.spec):
-        return condition(
-            "PersistenceReady", "True", "Embedded", "SQLite in the one replica: sessions go with its pod"
-        )
+    spec, named = view.service.spec, database_variable(view.service.spec, view.held)
+    if (within := embedded(spec, named)) is not None:
+        return condition("PersistenceReady", "True", "Embedded", within)
     missing = blockers.missing_below(view, "spec.persistence.")
     found = view.cluster or missing or blockers.of_postgres(view)
     if found is not None:
@@ -245,7 +245,7 @@ def persistence_ready(view: ObservedService) -> Condition:
     if (waits := restoring(view.restore, "PersistenceReady")) is not None:
         return waits
     if any(map(is_ready, view.all_pods)):
-        return condition("PersistenceReady", "True", "Connected", "replicas reach the database")
+        return condition("PersistenceReady", "True", "Connected", reached(spec, named))
     failing = blockers.of_database_by_replicas(view)
     if failing is not None:
         return condition("PersistenceReady", "False", failing.reason, failing.message)
@@ -254,7 +254,10 @@ def persistence_ready(view: ObservedService) -> Condition:
 
 def cache_ready(view: ObservedService) -> Condition:
     """The condition CacheReady: the cache and the streams between replicas can work."""
-    redis = view.service.spec.cache.redis
+    redis, named = view.service.spec.cache.redis, redis_variable(view.service.spec, view.held)
+    if named is not None:
+        words = f"Redis by {named}" + (", not that of spec.cache.redis" if redis is not None else "")
+        return condition("CacheReady", "True", "Configured", words)
     if redis is None:
         words = "each replica caches in its own memory"
         if view.split:
