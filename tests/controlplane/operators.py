@@ -25,6 +25,7 @@ class Running:
     process: OperatorProcess
     port: int
     history_port: int
+    page_port: int
     log: Path
 
     async def metric(self, name: str, label: str = "") -> float:
@@ -103,7 +104,7 @@ class Operators:
     ) -> Running:
         """A new operator; returns when it leads, or at once. `env` are settings that differ. Without
         `by_command` its imports are those of a process that is copied."""
-        port, history_port = free_port(), free_port()
+        port, history_port, page_port = free_port(), free_port(), free_port()
         number = len(self._all)
         log = self._folder / f"operator-{number}.log"
         self._cluster_wide |= (env or {}).get("LGS_OPERATOR_NAMESPACES") == ""
@@ -114,6 +115,7 @@ class Operators:
                 "LGS_OPERATOR_NAMESPACES": self._namespace,
                 "LGS_OPERATOR_PORT": str(port),
                 "LGS_OPERATOR_HISTORY_PORT": str(history_port),
+                "LGS_OPERATOR_PAGE_PORT": str(page_port),
                 "LGS_OPERATOR_SCALE_INTERVAL": "0.3",
                 "LGS_OPERATOR_LEASE_SECONDS": "60",
                 "POD_NAMESPACE": self._namespace,
@@ -125,7 +127,7 @@ class Operators:
             | (env or {})
         )
         process = await started_by_command(settings, log) if by_command else Forked(settings, log)
-        running = Running(process, port, history_port, log)
+        running = Running(process, port, history_port, page_port, log)
         self._all.append(running)
         if leads:
             await until(running.leads, lambda: f"operator does not lead: {log.read_text()[-3000:]}")

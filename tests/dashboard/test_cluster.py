@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from lgs_operator.dashboard.cluster import ClusterSource, one_point
-from lgs_operator.dashboard.forwards import Forwards, NotForwarded, Place
+from lgs_operator.dashboard.forwards import ForwardedWays, Forwards, NotForwarded, Place
 from lgs_operator.dashboard.server import history_app, page_app, serve_loopback
 from lgs_operator.dashboard.sources import Kept, Unread
 from lgs_operator.history.service import Histories
@@ -79,7 +79,7 @@ class Cluster:
         session = await self._stack.enter_async_context(aiohttp.ClientSession())
         forwards = Forwards((str(self.kubectl),))
         self._stack.push_async_callback(forwards.close)
-        return ClusterSource(services, pods, forwards, session), forwards
+        return ClusterSource(services, ForwardedWays(pods, forwards), session), forwards
 
     def asked(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []

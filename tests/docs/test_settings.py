@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lgs_operator import dashboard_process
 from lgs_operator.settings import from_environment
 from lgs_runtime.settings_loader import load_settings
 
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 OF_RUNTIME = PAGE.split("## What the operator (or `lgs up`) gives the runtime\n")[1].split("\n## ")[0]
 OF_OPERATOR = PAGE.split("## What the chart gives the operator\n")[1].split("\n## ")[0]
+OF_PAGE = PAGE.split("## What the chart gives the page\n")[1].split("\n## ")[0]
 NAME = r"(?:LGS|POD)_[A-Z_]+"
 WHERE = "each variable has a row in the tables of docs/architecture.md, with its default in the last column"
 GRAPHS = {"LANGSERVE_GRAPHS": '{"agent": "./graph.py:graph"}', "LGS_REPLICA_ID": "one"}
@@ -73,6 +75,18 @@ def test_the_chart_sets_every_variable_of_the_operator_and_no_other() -> None:
     assert set(re.findall(rf"- name: ({NAME})\n", template)) == told(OF_OPERATOR), (
         "helm/lgs-operator/templates/deployment.yaml sets each"
     )
+
+
+def test_every_variable_that_the_page_reads_has_its_row_and_is_set_by_the_chart() -> None:
+    template = (ROOT / "helm" / "lgs-operator" / "templates" / "page" / "deployment.yaml").read_text("utf-8")
+
+    assert told(OF_PAGE) == read(ROOT / "operator" / "src" / "lgs_operator" / "dashboard_process.py"), WHERE
+    assert set(re.findall(rf"- name: ({NAME})\n", template)) == told(OF_PAGE)
+
+
+@pytest.mark.parametrize(("name", "value"), defaults(OF_PAGE).items())
+def test_a_default_of_the_page_is_what_holds_without_the_variable(name: str, value: str) -> None:
+    assert dashboard_process.from_environment({name: value}) == dashboard_process.from_environment({})
 
 
 @pytest.mark.parametrize(("name", "value"), defaults(OF_RUNTIME).items())

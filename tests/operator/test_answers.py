@@ -20,7 +20,7 @@ from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import CONFIG_MAP, CONTROLLER_REVISION
 from lgs_operator.kube.paging import LONGEST_PAGE, MOST_OBJECTS, whole_list
 from lgs_operator.kube.watch_stream import events
-from lgs_operator.main import FRAMES
+from lgs_operator.process_setup import FRAMES
 from support.drawn_manifests import examples
 
 MB = 2**20

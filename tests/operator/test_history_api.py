@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgs_operator.dashboard.protection import refusal
+from lgs_operator.dashboard.protection import Asked
 from lgs_operator.dashboard.server import history_app, page_app, serve_loopback
 from lgs_operator.dashboard.sources import Kept
 from lgs_operator.history.service import Histories
 from lgs_operator.main import _serve_history
 from lgs_operator.scaling import Decision, Memory, Observation, ReplicaSample
+from lgs_operator.settings import Settings
 
 NOW = 1_800_000_000.0
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -166,7 +168,7 @@ async def test_the_operator_gives_the_history_and_no_page(
 def test_only_a_name_of_this_machine_is_let_in(
     host: str, origin: str | None, site: str | None, is_page: bool
 ) -> None:
-    why = refusal(host, origin, site, is_page=is_page)
+    why = Asked().refusal(host, origin, site, is_page=is_page)
 
     if why is None:
         assert any(name in host.lower() for name in ("127.0.0.1", "localhost", "::1"))
@@ -174,9 +176,9 @@ def test_only_a_name_of_this_machine_is_let_in(
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8124", "localhost:8124", "[::1]:8124", "LOCALHOST"])
 def test_its_own_names_are_let_in_with_their_own_origin(host: str) -> None:
-    assert refusal(host, f"http://{host}", "same-origin", is_page=False) is None
-    assert refusal(host, None, None, is_page=False) is None
-    assert refusal(host, "http://127.0.0.1:9", "same-origin", is_page=False) is not None
+    assert Asked().refusal(host, f"http://{host}", "same-origin", is_page=False) is None
+    assert Asked().refusal(host, None, None, is_page=False) is None
+    assert Asked().refusal(host, "http://127.0.0.1:9", "same-origin", is_page=False) is not None
 
 
 async def test_an_operator_whose_port_of_the_history_is_taken_works_without(
@@ -185,6 +187,7 @@ async def test_an_operator_whose_port_of_the_history_is_taken_works_without(
     async with AsyncExitStack() as stack:
         port = await serve_loopback(stack, page_app(Kept(histories)), 0)
         async with AsyncExitStack() as another:
-            await _serve_history(another, Histories(lambda: NOW), port)
+            taken = Settings(history_port=port, page_port=port, page_token_file=Path("/no/token"))
+            await _serve_history(another, Histories(lambda: NOW), taken)
         async with client.get(f"http://127.0.0.1:{port}/api/services") as answer:
             assert len((await answer.json())["services"]) == 1

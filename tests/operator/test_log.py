@@ -14,7 +14,7 @@ import structlog
 from lgs_operator.context import Context
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
-from lgs_operator.main import log_as_json
+from lgs_operator.process_setup import log_as_json
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.states import ServiceStates
 from support.as_before import logged_as_before

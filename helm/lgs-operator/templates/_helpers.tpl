@@ -15,6 +15,35 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{- /* The page has a name and a selector of its own: a policy or a Service for the operator's pods is not for its. */}}
+{{- define "lgs-operator.page" -}}{{ include "lgs-operator.name" . }}-dashboard{{- end }}
+
+{{- define "lgs-operator.pageSelector" -}}
+app.kubernetes.io/name: lgs-dashboard
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "lgs-operator.pageLabels" -}}
+{{ include "lgs-operator.pageSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "lgs-operator.pageSecret" -}}{{ .Values.dashboard.tokenSecretName | default (include "lgs-operator.page" .) }}{{- end }}
+
+{{- /* The names by which the page is asked, between commas. */}}
+{{- define "lgs-operator.pageHosts" -}}
+{{- $page := include "lgs-operator.page" . }}
+{{- $in := printf "%s.%s" $page .Release.Namespace }}
+{{- $own := list $page $in (printf "%s.svc" $in) (printf "%s.svc.cluster.local" $in) }}
+{{- concat $own .Values.dashboard.hosts .Values.dashboard.ingress.hosts .Values.dashboard.httpRoute.hostnames | uniq | join "," }}
+{{- end }}
+
+{{- define "lgs-operator.image" -}}
+{{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
 {{- define "lgs-operator.serviceAccount" -}}
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "lgs-operator.name" .) }}
 {{- else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
@@ -26,6 +55,26 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if .Values.namespaces }}{{ fail "namespaces and clusterWide: set one of them" }}{{ end }}
 {{- else }}{{ .Values.namespaces | default (list .Release.Namespace) | join "," }}
 {{- end }}
+{{- end }}
+
+{{- /* The replicas of services that it looks after, as a peer of a NetworkPolicy. */}}
+{{- define "lgs-operator.replicas" -}}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/managed-by: lgs-operator
+    matchExpressions:
+      - key: app.kubernetes.io/component
+        operator: In
+        values: [runtime, api]
+  {{- if .Values.clusterWide }}
+  namespaceSelector: {}
+  {{- else }}
+  namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values: {{ splitList "," (include "lgs-operator.namespaces" .) | toJson }}
+  {{- end }}
 {{- end }}
 
 {{- /* The Leases by which an operator's class is claimed, in the cluster and in a namespace. */}}

@@ -7,7 +7,6 @@ Exit code 0 after SIGTERM, 2 for invalid settings, 1 for anything else.
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 import time
@@ -23,13 +22,14 @@ from lgs_operator.alert_watch import secret_of
 from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.autoscaler import Autoscaler
 from lgs_operator.context import Context
+from lgs_operator.dashboard.places import Door
+from lgs_operator.dashboard.served import guarded_history, token_in
 from lgs_operator.dashboard.server import history_app, serve_loopback
 from lgs_operator.dashboard.sources import Kept
 from lgs_operator.handlers import ServiceWatch
 from lgs_operator.history.service import Histories
 from lgs_operator.kube.claim import ClassClaim
 from lgs_operator.kube.client import KubeClient
-from lgs_operator.kube.deep_json import read_deeply
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.leader import LeaderElector
@@ -39,6 +39,7 @@ from lgs_operator.kube.scope import OperatorScope
 from lgs_operator.kube.state import ClusterState
 from lgs_operator.kube.workqueue import WorkQueue
 from lgs_operator.metrics import Metrics
+from lgs_operator.process_setup import prepare
 from lgs_operator.reconciler import Reconciler
 from lgs_operator.settings import Settings, SettingsError, from_environment
 from lgs_operator.status.reporter import StatusReporter
@@ -46,9 +47,8 @@ from lgs_operator.status.states import ServiceStates
 from lgs_operator.webhook_calls import webhook_caller
 
 log = structlog.get_logger(__name__)
-FRAMES: Final = 30_000
-"""Python's recursion limit. The API server takes objects nested 10,000 levels deep, and a watch must be able
-to read each object of its kind: otherwise one tenant's service would end the watch of all."""
+MOST_PAGES: Final = 128
+"""Most connections to the history from other pods; one address may have half of them."""
 
 
 class _Leases(NamedTuple):
@@ -97,9 +97,7 @@ class _Stopped(Exception):
 
 def main() -> int:
     """Runs the operator until SIGTERM or SIGINT."""
-    sys.setrecursionlimit(FRAMES)
-    read_deeply()
-    log_as_json()
+    prepare()
     try:
         settings = from_environment()
     except SettingsError as error:
@@ -111,20 +109,6 @@ def main() -> int:
         log.error("operator.lost_lease", error=str(error))
         return 1
     return 0
-
-
-def log_as_json() -> None:
-    """Logs one JSON record a line, exceptions with their tracebacks."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
-    logging.basicConfig(level=logging.WARNING)
 
 
 async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None:
@@ -141,7 +125,7 @@ async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None
         leader = LeaderElector(cluster, settings)
         await _serve(stack, settings, class_status)
         histories = Histories(time.time)
-        await _serve_history(stack, histories, settings.history_port)
+        await _serve_history(stack, histories, settings)
         if not await _first(leader.acquire(), stop):
             return
         stack.push_async_callback(leader.release)
@@ -239,13 +223,22 @@ async def _serve(stack: AsyncExitStack, settings: Settings, class_status: _Class
     await web.TCPSite(runner, "0.0.0.0", settings.port).start()
 
 
-async def _serve_history(stack: AsyncExitStack, histories: Histories, port: int) -> None:
-    """Serves the history on loopback. If another program has the port, as on a node's own network, the
-    history is not served, and the operator works all the same."""
+async def _serve_history(stack: AsyncExitStack, histories: Histories, settings: Settings) -> None:
+    """Serves the history on loopback and, with a token, to other pods. If another program has a port, as on a
+    node's own network, the history is not served there, and the operator works all the same."""
+    source, file = Kept(histories), settings.page_token_file
     try:
-        await serve_loopback(stack, history_app(Kept(histories)), port)
+        await serve_loopback(stack, history_app(source), settings.history_port)
     except OSError as error:
-        log.warning("history.not_served", port=port, error=str(error))
+        log.warning("history.not_served", port=settings.history_port, error=str(error))
+    if file is None:
+        return
+    door = Door(MOST_PAGES)
+    app = guarded_history(source, door, token_in(file))
+    try:
+        await door.serve(stack, app, "0.0.0.0", settings.page_port)
+    except OSError as error:
+        log.warning("history.not_served", port=settings.page_port, error=str(error))
 
 
 async def _first(work: object, stop: asyncio.Event) -> bool:

@@ -46,6 +46,9 @@ class Settings:
     patch_pods: bool = True
     port: int = 8080
     history_port: int = 8081
+    page_port: int = 8082
+    page_token_file: Path | None = None
+    """The file with the token for which other pods get the history at `page_port`; None: they don't."""
     scale_interval: float = 1.5
     images: Images = field(default_factory=Images)
     webhooks: Receivers = field(default_factory=Receivers)
@@ -71,23 +74,25 @@ def from_environment(env: Mapping[str, str] | None = None) -> Settings:
         operator_namespace=env.get("POD_NAMESPACE") or _own_namespace(),
         identity=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         lease_name=env.get("LGS_OPERATOR_LEASE", usual.lease_name),
-        lease_seconds=_number(env, "LGS_OPERATOR_LEASE_SECONDS", usual.lease_seconds),
+        lease_seconds=number(env, "LGS_OPERATOR_LEASE_SECONDS", usual.lease_seconds),
         operator_class=_class(env),
         claim_namespace=env.get("LGS_OPERATOR_CLAIM_NAMESPACE") or usual.claim_namespace,
-        claim_seconds=_number(env, "LGS_OPERATOR_CLAIM_SECONDS", usual.claim_seconds),
-        secrets_seconds=_number(env, "LGS_OPERATOR_SECRETS_SECONDS", usual.secrets_seconds),
+        claim_seconds=number(env, "LGS_OPERATOR_CLAIM_SECONDS", usual.claim_seconds),
+        secrets_seconds=number(env, "LGS_OPERATOR_SECRETS_SECONDS", usual.secrets_seconds),
         patch_pods=_flag(env, "LGS_OPERATOR_PATCH_PODS", usual.patch_pods),
-        port=int(_number(env, "LGS_OPERATOR_PORT", usual.port)),
-        history_port=int(_number(env, "LGS_OPERATOR_HISTORY_PORT", usual.history_port)),
-        scale_interval=_number(env, "LGS_OPERATOR_SCALE_INTERVAL", usual.scale_interval),
+        port=int(number(env, "LGS_OPERATOR_PORT", usual.port)),
+        history_port=int(number(env, "LGS_OPERATOR_HISTORY_PORT", usual.history_port)),
+        page_port=int(number(env, "LGS_OPERATOR_PAGE_PORT", usual.page_port)),
+        page_token_file=Path(file) if (file := env.get("LGS_OPERATOR_PAGE_TOKEN_FILE")) else None,
+        scale_interval=number(env, "LGS_OPERATOR_SCALE_INTERVAL", usual.scale_interval),
         images=Images(
             runtime=_image(env, "LGS_RUNTIME_IMAGE", images.runtime),
-            most_rollouts=int(_number(env, "LGS_RUNTIME_MAX_ROLLOUTS", images.most_rollouts)),
+            most_rollouts=int(number(env, "LGS_RUNTIME_MAX_ROLLOUTS", images.most_rollouts)),
             postgres=env.get("LGS_POSTGRES_IMAGE") or images.postgres,
-            postgres_uid=int(_number(env, "LGS_POSTGRES_UID", images.postgres_uid)),
-            postgres_major=int(_number(env, "LGS_POSTGRES_MAJOR", 0)) or None,
+            postgres_uid=int(number(env, "LGS_POSTGRES_UID", images.postgres_uid)),
+            postgres_major=int(number(env, "LGS_POSTGRES_MAJOR", 0)) or None,
             redis=env.get("LGS_REDIS_IMAGE") or images.redis,
-            redis_uid=int(_number(env, "LGS_REDIS_UID", images.redis_uid)),
+            redis_uid=int(number(env, "LGS_REDIS_UID", images.redis_uid)),
             pull_policy=env.get("LGS_IMAGE_PULL_POLICY") or None,
         ),
         webhooks=_receivers(env),
@@ -133,7 +138,8 @@ def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:
     return text == "true"
 
 
-def _number(env: Mapping[str, str], name: str, default: float) -> float:
+def number(env: Mapping[str, str], name: str, default: float) -> float:
+    """The number that a variable has, above 0; the default where it has none. Raises `SettingsError`."""
     text = env.get(name)
     if not text:
         return default

@@ -46,7 +46,7 @@ async def _serve(namespace: str | None, operators: str, port: int, *, everywhere
     import aiohttp  # noqa: PLC0415
 
     from lgs_operator.dashboard.cluster import ClusterSource  # noqa: PLC0415
-    from lgs_operator.dashboard.forwards import Forwards  # noqa: PLC0415
+    from lgs_operator.dashboard.forwards import ForwardedWays, Forwards  # noqa: PLC0415
     from lgs_operator.dashboard.server import page_app, serve_loopback  # noqa: PLC0415
     from lgs_operator.dashboard.sources import Unread  # noqa: PLC0415
     from lgs_operator.kube.client import KubeClient  # noqa: PLC0415
@@ -70,7 +70,8 @@ async def _serve(namespace: str | None, operators: str, port: int, *, everywhere
         async def pods() -> list[tuple[str, str]]:
             return await _operators(cluster, operators)
 
-        found = await serve_loopback(stack, page_app(ClusterSource(services, pods, forwards, session)), port)
+        source = ClusterSource(services, ForwardedWays(pods, forwards), session)
+        found = await serve_loopback(stack, page_app(source), port)
         say(f"the page: http://127.0.0.1:{found}/", "Ctrl-C ends it")
         await _interrupted()
 

@@ -8,6 +8,7 @@ A token goes only to the service for which it was given, not to a later one of t
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Final
 from urllib.parse import unquote
@@ -16,18 +17,17 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from lgs_operator.dashboard.forwards import NotForwarded
+from lgs_operator.dashboard.admission import UID, VIA, Admission
 from lgs_operator.dashboard.protection import OF_DATA, headers
 from lgs_operator.dashboard.sources import Source
+from lgs_operator.dashboard.ways import Unreachable
 
 PREFIX: Final = "/runtime/{namespace}/{name}/{path:.+}"
 SERVED: Final = re.compile(r"(?:assistants|threads|runs|users)(?:/[A-Za-z0-9._~%@:-]+)*|info")
 """The paths of the API that are served, those about sessions, as they are written in the request."""
-SENT: Final = ("Accept", "Authorization", "Content-Type", "Last-Event-ID", "X-Api-Key")
+SENT: Final = ("Accept", "Content-Type", "Last-Event-ID")
+"""The headers that are sent on beside the token."""
 GIVEN: Final = ("Retry-After", "X-Pagination-Total", "X-Pagination-Next", "WWW-Authenticate")
-UID: Final = "Lgs-Service"
-"""The header that names a service: in an answer the one that answered, in a request the one that
-may have its token."""
 EVENTS: Final = "text/event-stream"
 KINDS: Final = ("application/json", "application/problem+json", EVENTS)
 MOST_BYTES: Final = 8 * 2**20
@@ -41,8 +41,11 @@ SILENT_SECONDS: Final = 60.0
 """Seconds of silence after which an answer that is no stream is given up: a browser has few connections
 for the whole page."""
 
+SENDING_SECONDS: Final = 60.0
+"""Seconds within which the body of a request must have come."""
 
-def add_api(app: web.Application, source: Source) -> None:
+
+def add_api(app: web.Application, source: Source, admission: Admission) -> None:
     """Adds routes that pass on what is below `/runtime/NAMESPACE/NAME/`."""
 
     async def opened(_: web.Application) -> None:
@@ -54,7 +57,7 @@ def add_api(app: web.Application, source: Source) -> None:
         await app[_SESSION].close()
 
     async def passed_on(request: web.Request) -> web.StreamResponse:
-        return await _pass_on(request, source)
+        return await _pass_on(request, source, admission)
 
     app.on_startup.append(opened)
     app.on_cleanup.append(closed)
@@ -65,9 +68,10 @@ def add_api(app: web.Application, source: Source) -> None:
 _SESSION: Final = web.AppKey("session", aiohttp.ClientSession)
 
 
-def path_of(raw: str) -> str | None:
-    """The path at the service for a path requested here; None if it is not served. Pure."""
-    path = raw.split("/", 4)[-1]
+def path_of(raw: str, depth: int = 4) -> str | None:
+    """The path at the service for a path requested here, where it begins at the slash of this number; None if
+    it is not served. Pure."""
+    path = raw.split("/", depth)[-1]
     segments = path.split("/")
     # The service decodes the path, and a slash written as %2F may count as one there.
     steps = [step for each in segments for step in re.split(r"[/\\]", unquote(each))]
@@ -76,27 +80,29 @@ def path_of(raw: str) -> str | None:
     return f"/{path}"
 
 
-async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
-    path = path_of(request.rel_url.raw_path)
+async def _pass_on(request: web.Request, source: Source, admission: Admission) -> web.StreamResponse:
+    resource = request.match_info.route.resource
+    assert resource is not None
+    path = path_of(request.rel_url.raw_path, resource.canonical.count("/"))
     if path is None:
         raise web.HTTPNotFound(text="the page asks for no such thing\n")
     try:
         api = await source.api(request.match_info["namespace"], request.match_info["name"])
-    except NotForwarded as error:
+    except Unreachable as error:
         raise web.HTTPBadGateway(text=f"{error}\n") from None
     if api is None:
         raise web.HTTPNotFound(text="there is no such service, or it can't be reached\n")
     if request.headers.get(UID, api.uid) != api.uid:
         raise web.HTTPConflict(text="another service has this name now\n", headers={UID: api.uid})
+    token = await admission.admit(request.headers, api, request.app[_SESSION])
     query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
-    sent = {name: request.headers[name] for name in SENT if name in request.headers}
-    # A service that trusts requests from its own machine as its developer's is told that this is not one.
-    sent["Via"] = "1.1 lgs-dashboard"
+    sent = token | {name: request.headers[name] for name in SENT if name in request.headers}
+    sent["Via"] = VIA
     # A compressed answer could be small on its way and huge here, and take all memory.
     sent["Accept-Encoding"] = "identity"
     silent = None if EVENTS in sent.get("Accept", "") else SILENT_SECONDS
     patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silent)
-    body = await request.read() if request.body_exists else None
+    body = await _body(request)
     url = URL(f"{api.url}{path}{query}", encoded=True)
     try:
         async with request.app[_SESSION].request(
@@ -105,6 +111,17 @@ async def _pass_on(request: web.Request, source: Source) -> web.StreamResponse:
             return await _given(request, answer, api.uid)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise web.HTTPBadGateway(text=f"the service does not answer: {type(error).__name__}\n") from None
+
+
+async def _body(request: web.Request) -> bytes | None:
+    """The whole body; None without one. Who sends it too slowly is given up."""
+    if not request.body_exists:
+        return None
+    try:
+        async with asyncio.timeout(SENDING_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the body of the request does not come\n") from None
 
 
 async def _given(request: web.Request, answer: aiohttp.ClientResponse, uid: str) -> web.StreamResponse:

@@ -5,65 +5,33 @@ If the operator's history can't be had, a single point from the status is shown,
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from math import inf
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import aiohttp
 
 from lgs_crds.status import status_before
-from lgs_operator.dashboard.forwards import Forwards, NotForwarded, Place
-from lgs_operator.dashboard.sources import Api, Json, Unread
-from lgs_operator.naming import RUNTIME_PORT
+from lgs_operator.dashboard.cached import Cached
+from lgs_operator.dashboard.sources import Api, Json
+from lgs_operator.dashboard.ways import Unreachable, Ways
 
-HISTORY_PORT: Final = 8081
-"""The port for the history of an operator that the chart installs."""
 _PATIENCE: Final = aiohttp.ClientTimeout(total=10)
 _STEP: Final = 5
 _SERVICES_SECONDS: Final = 1.0
-_OPERATORS_SECONDS: Final = 10.0
-Item = TypeVar("Item")
-
-
-class _Kept(Generic[Item]):
-    """A cache of what was last read. It is read again once it is older than `seconds`, once for all who wait,
-    as a page asks often. `trouble` says why it can't be read now; then the last value stays."""
-
-    def __init__(self, read: Callable[[], Awaitable[Sequence[Item]]], seconds: float) -> None:
-        self._read = read
-        self._seconds = seconds
-        self._found: Sequence[Item] = ()
-        self._read_at = -inf
-        self._lock = asyncio.Lock()
-        self.trouble = ""
-
-    async def __call__(self) -> Sequence[Item]:
-        async with self._lock:
-            if time.monotonic() - self._read_at >= self._seconds:
-                try:
-                    self._found, self.trouble = await self._read(), ""
-                except Unread as error:
-                    self.trouble = f"the services can't be read, these were there last: {error}"
-                self._read_at = time.monotonic()
-            return self._found
 
 
 class ClusterSource:
-    """The source for a cluster. `services_of` reads the services (raises `Unread`), `operators_of` the
-    namespace and name of each pod of an operator."""
+    """The source for a cluster. `services_of` reads the services (raises `Unread`)."""
 
     def __init__(
         self,
         services_of: Callable[[], Awaitable[Sequence[Mapping[str, Any]]]],
-        operators_of: Callable[[], Awaitable[Sequence[tuple[str, str]]]],
-        forwards: Forwards,
+        ways: Ways,
         session: aiohttp.ClientSession,
     ) -> None:
-        self._services_of = _Kept(services_of, _SERVICES_SECONDS)
-        self._operators_of = _Kept(operators_of, _OPERATORS_SECONDS)
-        self._forwards = forwards
+        self._services_of = Cached(services_of, _SERVICES_SECONDS)
+        self._ways = ways
         self._session = session
 
     async def services(self) -> Json:
@@ -90,14 +58,14 @@ class ClusterSource:
         return found if found is not None else one_point(service, time.time(), trouble)
 
     async def api(self, namespace: str, name: str) -> Api | None:
-        """See `Source`. Raises `NotForwarded`."""
+        """See `Source`. Raises `Unreachable`."""
         service = await self._service(namespace, name)
         if service is None:
             return None
         uid = service["metadata"].get("uid", "")
-        url = await self._forwards.url(Place(namespace, f"service/{name}", RUNTIME_PORT), uid)
-        # kubectl waits for a pod: meanwhile the service may have been replaced, and the forward lead to the
-        # new one
+        url = await self._ways.to_service(namespace, name, uid)
+        # kubectl waits for a pod: meanwhile the service may have been replaced, and the way lead to the new
+        # one
         there = await self._service(namespace, name)
         return Api(url, uid) if there is not None and there["metadata"].get("uid", "") == uid else None
 
@@ -119,14 +87,17 @@ class ClusterSource:
         by knows nothing."""
         empty: Json | None = None
         trouble = "no pod of an operator was found: what is shown is what the status of each service says"
-        for namespace, pod in await self._operators_of():
+        for way_of in await self._ways.to_operators():
             try:
-                base = await self._forwards.url(Place(namespace, f"pod/{pod}", HISTORY_PORT))
-                async with self._session.get(f"{base}{path}", timeout=_PATIENCE) as answer:
+                url, headers = await way_of()
+                async with self._session.get(
+                    f"{url}{path}", headers=headers, timeout=_PATIENCE, allow_redirects=False
+                ) as answer:
                     if answer.status != 200:
+                        trouble = _refused(answer.status) or trouble
                         continue
                     found: Json = await answer.json()
-            except NotForwarded as error:
+            except Unreachable as error:
                 trouble = f"no history, only what the status says: {error}"
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 trouble = f"no history, only what the status says: the operator: {type(error).__name__}"
@@ -135,6 +106,11 @@ class ClusterSource:
                     return found, ""
                 empty = found
         return empty, "" if empty is not None else trouble
+
+
+def _refused(status: int) -> str:
+    """Why an operator refuses its history, in words; empty if it merely has none."""
+    return f"no history, only what the status says: the operator answers {status}" if status != 404 else ""
 
 
 def from_status(service: Mapping[str, Any]) -> Json:

@@ -10,10 +10,19 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
+from lgs_operator.dashboard.cached import Cached
+from lgs_operator.dashboard.ways import Unreachable, Way
+from lgs_operator.naming import RUNTIME_PORT
+
+HISTORY_PORT: Final = 8081
+"""The port for the history of an operator that the chart installs."""
+_OPERATORS_SECONDS: Final = 10.0
 _FORWARDS: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+) ->")
 PATIENCE_SECONDS: Final = 15.0
 PAUSE_SECONDS: Final = 3.0
@@ -28,7 +37,7 @@ class Place(NamedTuple):
     port: int
 
 
-class NotForwarded(Exception):
+class NotForwarded(Unreachable):
     """A place can't be reached; the message says why, in kubectl's words."""
 
 
@@ -102,6 +111,27 @@ class Forwards:
             # also if the caller was cancelled meanwhile: nobody else knows the process
             await _ended(process)
             raise
+
+
+class ForwardedWays:
+    """See `Ways`. `operators_of` reads the namespace and name of each pod of an operator."""
+
+    def __init__(
+        self, operators_of: Callable[[], Awaitable[Sequence[tuple[str, str]]]], forwards: Forwards
+    ) -> None:
+        self._operators_of = Cached(operators_of, _OPERATORS_SECONDS)
+        self._forwards = forwards
+
+    async def to_operators(self) -> Sequence[Callable[[], Awaitable[Way]]]:
+        """See `Ways`."""
+        return [partial(self._to_pod, *each) for each in await self._operators_of()]
+
+    async def to_service(self, namespace: str, name: str, uid: str) -> str:
+        """See `Ways`."""
+        return await self._forwards.url(Place(namespace, f"service/{name}", RUNTIME_PORT), uid)
+
+    async def _to_pod(self, namespace: str, name: str) -> Way:
+        return Way(await self._forwards.url(Place(namespace, f"pod/{name}", HISTORY_PORT)))
 
 
 async def _leading(process: asyncio.subprocess.Process, place: Place) -> _Forward:

@@ -1,17 +1,19 @@
-"""Decides who may ask a server on the loopback interface, and what a browser may do with its answers.
+"""Decides which requests a server of the page answers, and what a browser may do with its answers.
 
-Any page that a person has open can send requests to such a port. So requests that name another host are
-refused (DNS rebinding: a foreign name that resolves to this machine), and so are those from pages of another
+Any page that a person has open can send requests to such a server. So requests that name another host are
+refused (DNS rebinding: a foreign name that resolves to this address), and so are those from pages of another
 origin. No answer can be shown in a frame or run a script that is not a file of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 LOOPBACK: Final = frozenset(("127.0.0.1", "localhost", "::1"))
 _OWN: Final = frozenset(("same-origin", "none"))
@@ -46,16 +48,26 @@ HEADERS: Final = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def refusal(host: str, origin: str | None, site: str | None, *, is_page: bool) -> str | None:
-    """Why a request is refused; None if it is not. `site` is its `Sec-Fetch-Site`; `is_page` says that it
-    asks for the page, to which a link may lead from anywhere. Pure."""
-    if _name(f"//{host}") not in LOOPBACK:
-        return f"this server is asked by 127.0.0.1 or localhost, not by {host or 'no name'}"
-    if origin is not None and (_name(origin) not in LOOPBACK or _netloc(origin) != host):
-        return f"a page of {origin} may not ask this server"
-    if site is not None and site not in _OWN and not is_page:
-        return "a page of another origin may not ask this server"
-    return None
+@dataclass(frozen=True)
+class Asked:
+    """What a server is asked by: the names of its host, in lower case, and the path of its page."""
+
+    hosts: Collection[str] = LOOPBACK
+    page: str = "/"
+
+    def refusal(self, host: str, origin: str | None, site: str | None, *, is_page: bool) -> str | None:
+        """Why a request is refused; None if it is not. `site` is its `Sec-Fetch-Site`; `is_page` says that it
+        asks for the page, to which a link may lead from anywhere. Pure."""
+        if _name(f"//{host}") not in self.hosts:
+            return f"this server is asked by {self._names()}, not by {host or 'no name'}"
+        if origin is not None and (_name(origin) not in self.hosts or _netloc(origin) != host):
+            return f"a page of {origin} may not ask this server"
+        if site is not None and site not in _OWN and not is_page:
+            return "a page of another origin may not ask this server"
+        return None
+
+    def _names(self) -> str:
+        return "127.0.0.1 or localhost" if self.hosts is LOOPBACK else "the names of dashboard.hosts"
 
 
 def _name(address: str) -> str | None:
@@ -72,22 +84,26 @@ def _netloc(address: str) -> str | None:
         return None
 
 
-@web.middleware
-async def protected(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A middleware that refuses requests with 403. Its refusals and other HTTP errors
-    have the headers too."""
-    why = refusal(
-        request.headers.get("Host", ""),
-        request.headers.get("Origin"),
-        request.headers.get("Sec-Fetch-Site"),
-        is_page=request.method == "GET" and request.path == "/",
-    )
-    if why is not None:
-        raise _with_headers(web.HTTPForbidden(text=f"{why}\n"))
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        raise _with_headers(error) from None
+def protects(asked: Asked) -> Middleware:
+    """A middleware that refuses requests with 403. Its refusals and other HTTP errors have the headers
+    too."""
+
+    @web.middleware
+    async def protected(request: web.Request, handler: Handler) -> web.StreamResponse:
+        why = asked.refusal(
+            request.headers.get("Host", ""),
+            request.headers.get("Origin"),
+            request.headers.get("Sec-Fetch-Site"),
+            is_page=request.method == "GET" and request.path in (asked.page, asked.page.rstrip("/")),
+        )
+        if why is not None:
+            raise _with_headers(web.HTTPForbidden(text=f"{why}\n"))
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            raise _with_headers(error) from None
+
+    return protected
 
 
 def _with_headers(error: web.HTTPException) -> web.HTTPException:

@@ -10,9 +10,10 @@ from typing import Final
 
 from aiohttp import web
 
+from lgs_operator.dashboard.admission import Admission, Anybody
 from lgs_operator.dashboard.api_proxy import MOST_BYTES, add_api
 from lgs_operator.dashboard.pages import add_pages
-from lgs_operator.dashboard.protection import add_headers, protected
+from lgs_operator.dashboard.protection import Asked, add_headers, protects
 from lgs_operator.dashboard.sources import Json, Source
 from lgs_operator.history.service import DAY
 
@@ -23,9 +24,23 @@ _SOURCE: Final = web.AppKey("source", Source)
 
 
 def history_app(source: Source) -> web.Application:
-    """An application that serves the history as JSON, read-only."""
-    app = web.Application(middlewares=[protected], client_max_size=MOST_BYTES)
+    """An application that serves the history as JSON, read-only, on the loopback interface."""
+    app = web.Application(middlewares=[protects(Asked())], client_max_size=MOST_BYTES)
     app.on_response_prepare.append(add_headers)
+    add_history(app, source)
+    return app
+
+
+def page_app(source: Source) -> web.Application:
+    """An application that serves the page, and all that it needs, on the loopback interface."""
+    app = web.Application(middlewares=[protects(Asked())], client_max_size=MOST_BYTES)
+    app.on_response_prepare.append(add_headers)
+    add_page(app, source, Anybody())
+    return app
+
+
+def add_history(app: web.Application, source: Source) -> None:
+    """Adds routes that serve the history as JSON, read-only."""
     app[_SOURCE] = source
     app.add_routes(
         [
@@ -33,26 +48,20 @@ def history_app(source: Source) -> web.Application:
             web.get("/api/services/{namespace}/{name}/history", _history),
         ]
     )
-    return app
 
 
-def add_streams(app: web.Application) -> None:
-    """Adds routes that serve the same as streams of events."""
+def add_page(app: web.Application, source: Source, admission: Admission) -> None:
+    """Adds the page and all that it needs: the history, also as streams of events, and the way to the APIs of
+    services."""
+    add_history(app, source)
     app.add_routes(
         [
             web.get("/api/events", _services_live),
             web.get("/api/services/{namespace}/{name}/events", _history_live),
         ]
     )
-
-
-def page_app(source: Source) -> web.Application:
-    """An application that serves the page, and all that it needs."""
-    app = history_app(source)
-    add_streams(app)
     add_pages(app)
-    add_api(app, source)
-    return app
+    add_api(app, source, admission)
 
 
 async def serve_loopback(stack: AsyncExitStack, app: web.Application, port: int) -> int:

@@ -34,7 +34,7 @@ class AnswerTooLong(KubeError):
 
 def parsed(raw: bytes) -> Any:
     """The value of a JSON text. Bytes that are no UTF-8 become U+FFFD, as Kubernetes does elsewhere. Raises
-    `ValueError` for a text that is cut off, and `RecursionError` beyond `FRAMES` of `main`."""
+    `ValueError` for a text that is cut off, and `RecursionError` beyond `FRAMES` of `process_setup`."""
     return json.loads(raw.decode(errors="replace"), cls=DeepDecoder, parse_int=_whole)
 
 

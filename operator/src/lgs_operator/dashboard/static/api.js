@@ -2,6 +2,8 @@
 
 const KEPT = "token";
 const SERVICE = "Lgs-Service";
+// Not `Authorization`: a proxy in front of the page may put a token of its own there.
+const SENT_AS = { Authorization: "Lgs-Authorization" };
 const MOST_EVENT = 8 * 2 ** 20;
 
 export class Refused extends Error {
@@ -13,7 +15,7 @@ export class Refused extends Error {
 
 export class Api {
   constructor(namespace, name) {
-    this.base = `/runtime/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/`;
+    this.base = `runtime/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/`;
     this.key = `${KEPT}:${namespace}/${name}`;
   }
 
@@ -36,7 +38,7 @@ export class Api {
     const { kind, text, of } = await this.given(more.signal);
     const headers = { Accept: more.accept ?? "application/json" };
     if (body !== undefined) headers["Content-Type"] = "application/json";
-    if (text) Object.assign(headers, { [kind]: kind === "Authorization" ? `Bearer ${text}` : text, [SERVICE]: of });
+    if (text) Object.assign(headers, { [SENT_AS[kind] ?? kind]: kind === "Authorization" ? `Bearer ${text}` : text, [SERVICE]: of });
     const answer = await this.fetched(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: more.signal });
     if (answer.status === 409 && text && this.service !== of) {
       sessionStorage.removeItem(this.key);

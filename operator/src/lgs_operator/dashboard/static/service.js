@@ -14,7 +14,7 @@ export function service(main, namespace, name) {
 
 class View {
   constructor(main, namespace, name) {
-    this.address = `/api/services/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+    this.address = `api/services/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
     this.store = new Store();
     this.span = 900;
     this.group = { key: `${namespace}/${name}`, range: [0, 1] };

@@ -28,7 +28,7 @@ export function services(main) {
     if (shown.length !== list.children.length || shown.some((each, at) => list.children[at] !== each)) fill(list, shown);
   };
   find.addEventListener("input", show);
-  return follow("/api/events", (data) => {
+  return follow("api/events", (data) => {
     known = data.services;
     finder.hidden = known.length < 8;
     trouble.hidden = !data.trouble;

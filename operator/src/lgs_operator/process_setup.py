@@ -1,0 +1,37 @@
+"""What each process of the operator's image does before all else: how it logs, and how deep an object it can
+read."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Final
+
+import structlog
+
+from lgs_operator.kube.deep_json import read_deeply
+
+FRAMES: Final = 30_000
+"""Python's recursion limit. The API server takes objects nested 10,000 levels deep, and a watch must be able
+to read each object of its kind: otherwise one tenant's service would end the watch of all."""
+
+
+def prepare() -> None:
+    """Raises the recursion limit, and logs as JSON."""
+    sys.setrecursionlimit(FRAMES)
+    read_deeply()
+    log_as_json()
+
+
+def log_as_json() -> None:
+    """Logs one JSON record a line, exceptions with their tracebacks."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    logging.basicConfig(level=logging.WARNING)
