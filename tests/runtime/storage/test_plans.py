@@ -1,20 +1,23 @@
 """What PostgreSQL does for a statement does not grow with the tables that grow with use.
 
 A plan is kept for as long as a connection lives. One made while a table is empty reads it as a whole, and
-does so still when there are ten thousand rows in it.
+does so still when there are ten thousand rows in it. One made for short threads reads a long one as a whole.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from langgraph.checkpoint.base import empty_checkpoint
 
 import lgs_runtime.storage.postgres.statements as storage_statements
 from lgs_runtime.checkpoint import FastPostgresSaver
@@ -97,3 +100,43 @@ async def test_no_statement_reads_a_growing_table_as_a_whole(empty: str, setting
 
     assert planned > 100
     assert reading <= READ_AS_A_WHOLE
+
+
+async def test_a_checkpoint_of_a_long_thread_among_short_ones_is_read_by_its_keys(postgres_uri: str) -> None:
+    channels = [f"channel{number}" for number in range(6)]
+
+    async def thread(saver: FastPostgresSaver, thread_id: str, steps: int) -> None:
+        at: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+        for step in range(steps):
+            versions: Any = dict.fromkeys(channels, str(step))
+            checkpoint = {**empty_checkpoint(), "channel_versions": versions}
+            checkpoint["channel_values"] = {channel: ["value"] for channel in channels}
+            at = await saver.aput(at, checkpoint, {"step": step}, versions)  # type: ignore[arg-type]
+            await saver.aput_writes(at, [(channels[0], ["value"])], f"task {step}")
+
+    async with FastPostgresSaver.from_conn_string(postgres_uri) as saver:
+        for first in range(0, 600, 100):
+            await asyncio.gather(*(thread(saver, f"short {first + number}", 2) for number in range(100)))
+        await thread(saver, "long", 300)
+        last = await saver.aget_tuple({"configurable": {"thread_id": "long"}})
+    assert last is not None
+
+    connection = await opened(Access(postgres_uri), PLANNED_ONCE)
+    try:
+        await connection.execute("ANALYZE")
+        for statement, key in (
+            (checkpoint_statements.LATEST, ["long", ""]),
+            (checkpoint_statements.EXACT, ["long", "", last.config["configurable"]["checkpoint_id"]]),
+        ):
+            await connection.execute(f"PREPARE tried AS {statement}")
+            values = ", ".join(f"ARRAY['{value}']" for value in key)
+            lines = await connection.fetch(f"EXPLAIN (ANALYZE, TIMING OFF) EXECUTE tried({values})")
+            await connection.execute("DEALLOCATE tried")
+            plan = "\n".join(line[0] for line in lines)
+            scans = re.findall(r"Index (?:Only )?Scan.*actual rows=([\d.]+) loops=(\d+)", plan)
+            read = sum(float(rows) * int(loops) for rows, loops in scans)
+            left_out = sum(int(number) for number in re.findall(r"Rows Removed by Filter: (\d+)", plan))
+            assert scans and "Bitmap" not in plan and "Seq Scan" not in plan
+            assert read + left_out <= 20, plan
+    finally:
+        await connection.close()

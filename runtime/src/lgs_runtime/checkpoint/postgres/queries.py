@@ -1,4 +1,4 @@
-"""Builds the statement of `alist`. Pure: takes the conditions, returns text and arguments."""
+"""Builds the statements of `alist`. Pure: takes the conditions, returns text and arguments."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ def list_query(
     wanted: dict[str, Any] | None,
     before: RunnableConfig | None,
     limit: int,
-    after: Place | None = None,
+    *,
+    keys_after: Place | None = None,
 ) -> tuple[str, list[Any]]:
     """The query for checkpoints of a thread (and namespace and id, if `config` names them) whose metadata
-    contains `wanted`, older than `before`, newest first, starting after the position `after`. The text has
-    only the conditions that are given, so that each form has its own plan."""
+    contains `wanted`, older than `before`, newest first; or only for the keys of those after the position
+    `keys_after`. The text has only the conditions that are given, so that each form has its own plan."""
     conditions: list[str] = []
     values: list[Any] = []
 
@@ -43,8 +44,10 @@ def list_query(
         add("metadata @> ({}::text)::jsonb", dump(wanted))
     if before is not None:
         add("checkpoint_id < {}", get_checkpoint_id(before))
-    if after is not None:
+    statement = statements.LIST
+    if keys_after is not None:
+        statement = statements.KEYS
         # The first condition follows from the second, but the index can use it.
-        add("checkpoint_id <= {0} AND (checkpoint_id, thread_id, checkpoint_ns) < ({0}, {1}, {2})", *after)
+        add("checkpoint_id <= {0} AND (checkpoint_id, thread_id, checkpoint_ns) < ({0}, {1}, {2})", *keys_after)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return statements.LIST.format(where=where, limit=int(limit)), values
+    return statement.format(where=where, limit=int(limit)), values

@@ -43,6 +43,9 @@ POOLED_CONNECTIONS: Final = 3
 """Most connections through a pooler, out of a replica's ten."""
 PAGE: Final = 100
 """How many checkpoints of a listing are in memory at a time."""
+PAGES_AT_ONCE: Final = 100
+"""How many pages of a long listing are searched for at once. No index has the order of a listing over several
+namespaces: each search reads the whole thread, but only its keys and, where they are a condition, metadata."""
 READ_PATIENCE_SECONDS: Final = 0.2
 """How long a read is retried: long enough to find connections that a restart has cut, and open new ones."""
 
@@ -124,17 +127,23 @@ class FastPostgresSaver(GroupedSaver):
         if config is not None:
             await self._writes.settled(str(config["configurable"]["thread_id"]))
         left = math.inf if limit is None else limit
-        after: Place | None = None
-        while left > 0:
-            most = int(min(left, PAGE))
-            statement, values = list_query(config, filter, before, most, after)
+        most = int(min(left, PAGE))
+        statement, values = list_query(config, filter, before, most)
+        rows = await self._database.rows(statement, *values)
+        for row in rows:
+            yield encoding.checkpoint_tuple(self.serde, row)
+        left -= len(rows)
+        while left > 0 and len(rows) == most:
+            most = int(min(left, PAGE * PAGES_AT_ONCE))
+            last = (rows[-1]["checkpoint_id"], rows[-1]["thread_id"], rows[-1]["checkpoint_ns"])
+            statement, values = list_query(config, filter, before, most, keys_after=last)
             rows = await self._database.rows(statement, *values)
-            for row in rows:
-                yield encoding.checkpoint_tuple(self.serde, row)
-            if len(rows) < most:
-                break
-            left -= most
-            after = (rows[-1]["checkpoint_id"], rows[-1]["thread_id"], rows[-1]["checkpoint_ns"])
+            left -= len(rows)
+            for first in range(0, len(rows), PAGE):
+                page = [tuple(row.values()) for row in rows[first : first + PAGE]]
+                for found in await self._tables.read(page):
+                    if found is not None:  # It may have been deleted meanwhile.
+                        yield encoding.checkpoint_tuple(self.serde, found)
 
     async def _read(self, address: Address) -> CheckpointTuple | None:
         # Each read has its own key, so that reads don't wait for each other.

@@ -119,9 +119,14 @@ _PARTS: Final = """
 LEFT JOIN LATERAL (
     SELECT array_agg(bl.channel) AS channels, array_agg(bl.type) AS types, array_agg(bl.blob) AS blobs
     FROM jsonb_each_text(c.checkpoint -> 'channel_versions') AS v
-    JOIN checkpoint_blobs bl
-      ON bl.thread_id = c.thread_id AND bl.checkpoint_ns = c.checkpoint_ns
-      AND bl.channel = v.key AND bl.version = v.value
+    -- Most threads are short, and a plan is made for those: by a plain join it reads all values of a thread for
+    -- each checkpoint. With the limit it looks each value up by its key.
+    CROSS JOIN LATERAL (
+        SELECT k.channel, k.type, k.blob FROM checkpoint_blobs k
+        WHERE k.thread_id = c.thread_id AND k.checkpoint_ns = c.checkpoint_ns
+          AND k.channel = v.key AND k.version = v.value
+        LIMIT 1
+    ) AS bl
 ) AS b ON true
 LEFT JOIN LATERAL (
     SELECT array_agg(cw.task_id) AS task_ids, array_agg(cw.channel) AS write_channels,
@@ -172,4 +177,8 @@ FROM (
 ) AS c
 {_PARTS}
 ORDER BY c.checkpoint_id DESC, c.thread_id DESC, c.checkpoint_ns DESC
+"""
+KEYS: Final = """
+SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints {where}
+ORDER BY checkpoint_id DESC, thread_id DESC, checkpoint_ns DESC LIMIT {limit}
 """
