@@ -48,6 +48,7 @@ def list_query(
     if keys_after is not None:
         statement = statements.KEYS
         # The first condition follows from the second, but the index can use it.
-        add("checkpoint_id <= {0} AND (checkpoint_id, thread_id, checkpoint_ns) < ({0}, {1}, {2})", *keys_after)
+        place = "(checkpoint_id, thread_id, checkpoint_ns)"
+        add(f"checkpoint_id <= {{0}} AND {place} < ({{0}}, {{1}}, {{2}})", *keys_after)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return statement.format(where=where, limit=int(limit)), values

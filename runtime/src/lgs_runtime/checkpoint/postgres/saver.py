@@ -28,7 +28,7 @@ from lgs_runtime.checkpoint.grouped import Allowed, GroupedSaver, refuse_address
 from lgs_runtime.checkpoint.postgres import row_encoding as encoding
 from lgs_runtime.checkpoint.postgres import threads
 from lgs_runtime.checkpoint.postgres.deltas import delta_history
-from lgs_runtime.checkpoint.postgres.queries import Place, list_query
+from lgs_runtime.checkpoint.postgres.queries import list_query
 from lgs_runtime.checkpoint.postgres.tables import Tables
 from lgs_runtime.checkpoint.rows import Address, Rows
 from lgs_runtime.database.group_commit import GroupCommitter
@@ -45,7 +45,7 @@ PAGE: Final = 100
 """How many checkpoints of a listing are in memory at a time."""
 PAGES_AT_ONCE: Final = 100
 """How many pages of a long listing are searched for at once. No index has the order of a listing over several
-namespaces: each search reads the whole thread, but only its keys and, where they are a condition, metadata."""
+namespaces: a search reads the whole thread, but only its keys and, where they are a condition, metadata."""
 READ_PATIENCE_SECONDS: Final = 0.2
 """How long a read is retried: long enough to find connections that a restart has cut, and open new ones."""
 

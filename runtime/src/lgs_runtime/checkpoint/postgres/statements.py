@@ -119,8 +119,8 @@ _PARTS: Final = """
 LEFT JOIN LATERAL (
     SELECT array_agg(bl.channel) AS channels, array_agg(bl.type) AS types, array_agg(bl.blob) AS blobs
     FROM jsonb_each_text(c.checkpoint -> 'channel_versions') AS v
-    -- Most threads are short, and a plan is made for those: by a plain join it reads all values of a thread for
-    -- each checkpoint. With the limit it looks each value up by its key.
+    -- Most threads are short, and a plan is made for those: by a plain join it reads all values of a thread
+    -- for each checkpoint. With the limit it looks each value up by its key.
     CROSS JOIN LATERAL (
         SELECT k.channel, k.type, k.blob FROM checkpoint_blobs k
         WHERE k.thread_id = c.thread_id AND k.checkpoint_ns = c.checkpoint_ns

@@ -47,28 +47,36 @@ WITH writes AS (DELETE FROM checkpoint_writes WHERE thread_id = ANY($1::text[]))
      blobs AS (DELETE FROM checkpoint_blobs WHERE thread_id = ANY($1::text[]))
 DELETE FROM checkpoints WHERE thread_id = ANY($1::text[])
 """
-DELETE_RUNS: Final = (
-    """
-    DELETE FROM checkpoint_writes w USING checkpoints c
-    WHERE c.metadata ->> 'run_id' = ANY($1::text[]) AND ($2::text IS NULL OR c.thread_id = $2)
-      AND w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns
-      AND w.checkpoint_id = c.checkpoint_id
-    """,
-    """
-    WITH gone AS (
-        DELETE FROM checkpoints
-        WHERE metadata ->> 'run_id' = ANY($1::text[]) AND ($2::text IS NULL OR thread_id = $2)
-        RETURNING thread_id, checkpoint_ns, checkpoint_id
-    )
-    DELETE FROM checkpoint_blobs b
-    WHERE (b.thread_id, b.checkpoint_ns) IN (SELECT thread_id, checkpoint_ns FROM gone)
-      AND NOT EXISTS (
-          SELECT FROM checkpoints c
-          WHERE c.thread_id = b.thread_id AND c.checkpoint_ns = b.checkpoint_ns
-            AND c.checkpoint -> 'channel_versions' ->> b.channel = b.version
-            AND (c.thread_id, c.checkpoint_ns, c.checkpoint_id) NOT IN (SELECT * FROM gone))
-    """,
+_DELETE_WRITES_OF_RUNS: Final = """
+DELETE FROM checkpoint_writes w USING checkpoints c
+WHERE c.metadata ->> 'run_id' = ANY($1::text[]) AND {thread}
+  AND w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns AND w.checkpoint_id = c.checkpoint_id
+"""
+_DELETE_RUNS: Final = """
+-- What is still needed is gathered once: a look for each value would read the whole thread each time.
+WITH gone AS (
+    DELETE FROM checkpoints c
+    WHERE c.metadata ->> 'run_id' = ANY($1::text[]) AND {thread}
+    RETURNING c.thread_id, c.checkpoint_ns, c.checkpoint -> 'channel_versions' AS versions
+), freed AS (
+    SELECT g.thread_id, g.checkpoint_ns, v.key, v.value
+    FROM gone g CROSS JOIN LATERAL jsonb_each_text(g.versions) AS v
+    EXCEPT
+    SELECT c.thread_id, c.checkpoint_ns, v.key, v.value
+    FROM (SELECT DISTINCT thread_id, checkpoint_ns FROM gone) AS n
+    JOIN checkpoints c ON c.thread_id = n.thread_id AND c.checkpoint_ns = n.checkpoint_ns
+      AND (c.metadata ->> 'run_id' = ANY($1::text[])) IS NOT TRUE
+    CROSS JOIN LATERAL jsonb_each_text(c.checkpoint -> 'channel_versions') AS v
 )
+DELETE FROM checkpoint_blobs b USING freed f
+WHERE b.thread_id = f.thread_id AND b.checkpoint_ns = f.checkpoint_ns
+  AND b.channel = f.key AND b.version = f.value
+"""
+# Two texts, since a plan that serves a thread and all threads reads the whole table for either.
+DELETE_WRITES_OF_RUNS: Final = _DELETE_WRITES_OF_RUNS.format(thread="c.thread_id = $2")
+DELETE_RUNS: Final = _DELETE_RUNS.format(thread="c.thread_id = $2")
+DELETE_WRITES_OF_RUNS_ANYWHERE: Final = _DELETE_WRITES_OF_RUNS.format(thread="true")
+DELETE_RUNS_ANYWHERE: Final = _DELETE_RUNS.format(thread="true")
 COPY_THREAD: Final = """
 WITH blobs AS (
     INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)

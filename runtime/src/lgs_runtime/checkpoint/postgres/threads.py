@@ -23,8 +23,12 @@ async def delete_runs(database: Database, thread_id: str | None, run_ids: Sequen
     data that only they needed."""
 
     async def work(connection: asyncpg.Connection) -> None:
-        for statement in statements.DELETE_RUNS:
-            await connection.execute(statement, list(run_ids), thread_id)
+        if thread_id is None:
+            await connection.execute(statements.DELETE_WRITES_OF_RUNS_ANYWHERE, list(run_ids))
+            await connection.execute(statements.DELETE_RUNS_ANYWHERE, list(run_ids))
+        else:
+            await connection.execute(statements.DELETE_WRITES_OF_RUNS, list(run_ids), thread_id)
+            await connection.execute(statements.DELETE_RUNS, list(run_ids), thread_id)
 
     await database.transact(work)
 
