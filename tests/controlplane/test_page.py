@@ -6,9 +6,11 @@ import asyncio
 import base64
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,12 @@ from controlplane.manifests import service
 from controlplane.operators import Operators, Running
 from controlplane.story import Story
 from lgs_operator.dashboard_process import DashboardSettings, from_environment
+from lgs_operator.desired.everything import everything
 from lgs_operator.kube.kinds import SERVICE, SERVICE_OF_OURS
 from lgs_operator.settings import SettingsError
+from support.desired import inputs_of
+from support.desired import service as desired_service
+from support.network_policies import End, lets_through, pod_of
 from support.ports import free_port
 from support.waiting import until
 
@@ -133,31 +139,79 @@ def test_the_services_and_policies_of_the_operator_are_not_those_of_the_page() -
     assert chosen == {NAME}
 
 
-def test_only_the_page_reaches_the_history_and_the_page_reaches_little_else() -> None:
-    chart = rendered(ON)
-    operators, page = named_policy(chart, "lgs-operator"), named_policy(chart, NAME)
-    (history,) = [each for each in operators["ingress"] if each["ports"][0]["port"] == "history"]
-    (visitors,) = page["ingress"]
+class Installed:
+    """The policies of a release in the namespace `platform` and of a service in `team`, and their pods."""
 
-    assert history["from"] == [{"podSelector": {"matchLabels": selector_of(chart)}}]
-    assert visitors == {"ports": [{"port": "http", "protocol": "TCP"}], "from": [{"podSelector": {}}]}
-    ports = [each["port"] for rule in page["egress"] for each in rule["ports"]]
-    assert ports == [443, 6443, 8443, 16443, 53, 53, 8082, 8000]
-    assert [bool(rule.get("to")) for rule in page["egress"]] == [False, False, True, True]
-    (replicas,) = page["egress"][3]["to"]
-    assert replicas["namespaceSelector"]["matchExpressions"][0]["values"] == ["default"]
+    def __init__(self, *values: str, allow_from: list[dict[str, Any]] | None = None) -> None:
+        chart = rendered(ON, "namespaces={team}", *values, namespace="platform")
+        network = {} if allow_from is None else {"network": {"allowFrom": allow_from}}
+        spec = network | {"persistence": {"postgres": {"managed": {}}}}
+        wanted = everything(replace(inputs_of(), service=desired_service(**spec)))
+        self.policies = [*objects(chart, "NetworkPolicy")]
+        self.policies += [each for each in wanted if each["kind"] == "NetworkPolicy"]
+        pods = {
+            each["metadata"]["name"]: pod_of(each["spec"]["template"], each["metadata"]["namespace"])
+            for each in (*objects(chart, "Deployment"), *wanted)
+            if each["kind"] in {"Deployment", "StatefulSet"}
+        }
+        self.page, self.operator = pods[NAME], pods["lgs-operator"]
+        self.replica, self.database = pods["support"], pods["support-postgres"]
+
+    def lets(self, source: End, target: End, port: int) -> bool:
+        return lets_through(self.policies, source, target, port)
+
+
+def test_only_the_page_reaches_the_history_and_the_page_reaches_little_else() -> None:
+    it = Installed()
+
+    assert it.lets(it.page, it.operator, 8082)
+    assert not it.lets(End({}, "platform"), it.operator, 8082)
+    assert not it.lets(replace(it.page, namespace="team"), it.operator, 8082)
+    assert it.lets(it.page, it.replica, 8000)
+    assert it.lets(it.page, End(address="10.96.0.1"), 6443)
+    for target, port in (
+        (it.operator, 8080),
+        (it.operator, 8081),
+        (it.replica, 22),
+        (replace(it.replica, namespace="other"), 8000),
+        (it.database, 5432),
+        (End({}, "team"), 8000),
+        (End(address="169.254.169.254"), 80),
+        (End(address="203.0.113.7"), 8000),
+    ):
+        assert not it.lets(it.page, target, port), (target, port)
     assert not objects(rendered(ON, "networkPolicy.enabled=false"), "NetworkPolicy")
 
 
-def named_policy(chart: str, name: str) -> dict[str, Any]:
-    (found,) = [each["spec"] for each in objects(chart, "NetworkPolicy") if each["metadata"]["name"] == name]
-    spec: dict[str, Any] = found
-    return spec
+def test_the_page_is_reached_by_pods_of_its_namespace_or_by_those_that_are_named() -> None:
+    near, ingress = End({}, "platform"), End({"app": "ingress"}, "ingress", of_namespace={"team": "sre"})
+    usual, led = Installed(), Installed("dashboard.from[0].namespaceSelector.matchLabels.team=sre")
+
+    assert [usual.lets(each, usual.page, 8080) for each in (near, ingress)] == [True, False]
+    assert [led.lets(each, led.page, 8080) for each in (near, ingress)] == [False, True]
+    assert not usual.lets(near, usual.page, 8081), "the port of the probes is for the node"
 
 
-def selector_of(chart: str) -> dict[str, str]:
-    labels: dict[str, str] = named(chart, "Deployment")["spec"]["selector"]["matchLabels"]
-    return labels
+def test_a_service_that_bounds_who_calls_it_names_the_page() -> None:
+    """As the documents show it."""
+    (peer,) = [
+        each["network"]["allowFrom"][0] for each in documents(shown_text("allowFrom")) if "network" in each
+    ]
+    closed, named = Installed(allow_from=[]), Installed(allow_from=[peer])
+    namespace = {"kubernetes.io/metadata.name": "lgs-system"}
+
+    assert not closed.lets(closed.page, closed.replica, 8000)
+    assert peer["namespaceSelector"]["matchLabels"] == namespace
+    page = replace(named.page, namespace="lgs-system")
+    of_service = [each for each in named.policies if each["metadata"]["namespace"] == "team"]
+    assert lets_through(of_service, page, named.replica, 8000)
+
+
+def shown_text(words: str) -> str:
+    """The block of the page's document that has these words."""
+    text = (CHART.parents[1] / "docs" / "dashboard.md").read_text("utf-8")
+    (found,) = [each for each in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if words in each]
+    return str(found)
 
 
 def test_what_leads_to_the_page_from_outside_is_as_that_of_a_service() -> None:

@@ -87,13 +87,15 @@ async def test_one_address_takes_half_of_the_connections_and_others_still_get_in
 async def test_one_client_of_a_proxy_takes_a_quarter_and_others_still_get_answers(served: Served) -> None:
     """Who forges the header only adds before what the proxy says."""
     held = [await asks(served, "/held", f"10.0.0.{each}, 192.0.2.1") for each in range(2)]
-    await until(lambda: served.door.requests._taken["192.0.2.1"] == 2)
+    await until(lambda: served.door.requests._taken["127.0.0.1 192.0.2.1"] == 2)
 
     refused = await (await asks(served, "/", "10.9.9.9, 192.0.2.1"))
     other = await (await asks(served, "/", "192.0.2.2"))
+    of_another_proxy = await (await asks(served, "/", "192.0.2.1", address="127.0.0.2"))
 
     assert refused.startswith(b"HTTP/1.1 429 ")
     assert other.endswith(b"it is")
+    assert of_another_proxy.endswith(b"it is"), "nobody takes the places of another's clients"
     served.go_on.set()
     assert [(await each)[-5:] for each in held] == [b"it is"] * 2
     assert served.door.requests._taken.total() == 0

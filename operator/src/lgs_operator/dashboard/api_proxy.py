@@ -18,7 +18,7 @@ from aiohttp import web
 from yarl import URL
 
 from lgs_operator.dashboard.admission import UID, VIA, Admission
-from lgs_operator.dashboard.protection import OF_DATA, headers
+from lgs_operator.dashboard.protection import OF_DATA, UNBUFFERED, headers
 from lgs_operator.dashboard.sources import Source
 from lgs_operator.dashboard.ways import Unreachable
 
@@ -132,6 +132,8 @@ async def _given(request: web.Request, answer: aiohttp.ClientResponse, uid: str)
         status=answer.status if 200 <= answer.status < 300 or 400 <= answer.status < 600 else 502,
         headers={**headers(OF_DATA), **_passed(answer), "Content-Type": kind, UID: uid},
     )
+    if kind == EVENTS:
+        stream.headers.update(UNBUFFERED)
     await stream.prepare(request)
     try:
         length = 0

@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from typing import Any, Final, cast
+from typing import Final, cast
 from weakref import WeakSet
 
 from aiohttp import web
@@ -151,7 +151,8 @@ class _Connection(asyncio.Protocol):
             self._http.resume_writing()
 
 
-def client_of(request: web.Request | Any) -> str:
-    """Whom a request counts for: whom the nearest proxy has seen, else who has connected."""
+def client_of(request: web.Request) -> str:
+    """Whom a request counts for: who has connected and, where that is a proxy, whom it has seen. Somebody who
+    only says that they are a proxy counts for none of its clients."""
     seen = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return seen[:100] or str(request.remote)
+    return f"{request.remote} {seen[:100]}"

@@ -45,6 +45,8 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-Frame-Options": "DENY",
 }
+UNBUFFERED: Final = {"X-Accel-Buffering": "no"}
+"""The header of a stream, by which nginx in front passes on each event at once."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

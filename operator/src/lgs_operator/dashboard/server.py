@@ -13,7 +13,7 @@ from aiohttp import web
 from lgs_operator.dashboard.admission import Admission, Anybody
 from lgs_operator.dashboard.api_proxy import MOST_BYTES, add_api
 from lgs_operator.dashboard.pages import add_pages
-from lgs_operator.dashboard.protection import Asked, add_headers, protects
+from lgs_operator.dashboard.protection import UNBUFFERED, Asked, add_headers, protects
 from lgs_operator.dashboard.sources import Json, Source
 from lgs_operator.history.service import DAY
 
@@ -125,7 +125,7 @@ async def _history_live(request: web.Request) -> web.StreamResponse:
 
 
 async def _begin(request: web.Request) -> web.StreamResponse:
-    stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", **UNBUFFERED})
     await stream.prepare(request)
     return stream
 
