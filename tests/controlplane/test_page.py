@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import os
-import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from lgs_operator.kube.kinds import SERVICE, SERVICE_OF_OURS
 from lgs_operator.settings import SettingsError
 from support.desired import inputs_of
 from support.desired import service as desired_service
+from support.documents import shown
 from support.network_policies import End, lets_through, pod_of
 from support.ports import free_port
 from support.waiting import until
@@ -194,9 +194,7 @@ def test_the_page_is_reached_by_pods_of_its_namespace_or_by_those_that_are_named
 
 def test_a_service_that_bounds_who_calls_it_names_the_page() -> None:
     """As the documents show it."""
-    (peer,) = [
-        each["network"]["allowFrom"][0] for each in documents(shown_text("allowFrom")) if "network" in each
-    ]
+    (peer,) = shown("dashboard.md", "network")["network"]["allowFrom"]
     closed, named = Installed(allow_from=[]), Installed(allow_from=[peer])
     namespace = {"kubernetes.io/metadata.name": "lgs-system"}
 
@@ -205,13 +203,6 @@ def test_a_service_that_bounds_who_calls_it_names_the_page() -> None:
     page = replace(named.page, namespace="lgs-system")
     of_service = [each for each in named.policies if each["metadata"]["namespace"] == "team"]
     assert lets_through(of_service, page, named.replica, 8000)
-
-
-def shown_text(words: str) -> str:
-    """The block of the page's document that has these words."""
-    text = (CHART.parents[1] / "docs" / "dashboard.md").read_text("utf-8")
-    (found,) = [each for each in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if words in each]
-    return str(found)
 
 
 def test_what_leads_to_the_page_from_outside_is_as_that_of_a_service() -> None:
@@ -334,13 +325,13 @@ async def test_with_the_rights_of_the_chart_the_page_shows_all_that_it_has_and_a
     async with process(story, chart, kubeconfig, operator, str(token)) as page:
         known: dict[str, Any] = {}
 
-        async def shown() -> bool:
+        async def are_shown() -> bool:
             nonlocal known
             known = await page.services()
             mine = [each for each in known["services"] if each["namespace"] == namespace]
             return "trouble" not in known and any(each["at"] is not None for each in mine)
 
-        await until(shown, lambda: f"no history: {known}")
+        await until(are_shown, lambda: f"no history: {known}")
         assert (await page.ask(f"/api/services/{namespace}/support/history"))[0] == 200
         sessions = f"/runtime/{namespace}/support/threads/a"
         assert (await page.ask(sessions))[0] == 401

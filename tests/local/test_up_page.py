@@ -11,8 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from support import prometheus
+from support.documents import shown
 from support.ports import PATIENCE_SECONDS
 from support.up import Up, up_with_example
+from support.waiting import until
 
 MANIFEST = """
 apiVersion: lgs.dev/v1alpha1
@@ -71,3 +74,32 @@ def test_a_port_that_another_program_has_is_no_reason_not_to_serve(up: Up) -> No
 
         assert page_of(up) != f"http://127.0.0.1:{other.getsockname()[1]}/"
         assert httpx.get(page_of(up), timeout=PATIENCE_SECONDS).status_code == 200
+
+
+@prometheus.needed
+async def test_a_prometheus_reads_every_replica_by_what_the_page_tells_it(up: Up, tmp_path: Path) -> None:
+    """At the port that they share one of them answers, now this one and now that one."""
+    both = MANIFEST.replace("{minReplicas: 1, maxReplicas: 2}", "{mode: Manual}") + "  replicas: 2\n"
+    up.manifest.write_text(both)
+    up.serve()
+    up.wait(lambda: up.said(LINK))
+    (job,) = shown("monitoring.md", "scrape_configs")["scrape_configs"]
+    (found,) = job["http_sd_configs"]
+    assert found["url"] == "http://127.0.0.1:8124/metrics/targets"
+    page = page_of(up)
+    job["http_sd_configs"] = [{"url": f"{page}metrics/targets", "refresh_interval": "1s"}]
+
+    def targets() -> list[str]:
+        told: list[dict[str, Any]] = httpx.get(f"{page}metrics/targets", timeout=PATIENCE_SECONDS).json()
+        return [each for one in told for each in one["targets"]]
+
+    up.wait(lambda: len(targets()) == 2)
+    with prometheus.running(tmp_path, [job]) as reads:
+
+        async def read() -> bool:
+            series = await reads.ask("lgs_slots")
+            return len({each["metric"]["instance"] for each in series}) == 2
+
+        await until(read, "it does not read both")
+        (slots,) = await reads.ask('sum(lgs_slots{service="tried"})')
+    assert float(slots["value"][1]) == 4

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
+
+from aiohttp import web
 
 from lgs_operator.dashboard.server import page_app, serve_loopback
 from lgs_operator.dashboard.sources import Api, Json, Kept
@@ -36,6 +39,8 @@ class LocalPage:
         self._history: ServiceHistory = begun
         self._kept = Kept(self._histories)
         self._facts: dict[str, Any] = {}
+        self.targets: Sequence[str] = ()
+        """Where the metrics of each replica are, `host:port`."""
 
     def is_due(self, now: float) -> bool:
         """Whether the next observation should include cache and tokens."""
@@ -69,12 +74,22 @@ class LocalPage:
         """Serves the page and returns its address. If another program has the port, a free one is used, as
         two services may be up."""
         try:
-            found = await serve_loopback(stack, page_app(self), port)
+            found = await serve_loopback(stack, self._app(), port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            found = await serve_loopback(stack, page_app(self), 0)
+            found = await serve_loopback(stack, self._app(), 0)
         return f"http://127.0.0.1:{found}/#/{NAMESPACE}/{self._name}"
+
+    def _app(self) -> web.Application:
+        app = page_app(self)
+        app.router.add_get("/metrics/targets", self._discovery)
+        return app
+
+    async def _discovery(self, _: web.Request) -> web.Response:
+        """The replicas for a Prometheus: at the port that they share it would read one of them, now this one
+        and now that one (https://prometheus.io/docs/prometheus/latest/http_sd/)."""
+        return web.json_response([{"targets": list(self.targets), "labels": {"service": self._name}}])
 
 
 def facts_of(service: LocalService) -> dict[str, Any]:

@@ -51,9 +51,14 @@ class Process:
         """The process in the form that a plan needs."""
         return Worker(self.name, self.generation, self.phase, self.started_at)
 
+    @property
+    def target(self) -> str:
+        """The host and port that reach this process and no other."""
+        return f"127.0.0.1:{self.admin_port}"
+
     def url(self, path: str) -> str:
         """An address that reaches this process and no other."""
-        return f"http://127.0.0.1:{self.admin_port}{path}"
+        return f"http://{self.target}{path}"
 
     def written(self) -> list[str]:
         """The lines that it wrote to stderr; empty if its log was deleted."""

@@ -164,6 +164,7 @@ class Supervisor:
                 for line in state.budgets.changes(observation.samples, asked=state.usage != "no"):
                     self._view.say(line)
                 page.observe(service, observation, state.decision, alerts.firing)
+                page.targets = [each.target for each in state.processes if each.phase != "starting"]
                 for process in state.processes:
                     self._say_news(state, process)
             ready = [each for each in state.processes if each.phase == "ready"]
