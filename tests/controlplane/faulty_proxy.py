@@ -93,12 +93,15 @@ async def _silent(request: web.Request) -> web.StreamResponse:
 class FaultyProxy:
     """`share` of the requests meet a fault, and each watch of a kind in `forced` that one of `WATCH_FAULTS`,
     or silence;
-    nothing is there below the paths of `absent`. `met` counts them."""
+    nothing is there below the paths of `absent`. `met` counts them. Writes to objects whose path ends with
+    `held` wait until `released`; `waits` is set once one does."""
 
     def __init__(self, plane: ControlPlane, http: aiohttp.ClientSession, seed: int) -> None:
         self.share = 0.0
         self.forced: dict[str, str] = {}
         self.absent: tuple[str, ...] = ()
+        self.held: str | None = None
+        self.waits, self.released = asyncio.Event(), asyncio.Event()
         self.met: Counter[str] = Counter()
         self._watches: dict[int, web.Request] = {}
         self._plane = plane
@@ -120,6 +123,11 @@ class FaultyProxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         is_watch = request.query.get("watch") == "true"
         plural = request.path.rsplit("/", 1)[1]
+        if self.held is not None and request.method == "PATCH" and request.path.endswith(self.held):
+            # read first: whoever asked may have given up when it goes on
+            await request.read()
+            self.waits.set()
+            await self.released.wait()
         if request.path.startswith(self.absent):
             self.met[f"absent {'watch' if is_watch else plural}"] += 1
             return await ABSENT(request)

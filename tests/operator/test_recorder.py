@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from structlog.testing import capture_logs
+
 from lgs_crds.reasons import Reason
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.kinds import Kind, Manifest, ServiceKey
@@ -76,3 +78,18 @@ async def test_alerts_that_flap_keep_no_other_event_from_being_heard() -> None:
 
     assert len(written.messages) == 26
     assert written.messages[-1] == "a release does not work"
+
+
+async def test_names_that_replicas_make_up_take_no_other_event_its_place_and_fill_no_log() -> None:
+    written, clock = Written(), Clock()
+    recorder = EventRecorder(cast(KubeClient, written), "operator-0", now=clock)
+
+    with capture_logs() as logged:
+        for number in range(200):
+            await recorder.emit(KEY, "u1", "Warning", "CircuitOpened", f"graph made-up-{number}")
+            await recorder.emit(KEY, "u1", "Warning", "AlertFiring", f"alert {number}")
+        await emitted(recorder, "still heard")
+
+    assert written.messages[-1] == "still heard"
+    assert sum("made-up" in each for each in written.messages) == 25
+    assert len(logged) == len(written.messages), "what is dropped is not logged either"

@@ -47,6 +47,9 @@ from lgs_operator.reconcile_plan import (
 from lgs_operator.status.diagnosis import Diagnosis
 
 log = structlog.get_logger(__name__)
+CONFLICT: Final = 409
+TRIES: Final = 5
+"""How often an object is written that others change at the same time."""
 WITH_PODS: Final = frozenset({DEPLOYMENT, STATEFUL_SET, CRON_JOB, JOB})
 # A StatefulSet may have to be written before it lets go of its claim.
 GIVEN_TO: Final = {
@@ -169,26 +172,39 @@ class PlanWriter:
         live: Mapping[Key, Manifest],
         adopt: int | None,
     ) -> Manifest:
-        key = key_of(manifest)
-        if owner_uid(live.get(key, {})) != uid:
-            there = await self._free(key, uid, manifest["metadata"]["labels"][SERVICE_LABEL])
-            if there is not None and owner_uid(there) != uid:
-                await self._must_stay(service, uid, key)
-        is_adopted = key.kind == DEPLOYMENT and adopt is not None and "replicas" not in manifest["spec"]
-        try:
-            if is_adopted:
-                # Both managers set the number once; when ours lets go of it, the autoscaler's stays.
-                first = manifest | {"spec": manifest["spec"] | {"replicas": adopt}}
-                await self._cluster.apply(first)
-                await self._cluster.apply(replicas_only(key, adopt or 0), manager=SCALER)
-            answer = await self._cluster.apply(manifest)
-        except KubeError as error:
-            if error.refused:
-                raise Refused(_refused(key, live.get(key), manifest, str(error))) from error
-            raise
+        key, there = key_of(manifest), live.get(key_of(manifest))
+        for tries_left in reversed(range(TRIES)):
+            if owner_uid(there or {}) != uid:
+                there = await self._free(key, uid, manifest["metadata"]["labels"][SERVICE_LABEL])
+                if there is not None and owner_uid(there) != uid:
+                    await self._must_stay(service, uid, key)
+            try:
+                answer = await self._apply_to(there, manifest, adopt)
+                break
+            except KubeError as error:
+                if error.refused:
+                    raise Refused(_refused(key, live.get(key), manifest, str(error))) from error
+                if not error.conflict or not tries_left:
+                    raise
+                there = None  # it has changed: look at it again, for it may have been let go
         self._state.put(answer)
         self._metrics.writes.labels(key.kind.name, "apply").inc()
         return answer
+
+    async def _apply_to(self, there: Manifest | None, manifest: Manifest, adopt: int | None) -> Manifest:
+        """Applies to exactly the object that was seen: a conflict if it is another one by now. Otherwise a
+        write that takes long would give an object that was let go its owner again, who may be gone."""
+        key = key_of(manifest)
+        seen = None if there is None else there["metadata"].get("resourceVersion")
+        if key.kind == DEPLOYMENT and adopt is not None and "replicas" not in manifest["spec"]:
+            # Both managers set the number once; when ours lets go of it, the autoscaler's stays.
+            first = manifest | {"spec": manifest["spec"] | {"replicas": adopt}}
+            before = await self._cluster.apply(_as_seen(first, seen))
+            counted = await self._cluster.apply(replicas_only(key, adopt), manager=SCALER)
+            if owner_uid(counted) != owner_uid(before):
+                raise KubeError(CONFLICT, "Conflict", f"{key.kind.name} {key.name} was let go meanwhile")
+            seen = counted["metadata"].get("resourceVersion")
+        return await self._cluster.apply(_as_seen(manifest, seen))
 
     async def _must_stay(self, service: ServiceKey, uid: str, key: Key) -> None:
         """An object that the service does not own becomes its own only if the service stays. `kubectl delete
@@ -209,6 +225,13 @@ class PlanWriter:
         if words is not None:
             raise Refused(f"{key.kind.name} {key.name} exists in namespace {key.namespace} and {words}")
         return there
+
+
+def _as_seen(manifest: Manifest, version: str | None) -> Manifest:
+    """The object as it is applied to one of this version; without one, to whatever is there."""
+    if version is None:
+        return manifest
+    return manifest | {"metadata": manifest["metadata"] | {"resourceVersion": version}}
 
 
 def _given_to(manifest: Manifest) -> frozenset[Kind]:

@@ -1,15 +1,15 @@
 """Kubernetes Events about a service: what happened and why, for `kubectl describe`.
 
 A repeated Event raises the count of the first. Each service may have 25 at once and one more each five
-seconds, and as many for its alerts, which may flap; beyond that Events are dropped. An Event that can't be
-written is logged and never stops the work.
+seconds, and as many for its alerts, which may flap, and for circuits, whose names replicas may make up;
+beyond that Events are dropped. An Event that can't be written is logged and never stops the work.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -28,9 +28,15 @@ _BURST = 25.0
 _REFILL_SECONDS = 5.0
 _REMEMBERED = 4096
 _LONGEST_MESSAGE = 1000
-_OF_ALERTS: Final[frozenset[Reason]] = frozenset({"AlertFiring", "AlertResolved", "WebhookFailed"})
-"""Reasons from a manifest's own rules, which may fire as often as they like: they take no other Event's
-place."""
+_APART: Final[Mapping[Reason, str]] = {
+    "AlertFiring": "alerts",
+    "AlertResolved": "alerts",
+    "WebhookFailed": "alerts",
+    "CircuitOpened": "circuits",
+    "CircuitClosed": "circuits",
+}
+"""Reasons from a manifest's own rules and from its replicas, which may be as many as they like: they take no
+other Event's place."""
 
 
 @dataclass
@@ -58,14 +64,14 @@ class EventRecorder:
         self._identity = identity
         self._now = now
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._buckets: OrderedDict[tuple[str, bool], _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
 
     async def emit(self, key: ServiceKey, uid: str, kind: EventType, reason: Reason, message: str) -> None:
         """Emits an Event about the service."""
         message = message[:_LONGEST_MESSAGE]
-        log.info("event", service=f"{key.namespace}/{key.name}", type=kind, reason=reason, message=message)
-        if not self._allowed(uid, of_alerts=reason in _OF_ALERTS):
+        if not self._allowed(uid, _APART.get(reason, "")):
             return
+        log.info("event", service=f"{key.namespace}/{key.name}", type=kind, reason=reason, message=message)
         try:
             await self._write(key, uid, kind, reason, message)
         except KubeError as error:
@@ -115,9 +121,9 @@ class EventRecorder:
             "reportingInstance": self._identity,
         }
 
-    def _allowed(self, uid: str, *, of_alerts: bool) -> bool:
+    def _allowed(self, uid: str, group: str) -> bool:
         now = self._now()
-        bucket = self._buckets.setdefault((uid, of_alerts), _Bucket(_BURST, now))
+        bucket = self._buckets.setdefault((uid, group), _Bucket(_BURST, now))
         # A clock that was set back takes no tokens away: otherwise nothing would be said until it catches up.
         refill = max(0.0, (now - bucket.at).total_seconds()) / _REFILL_SECONDS
         bucket.tokens, bucket.at = min(_BURST, bucket.tokens + refill), now
