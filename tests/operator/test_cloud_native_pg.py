@@ -286,7 +286,8 @@ async def test_a_cluster_that_pods_wait_for_is_not_read_again_to_say_so() -> Non
         nonlocal asked
         asked += 1
 
-    state = SimpleNamespace(pods=lambda *_: (), owned=lambda _: {})
+    referenced = SimpleNamespace(names=lambda _: frozenset())
+    state = SimpleNamespace(pods=lambda *_: (), owned=lambda _: {}, referenced=referenced)
     context = cast(Context, SimpleNamespace(cluster=SimpleNamespace(get=get), state=state, http=None))
     waits = Diagnosis("ClusterNotReady", "Cluster main: Setting up primary")
 
