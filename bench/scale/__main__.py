@@ -14,16 +14,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from bench.scale.ground import Operator, Requests, account, nodes, operator, until, writes
+from bench.scale.ground import Ground, Operator, Requests, operator, played, real, until, writes
 
 from controlplane.conftest import started
-from controlplane.controlplane_server import ControlPlane
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SERVICE, SERVICE_OF_OURS, Manifest
@@ -86,8 +86,8 @@ async def each(numbers: range, work: Callable[[int], Awaitable[object]]) -> None
 class Scale:
     """`services` with so many `replicas` each, of which `with_work` have runs all the time."""
 
-    def __init__(self, plane: ControlPlane, cluster: KubeClient, services: int, replicas: int) -> None:
-        self._plane = plane
+    def __init__(self, ground: Ground, cluster: KubeClient, services: int, replicas: int) -> None:
+        self._ground = ground
         self._cluster = cluster
         self._services = services
         self._replicas = replicas
@@ -101,7 +101,7 @@ class Scale:
     async def make(self) -> None:
         """All namespaces, Secrets and services."""
         for number in range(0, self._services, PER_NAMESPACE):
-            self._plane.run("create", "namespace", namespace_of(number))
+            self._ground.make_namespace(namespace_of(number))
 
         async def one(number: int) -> None:
             for manifest in (secret(number), service(number, self._replicas)):
@@ -126,7 +126,7 @@ class Scale:
 
     async def rests(self, running: Operator, seconds: float) -> None:
         """What it takes while nothing changes."""
-        requests, before = Requests(self._plane), await told(running)
+        requests, before = Requests(self._ground.audit), await told(running)
         used, began = running.processor_seconds(), time.monotonic()
         await asyncio.sleep(seconds)
         passed = time.monotonic() - began
@@ -174,6 +174,14 @@ async def told(running: Operator) -> dict[str, float]:
         return {}
 
 
+async def _answers(cluster: KubeClient) -> bool:
+    try:
+        await cluster.list(SERVICE_OF_OURS, None)
+    except KubeError:
+        return False
+    return True
+
+
 def _most(counted: Counter[tuple[str, str]]) -> str:
     return ", ".join(f"{verb} {resource} {count}" for (verb, resource), count in counted.most_common(4))
 
@@ -184,24 +192,25 @@ def table(rows: list[Row]) -> str:
     return "\n".join(["| | measured | target |", "|---|---|---|", *lines])
 
 
-async def play(asked: argparse.Namespace, folder: Path, plane: ControlPlane) -> list[Row]:
+async def play(asked: argparse.Namespace, folder: Path, on: AbstractAsyncContextManager[Ground]) -> list[Row]:
     """The whole measurement."""
     async with AsyncExitStack() as stack:
-        cluster = await KubeClient.connect(str(plane.kubeconfig))
+        ground = await stack.enter_async_context(on)
+        cluster = await KubeClient.connect(str(ground.admin))
         stack.push_async_callback(cluster.close)
-        scale = Scale(plane, cluster, asked.services, asked.pods)
-        kubeconfig = account(plane, folder)
-        await stack.enter_async_context(nodes(plane.kubeconfig, asked.with_work, folder / "nodes.log"))
+        scale = Scale(ground, cluster, asked.services, asked.pods)
+        kubeconfig = ground.operator
+        await until(partial(_answers, cluster), "the API server answers", 60.0)
         await scale.make()
         async with operator(kubeconfig, folder / "first.log") as running:
-            requests = Requests(plane)
+            requests = Requests(ground.audit)
             reconciled, ready = await scale.come(running)
             scale.add("new services: all reconciled", f"{reconciled:.1f} s")
             scale.add("new services: all replicas take work", f"{ready:.1f} s")
             scale.add("new services: requests to the API server", f"{requests.counted().total()}")
             await asyncio.sleep(SETTLE_SECONDS)
         async with operator(kubeconfig, folder / "second.log") as running:
-            requests = Requests(plane)
+            requests = Requests(ground.audit)
             reconciled, ready = await scale.come(running)
             used, counted = running.processor_seconds(), requests.counted()
             scale.add("after a start: all reconciled", f"{reconciled:.1f} s", "< 60 s")
@@ -224,12 +233,18 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=10, help="of each service")
     parser.add_argument("--with-work", type=int, default=0, help="services that have runs all the time")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the steady measurement")
+    parser.add_argument("--played", action="store_true", help="the API server is played, too")
     parser.add_argument("--logs", type=Path, help="folder to keep the logs in")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, started(Path(home) / "plane") as plane:
-        folder = asked.logs or Path(home)
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = asked.logs or home
         folder.mkdir(parents=True, exist_ok=True)
-        rows = asyncio.run(play(asked, folder, plane))
+        if asked.played:
+            on = played(folder, asked.with_work)
+        else:
+            on = real(stack.enter_context(started(home / "plane")), folder, asked.with_work)
+        rows = asyncio.run(play(asked, folder, on))
     print(
         f"\n{asked.services} services of {asked.pods} pods each, {asked.with_work} with work\n\n{table(rows)}"
     )

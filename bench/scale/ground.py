@@ -22,6 +22,7 @@ from support.ports import free_port
 
 ACCOUNT: Final = "operator"
 NAMESPACE: Final = "default"
+USER: Final = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 WRITES: Final = frozenset({"create", "update", "patch", "delete"})
 
 
@@ -79,12 +80,51 @@ async def operator(kubeconfig: Path, log: Path) -> AsyncIterator[Operator]:
         await process.wait()
 
 
+@dataclass(frozen=True)
+class Ground:
+    """An API server: kubeconfigs of its administrator and of the operator, and the log of what the operator
+    asked it for."""
+
+    admin: Path
+    operator: Path
+    audit: Path
+    make_namespace: Callable[[str], object]
+
+
 @asynccontextmanager
-async def nodes(kubeconfig: Path, with_work: int, log: Path) -> AsyncIterator[None]:
-    """The nodes, and the replicas that they run."""
-    command = ("-m", "bench.scale.replicas", str(kubeconfig), str(with_work))
+async def real(plane: ControlPlane, folder: Path, with_work: int) -> AsyncIterator[Ground]:
+    """A real one, whose nodes are played."""
+    account = _account(plane, folder)
+    command = ("bench.scale.replicas", str(plane.kubeconfig), str(with_work))
+    async with _process(command, folder / "nodes.log"):
+        yield Ground(
+            plane.kubeconfig, account, plane.audit, lambda name: plane.run("create", "namespace", name)
+        )
+
+
+@asynccontextmanager
+async def played(folder: Path, with_work: int) -> AsyncIterator[Ground]:
+    """One that is played, with its controllers and nodes."""
+    port, audit, kubeconfig = free_port(), folder / "audit.log", folder / "played.conf"
+    context = {"cluster": "played", "user": "operator", "namespace": NAMESPACE}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "played", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "operator", "user": {"token": "operator"}}],
+        "contexts": [{"name": "played", "context": context}],
+        "current-context": "played",
+    }
+    kubeconfig.write_text(json.dumps(config))
+    audit.touch()
+    async with _process(("bench.scale.played", str(port), str(audit), str(with_work)), folder / "played.log"):
+        yield Ground(kubeconfig, kubeconfig, audit, lambda _: None)
+
+
+@asynccontextmanager
+async def _process(command: tuple[str, ...], log: Path) -> AsyncIterator[None]:
     with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=out, stderr=out)
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, stdout=out, stderr=out)
     try:
         yield
     finally:
@@ -93,7 +133,7 @@ async def nodes(kubeconfig: Path, with_work: int, log: Path) -> AsyncIterator[No
         await process.wait()
 
 
-def account(plane: ControlPlane, folder: Path) -> Path:
+def _account(plane: ControlPlane, folder: Path) -> Path:
     """A kubeconfig of the operator's account, whose requests are noted."""
     plane.run("create", "serviceaccount", ACCOUNT, "-n", NAMESPACE)
     subject = f"--serviceaccount={NAMESPACE}:{ACCOUNT}"
@@ -107,18 +147,18 @@ def account(plane: ControlPlane, folder: Path) -> Path:
 class Requests:
     """What the operator has asked for since this was made."""
 
-    def __init__(self, plane: ControlPlane) -> None:
-        self._audit = plane.audit
+    def __init__(self, audit: Path) -> None:
+        self._audit = audit
         self._from = self._audit.stat().st_size
 
     def counted(self) -> Counter[tuple[str, str]]:
         """How often each verb and resource was asked for; Leases are left out."""
-        user, found = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}", Counter[tuple[str, str]]()
+        found = Counter[tuple[str, str]]()
         with self._audit.open("rb") as lines:
             lines.seek(self._from)
             for line in lines:
                 entry: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
-                if entry.get("user", {}).get("username") != user or "responseStatus" not in entry:
+                if entry.get("user", {}).get("username") != USER or "responseStatus" not in entry:
                     continue
                 reference = entry.get("objectRef") or {}
                 resource = "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))

@@ -8,6 +8,7 @@ of the real runtime.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import time
 from typing import Any, Final
@@ -79,22 +80,44 @@ class Answering(asyncio.Protocol):
             self._transport.write(_answer(READY))
 
 
+class Addresses:
+    """The addresses of replicas, of which each is served from when it is given away. The first `with_work`
+    services have runs all the time."""
+
+    def __init__(self, pages: Pages, with_work: int) -> None:
+        self._pages = pages
+        self._with_work = with_work
+        self._given = 0
+        self._serving: list[asyncio.Task[asyncio.Server]] = []
+
+    def new(self, service: str) -> str:
+        """An address for another replica of the service."""
+        self._given += 1
+        high, low = divmod(self._given, 250)
+        address = f"127.{64 + high // 250}.{high % 250}.{low + 1}"
+        works = int(service.removeprefix("service-")) < self._with_work
+        listening = socket.create_server((address, RUNTIME_PORT))
+        serving = asyncio.get_running_loop().create_server(
+            lambda: Answering(self._pages, works=works), sock=listening
+        )
+        self._serving.append(asyncio.create_task(serving))
+        return address
+
+
 class Nodes:
     """Makes each pod ready, and serves its address."""
 
-    def __init__(self, cluster: KubeClient, pages: Pages, with_work: int) -> None:
+    def __init__(self, cluster: KubeClient, addresses: Addresses) -> None:
         self._cluster = cluster
-        self._pages = pages
-        self._with_work = with_work
+        self._addresses = addresses
         self._new: asyncio.Queue[Manifest] = asyncio.Queue()
-        self._servers: dict[str, asyncio.Server] = {}
-        self._started = 0
+        self._known: set[str] = set()
 
     def changed(self, pod: Manifest) -> None:
         """A pod came or changed."""
         name = pod["metadata"]["name"]
-        if name not in self._servers and "deletionTimestamp" not in pod["metadata"] and "spec" in pod:
-            self._servers[name] = None  # type: ignore[assignment]
+        if name not in self._known and "deletionTimestamp" not in pod["metadata"] and "spec" in pod:
+            self._known.add(name)
             self._new.put_nowait(pod)
 
     async def run(self) -> None:
@@ -114,15 +137,7 @@ class Nodes:
 
     async def _start(self, pod: Manifest) -> None:
         metadata = pod["metadata"]
-        self._started += 1
-        high, low = divmod(self._started, 250)
-        address = f"127.{64 + high // 250}.{high % 250}.{low + 1}"
-        service = metadata["labels"][SERVICE_LABEL]
-        works = int(service.removeprefix("service-")) < self._with_work
-        loop = asyncio.get_running_loop()
-        self._servers[metadata["name"]] = await loop.create_server(
-            lambda: Answering(self._pages, works=works), address, RUNTIME_PORT
-        )
+        address = self._addresses.new(metadata["labels"][SERVICE_LABEL])
         head = {"name": metadata["name"], "namespace": metadata["namespace"]}
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": head, "status": _status(address)}
         await self._cluster.apply(body, manager="nodes", sub="status")
@@ -159,7 +174,7 @@ async def main(kubeconfig: str, with_work: int) -> None:
     """Plays the nodes until it is stopped."""
     allow_connections()
     cluster, pages = await KubeClient.connect(kubeconfig), Pages()
-    nodes = Nodes(cluster, pages, with_work)
+    nodes = Nodes(cluster, Addresses(pages, with_work))
     pods = Informer(
         cluster, POD, namespace=None, labels=OURS, changed=nodes.changed, group_label=SERVICE_LABEL
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from lgs_operator.desired.everything import everything
 from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.references import references
 from lgs_operator.desired.server_image import ServerImage
+from lgs_operator.kube.kept_pod import kept_pod
 from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, key_of
 from lgs_operator.kube.referenced import LONGEST_NAME, NAME
 from lgs_operator.reconcile_plan import SCALER, plan
@@ -169,6 +171,8 @@ def test_whatever_state_pods_are_in_the_status_can_be_written(
     assert Status.model_validate(json.loads(written)) == Status.model_validate(status)
     assert 0 <= status["desiredReplicas"] <= 1000
     assert status_of(view, scaling, status, NOW) == status
+    kept, kept_too = (tuple(map(kept_pod, each)) for each in (runtime, database))
+    assert status_of(replace(view, pods=kept, postgres_pods=kept_too), scaling, {}, NOW) == status
 
 
 @examples(200)

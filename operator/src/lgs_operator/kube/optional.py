@@ -16,6 +16,7 @@ import structlog
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.informer import Informer
+from lgs_operator.kube.kept_object import kept_object
 from lgs_operator.kube.kinds import Kind, Manifest, ServiceKey, key_of
 from lgs_operator.naming import OURS, SERVICE_LABEL
 
@@ -190,6 +191,7 @@ class OptionalKinds:
             labels=OURS,
             changed=self._changed,
             group_label=SERVICE_LABEL,
+            kept=kept_object,
         )
         task = tasks.create_task(self._follow(place, informer), name=f"watch {kind.name}")
         self._watched[place] = _Watched(informer, task, _now())

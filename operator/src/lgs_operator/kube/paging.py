@@ -12,8 +12,11 @@ from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import Kind, Manifest
 
 MOST_OBJECTS: Final = 500
-LONGEST_PAGE: Final = 8 * 2**20
-"""Bytes: a longer page is asked for again with fewer objects."""
+LONGEST_PAGE: Final = 2 * 2**20
+"""Bytes: a longer page is asked for again with fewer objects. Once read it takes five times as much, which
+Python does not give back whole."""
+GROWS_AFTER: Final = 16
+"""Pages in a row that were short enough, after which twice as many objects are asked for."""
 Ask = Callable[[Mapping[str, str], int], Awaitable[Manifest]]
 
 
@@ -24,6 +27,7 @@ async def whole_list(
     query and reads at most so many bytes of the answer, or raises `AnswerTooLong`."""
     found, filled = list[Manifest](), {"apiVersion": kind.api_version, "kind": kind.name}
     most: int | None = None  # whole first, from the API server's cache; pages are read from etcd
+    fitting = 0
     while True:
         try:
             limit = {} if most is None else {"limit": str(most)}
@@ -31,13 +35,18 @@ async def whole_list(
         except AnswerTooLong:
             if most == 1:
                 raise
-            most = MOST_OBJECTS if most is None else max(1, most // 8)
+            most, fitting = MOST_OBJECTS if most is None else most // 2, 0
             continue
         try:
-            page, items = answer["metadata"], answer["items"] or []  # an empty list of metadata is null
+            # an empty list of metadata is null
+            page, items = answer["metadata"], answer["items"] or []
             found += [kept(item | filled) for item in items]
             if not page.get("continue"):
                 return found, page["resourceVersion"]
         except (AttributeError, KeyError, TypeError) as error:
             raise KubeError(0, "NoAnswer", f"what came is no list of {kind.plural}") from error
-        query, most = dict(query) | {"continue": page["continue"]}, min(MOST_OBJECTS, 2 * (most or 1))
+        del answer, items  # before the next one comes
+        fitting += 1
+        if most is not None and fitting % GROWS_AFTER == 0:
+            most = min(MOST_OBJECTS, 2 * most)
+        query = dict(query) | {"continue": page["continue"]}

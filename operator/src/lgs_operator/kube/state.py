@@ -11,6 +11,7 @@ from typing import Any
 
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.informer import Informer
+from lgs_operator.kube.kept_object import kept_object
 from lgs_operator.kube.kept_pod import kept_pod
 from lgs_operator.kube.kept_service import kept_service
 from lgs_operator.kube.kinds import (
@@ -156,7 +157,8 @@ class ClusterState:
         for name in _names_of_secrets(key):
             if name not in self._own_secrets or (is_awaited and self._own_secrets[name] is not None):
                 manifest = await self._secrets.get(name)
-                self._own_secrets[name] = manifest if manifest and _is_ours(manifest, key) else None
+                is_ours = manifest is not None and _is_ours(manifest, key)
+                self._own_secrets[name] = kept_object(manifest) if manifest and is_ours else None
 
     def forget(self, key: ServiceKey) -> None:
         """Forgets a service that is gone."""
@@ -176,7 +178,7 @@ class ClusterState:
         """Takes the API server's answer to our own write."""
         key = key_of(manifest)
         if key.kind == SECRET:
-            self._own_secrets[key] = manifest
+            self._own_secrets[key] = kept_object(manifest)
             self._secrets.put(key, manifest)
             return
         if key.kind in OPTIONAL:
@@ -233,7 +235,7 @@ class ClusterState:
                 group_label=SERVICE_LABEL if ours else None,
                 # A copy of a source never changes, and a service has many: none is held in memory.
                 metadata_only=kind == CONFIG_MAP,
-                kept=kept_pod if kind == POD else dict,
+                kept=kept_pod if kind == POD else kept_object,
             )
             for namespace in self._namespaces
         ]
