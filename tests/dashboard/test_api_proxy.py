@@ -21,6 +21,7 @@ from lgs_operator.dashboard.server import page_app, serve_loopback
 from lgs_operator.dashboard.sources import Api, Kept
 from lgs_operator.history.service import Histories
 from support.ports import PATIENCE_SECONDS
+from support.waiting import until
 
 
 class Service(Kept):
@@ -31,6 +32,7 @@ class Service(Kept):
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.base: str | None = None
         self.uid = "one"
+        self.go_on = asyncio.Event()
 
     async def api(self, namespace: str, name: str) -> Api | None:
         is_it = self.base is not None and (namespace, name) == ("shop", "support")
@@ -38,6 +40,8 @@ class Service(Kept):
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path_qs, dict(request.headers), await request.read()))
+        if request.path.endswith("/held"):
+            await self.go_on.wait()
         if request.path.endswith("/html"):
             return web.Response(
                 text="<script>alert(1)</script>", content_type="text/html", headers={"Set-Cookie": "a=b"}
@@ -253,6 +257,20 @@ async def test_a_page_of_somebody_else_can_not_use_it(service: Service, address:
         assert status == 403, headers
 
     assert service.asked == []
+
+
+async def test_however_many_streams_are_open_the_next_request_is_answered(
+    service: Service, address: str
+) -> None:
+    """Each session that somebody looks at is a stream, and many of them must not hold up others."""
+    opened = [asyncio.create_task(ask("GET", f"{address}threads/held")) for _ in range(101)]
+    await until(lambda: len(service.asked) == 101, lambda: f"{len(service.asked)} are open")
+
+    status, _, _ = await ask("GET", f"{address}threads/a")
+
+    assert status == 200
+    service.go_on.set()
+    assert {status for status, _, _ in await asyncio.gather(*opened)} == {200}
 
 
 async def test_a_service_that_is_away_is_told(service: Service, address: str) -> None:

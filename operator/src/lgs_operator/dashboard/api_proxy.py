@@ -49,8 +49,13 @@ def add_api(app: web.Application, source: Source, admission: Admission) -> None:
     """Adds routes that pass on what is below `/runtime/NAMESPACE/NAME/`."""
 
     async def opened(_: web.Application) -> None:
+        # Without a limit of its own, at which the streams of some would hold up all others: how many there
+        # are is decided where requests come in.
         app[_SESSION] = aiohttp.ClientSession(
-            auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=aiohttp.TCPConnector(limit=0),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
         )
 
     async def closed(_: web.Application) -> None:
