@@ -173,6 +173,9 @@ class Notifier:
                         self.announce(signal)
             except StorageUnavailable as gone:
                 log.warning("signals.lost", reason=str(gone))
+            # Without this task nobody would be woken before the next poll.
+            except Exception:
+                log.exception("signals.lost")
             await asyncio.sleep(RECONNECT_SECONDS)
 
     def _start_polling(self) -> None:

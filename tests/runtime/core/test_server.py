@@ -30,6 +30,7 @@ from runtime.core.stories import ran
 from support.ports import PATIENCE_SECONDS, free_port, shared_port
 from support.postgres import PostgresServer
 from support.redis import RedisServer
+from support.waiting import until
 
 NewProcess = Callable[..., subprocess.Popen[bytes]]
 EMBEDDED = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
@@ -436,6 +437,32 @@ async def test_a_lease_that_can_not_be_had_for_a_reason_that_nobody_thought_of_e
     async with asyncio.timeout(PATIENCE_SECONDS):
         with pytest.raises(KeyError, match="nobody thought of this"):
             await heartbeat.start()
+
+    await heartbeat.close()
+
+
+async def test_a_heartbeat_outlives_what_nobody_thought_of() -> None:
+    class Failing:
+        def __init__(self) -> None:
+            self.renewals = 0
+
+        async def take(self, replica: str, graphs: object, release: object) -> Any:
+            return self
+
+        async def renew(self) -> bool:
+            self.renewals += 1
+            if self.renewals == 1:
+                raise KeyError("nobody thought of this")
+            return True
+
+        async def close(self) -> None:
+            pass
+
+    lease = Failing()
+    heartbeat = Heartbeat(lease, "a", 0.4, lambda: None)
+    await heartbeat.start()
+
+    await until(lambda: lease.renewals >= 3)
 
     await heartbeat.close()
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import orjson
@@ -26,6 +26,7 @@ from lgs_runtime.run_kwargs import RunKwargs
 from lgs_runtime.settings import Settings
 from lgs_runtime.streams.events import FROM_START
 from lgs_runtime.worker import claim_loop
+from lgs_runtime.worker.cleanup import CheckpointCleanup
 from runtime.core.stories import ran
 from support.ports import PATIENCE_SECONDS
 from support.waiting import until
@@ -543,6 +544,47 @@ async def test_a_fault_of_the_runtime_ends_the_run_with_its_reason_instead_of_le
     ended = await replica.ended(await replica.start("three_steps", given(tmp_path)))
 
     assert (ended.status, ended.error) == ("error", "RuntimeError: a fault of ours")
+
+
+async def test_a_claim_that_fails_for_a_reason_nobody_thought_of_is_made_again(
+    new_replica: NewReplica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await new_replica("a")
+    queue = type(replica.services.storage.queue)
+    claim, failures = queue.claim, [KeyError("nobody thought of this"), KeyError("nor of this")]
+
+    async def claims(*given: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await claim(*given)
+
+    monkeypatch.setattr(queue, "claim", claims)
+    await until(lambda: not failures)
+
+    assert (await replica.ended(await replica.start("three_steps", given(tmp_path)))).status == "success"
+
+
+async def test_checkpoints_that_can_not_be_deleted_for_a_reason_nobody_thought_of_hold_up_no_others() -> None:
+    pruned: list[str] = []
+
+    class Saver:
+        async def aprune(self, thread_ids: Sequence[str], *, strategy: str) -> None:
+            if "odd" in thread_ids:
+                raise KeyError("nobody thought of this")
+            pruned.extend(thread_ids)
+
+    class Kept:
+        async def forget(self, thread_ids: Sequence[str]) -> None:
+            pass
+
+    cleanup = CheckpointCleanup(cast(Any, Kept()), cast(Any, Saver()))
+    cleanup.schedule("odd")
+    await cleanup.close()
+
+    cleanup.schedule("even")
+    await cleanup.close()
+
+    assert pruned == ["even"]
 
 
 @pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)

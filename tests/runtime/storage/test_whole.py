@@ -242,6 +242,25 @@ async def test_a_table_with_other_columns_is_noticed_and_told_at_a_start(
     assert f"{INCOMPLETE}: table {table} has no column {column}" in await refused(database_uri)
 
 
+@pytest.mark.parametrize(("table", "family"), [("lgs_cron", None), ("checkpoints", CHECKPOINTS)])
+async def test_a_table_that_was_copied_without_its_key_is_noticed_and_told_at_a_start(
+    database_uri: str, table: str, family: str | None
+) -> None:
+    async with replica(database_uri) as storage:
+        at(
+            database_uri,
+            f"CREATE TABLE copied AS SELECT * FROM {table}",
+            f"DROP TABLE {table}",
+            f"ALTER TABLE copied RENAME TO {table}",
+            family=family,
+        )
+
+        with pytest.raises(DatabaseReplaced, match=f"{INCOMPLETE}: table {table} has no primary key"):
+            await storage.ping()
+
+    assert f"{INCOMPLETE}: table {table} has no primary key" in await refused(database_uri)
+
+
 @pytest.mark.parametrize(("table", "family"), [("lgs_run", None), ("checkpoints", CHECKPOINTS)])
 async def test_a_view_in_place_of_a_table_is_noticed_and_told_at_a_start(
     database_uri: str, table: str, family: str | None
@@ -383,7 +402,7 @@ def columns_of(database_uri: str) -> dict[str, set[str]]:
     if database_uri.startswith("sqlite"):
         for family in (None, CHECKPOINTS, STORE):
             with sqlite3.connect(file_of(database_uri, family)) as file:
-                for name, _, column in file.execute(sqlite.LOOK):
+                for name, _, column, _ in file.execute(sqlite.LOOK):
                     found.setdefault(name, set()).add(column)
             file.close()
         found.pop("sqlite_sequence", None)

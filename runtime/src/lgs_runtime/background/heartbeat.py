@@ -169,7 +169,8 @@ async def _answer(lease: Lease, patience: float, still: float) -> _Answer:
     if (failed := renewal.exception()) is None:
         return _Answer(renewal.result())
     if not isinstance(failed, StorageUnavailable):
-        raise failed
+        # A heartbeat that ended would tell nobody that the lease is lost.
+        log.error("lease.failed", exc_info=failed)
     return _Answer(None, stood_still, str(failed))
 
 

@@ -18,7 +18,7 @@ import structlog
 
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.database.postgres_connections import CONNECT_SECONDS, Access, PlainConnection, translated
-from lgs_runtime.errors import ConfigError
+from lgs_runtime.errors import ConfigError, StorageUnavailable
 
 OLDEST: Final = 13
 """The oldest supported major version of PostgreSQL."""
@@ -83,9 +83,14 @@ def log_access(access: Access, direct: str | None) -> None:
 @contextmanager
 def refused(uri: str, name: str = "DATABASE_URI") -> Iterator[None]:
     """Turns errors from a database or pooler that answers, and that waiting does not change, into a
-    `ConfigError`."""
+    `ConfigError`, those that were translated already too."""
     try:
-        yield
+        try:
+            yield
+        except StorageUnavailable as gone:
+            if not isinstance(gone.__cause__, asyncpg.InsufficientPrivilegeError):
+                raise
+            raise gone.__cause__ from None
     except asyncpg.ProtocolViolationError as error:
         if not _REFUSED_BY_POOLER.search(str(error)):
             raise

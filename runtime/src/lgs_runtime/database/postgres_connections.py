@@ -41,6 +41,18 @@ _UNREACHABLE: Final = (
     OSError,
     TimeoutError,
 )
+_FOUND_AT_START: Final = (
+    (asyncpg.UndefinedTableError, "has lost its tables"),
+    (asyncpg.InsufficientPrivilegeError, "refuses what it allowed at the start"),
+    (asyncpg.UndefinedColumnError, "has other tables than at the start"),
+    (asyncpg.InvalidColumnReferenceError, "has other tables than at the start"),
+    (asyncpg.WrongObjectTypeError, "has other tables than at the start"),
+    (asyncpg.ObjectNotInPrerequisiteStateError, "has other tables than at the start"),
+    (asyncpg.InvalidCachedStatementError, "has other tables than at the start"),
+    (asyncpg.InternalServerError, "fails"),
+)
+"""Errors of statements that worked on the tables as they were found, or made, at the start: the database has
+changed under the replica, and who changed it can change it back."""
 LOST_RACE: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -65,12 +77,12 @@ def unavailable(error: BaseException) -> StorageUnavailable | None:
         # A value of a wrong type is a mistake in this code, though the driver counts it as an interface
         # error.
         return None
-    if isinstance(error, asyncpg.UndefinedTableError):
-        # The tables of all statements are made at the start.
-        return StorageUnavailable(f"the database has lost its tables: {error}")
     if isinstance(error, _UNREACHABLE):
         words = str(error) or "no answer in time"
         return StorageUnavailable(f"the database can't be reached: {type(error).__name__}: {words}")
+    for kind, what in _FOUND_AT_START:
+        if isinstance(error, kind):
+            return StorageUnavailable(f"the database {what}: {error}")
     return None
 
 

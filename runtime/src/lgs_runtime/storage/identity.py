@@ -32,6 +32,8 @@ class Relation:
 
     columns: frozenset[str]
     is_table: bool = True
+    has_key: bool = True
+    """Whether it has a primary key; a table that was copied has none."""
     schema: str = ""
     hidden: str | None = None
     """The schema of a relation of this name that stands beside the service's other tables, and that this one
@@ -154,6 +156,8 @@ def _stand_in(name: str, relation: Relation, wanted: frozenset[str]) -> str | No
             f"table {name} has no column {', '.join(lacking)}, so it is not the service's, or of a later "
             "release: restore it from a backup, or run the later release"
         )
+    if not relation.has_key:
+        return f"table {name} has no primary key: make it again, or restore the table from a backup"
     return None
 
 

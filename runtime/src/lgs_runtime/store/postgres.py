@@ -127,7 +127,10 @@ async def _is_set_up(pool: Pool, store: AsyncPostgresStore) -> bool:
 def _allowed(uri: str) -> Iterator[None]:
     try:
         yield
-    except psycopg.errors.InsufficientPrivilege as refused:
+    except StorageUnavailable as gone:
+        refused = gone.__cause__
+        if not isinstance(refused, psycopg.errors.InsufficientPrivilege):
+            raise
         raise ConfigError(
             f"DATABASE_URI: {masked(uri)}: the server refused it: {refused.diag.message_primary}"
         ) from refused

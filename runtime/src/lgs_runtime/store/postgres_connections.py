@@ -37,8 +37,16 @@ _UNREACHABLE: Final = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.LockNotAvailable,
-    # The tables are made at the start.
+    # The tables are made at the start, and what the statements need of them was there.
     psycopg.errors.UndefinedTable,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InvalidColumnReference,
+    psycopg.errors.WrongObjectType,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.InternalError_,
+    psycopg.errors.DataCorrupted,
+    psycopg.errors.IndexCorrupted,
 )
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 

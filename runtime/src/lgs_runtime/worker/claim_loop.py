@@ -15,9 +15,9 @@ from typing import Final, Protocol
 
 import structlog
 
-from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.graphs.circuits import RunPermit
 from lgs_runtime.model import CancelAction, Run
+from lgs_runtime.periodic import log_failure
 from lgs_runtime.storage.contract import Queue
 from lgs_runtime.worker.claims import Claimed, Claims
 from lgs_runtime.worker.slots import SlotPool
@@ -101,8 +101,9 @@ class ClaimLoop:
                 await self._reconcile()
                 free = self._slots.free
                 runs = await self._claim(free) if free else ()
-            except StorageUnavailable as gone:
-                log.warning("claim.failed", reason=str(gone))
+            # A loop that ended would leave a replica that appears ready, and claims nothing for ever.
+            except Exception as failed:  # noqa: BLE001
+                log_failure("claim", failed)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             for run, permit in runs:
@@ -119,7 +120,7 @@ class ClaimLoop:
         self._slots.doubtful, self._more_waiting = True, False
         try:
             runs = await self._claims.claim(slots)
-        except StorageUnavailable:
+        except Exception:
             self._more_waiting = True
             raise
         self._slots.doubtful = self.lease_doubtful = False

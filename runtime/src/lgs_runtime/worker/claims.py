@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.graphs.circuits import GraphCircuits, RunPermit
 from lgs_runtime.model import Run
 from lgs_runtime.storage.contract import Queue
@@ -47,7 +46,7 @@ class Claims:
             left = slots - len(claimed)
             if left > 0 and (taken is None or taken):
                 claimed += [Claimed(run) for run in await self._queue.claim(self._replica, left, taken)]
-        except StorageUnavailable:
+        except Exception:
             for _, permit in claimed:
                 if permit is not None:
                     permit.give_back()

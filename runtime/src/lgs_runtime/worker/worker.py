@@ -205,8 +205,8 @@ class Worker:
             try:
                 await tell(self.replica)
                 break
-            except StorageUnavailable as gone:
-                log.warning("replica.untold", claims=self._claims, reason=str(gone))
+            except Exception as failed:  # noqa: BLE001 - told sooner or later, whatever it was
+                log.warning("replica.untold", claims=self._claims, reason=repr(failed))
                 await asyncio.sleep(TELL_SECONDS)
 
     async def _settle(self, seconds: float) -> None:

@@ -35,7 +35,12 @@ async def look(connection: asyncpg.Connection) -> Found:
     """What there is of the service's tables."""
     relations = {
         row["name"]: Relation(
-            frozenset(row["columns"]), row["is_table"], row["schema"], row["hidden"], row["denied"]
+            frozenset(row["columns"]),
+            row["is_table"],
+            row["has_key"],
+            row["schema"],
+            row["hidden"],
+            row["denied"],
         )
         for row in await connection.fetch(LOOK)
     }

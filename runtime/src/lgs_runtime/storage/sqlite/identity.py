@@ -121,6 +121,11 @@ def _of_families(path: Path, families: Iterable[str]) -> dict[str, Relation]:
 
 def _relations(connection: sqlite3.Connection) -> dict[str, Relation]:
     columns: dict[tuple[str, str], set[str]] = {}
-    for name, kind, column in connection.execute(LOOK):
+    keyed: set[str] = set()
+    for name, kind, column, of_key in connection.execute(LOOK):
         columns.setdefault((name, kind), set()).add(column)
-    return {name: Relation(frozenset(of), kind == "table") for (name, kind), of in columns.items()}
+        if of_key:
+            keyed.add(name)
+    return {
+        name: Relation(frozenset(of), kind == "table", name in keyed) for (name, kind), of in columns.items()
+    }

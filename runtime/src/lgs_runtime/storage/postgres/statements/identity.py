@@ -37,6 +37,7 @@ APPENDED: Final = ("lgs_audit",)
 
 LOOK: Final = f"""
 SELECT t.relname AS name, t.relkind IN ('r', 'p') AS is_table, t.relnamespace::regnamespace::text AS schema,
+    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary AND i.indisvalid) AS has_key,
     ARRAY(SELECT a.attname::text FROM pg_attribute a
           WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     (SELECT h.relnamespace::regnamespace::text FROM pg_class h

@@ -30,7 +30,8 @@ FILES: Final[Mapping[str, str]] = {CHECKPOINTS: "-checkpoints", STORE: "-store",
 """What the path of the file that has a family adds to the path of the storage's own."""
 
 LOOK: Final = """
-SELECT t.name, t.type, c.name AS "column" FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c
+SELECT t.name, t.type, c.name AS "column", c.pk > 0 AS of_key
+FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c
 WHERE t.type IN ('table', 'view')
 """
 KEPT: Final = "SELECT id, kept FROM lgs_database"
