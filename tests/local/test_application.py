@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lgs_crds import ManifestError
+from lgs_crds import ManifestError, load
 from lgs_operator.application import Application, read
 from lgs_operator.application.members import only_by_uv, what_to_install
 from lgs_operator.application.names import imports_in, names_in
@@ -325,6 +325,44 @@ def test_a_folder_stands_for_its_manifest_else_for_its_langgraph_json(tmp_path: 
     (tmp_path / "second.yml").write_text("kind: LangGraphService\n")
     with pytest.raises(ManifestError, match=r"second\.yml, service\.yaml: there are several"):
         found(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: lgs.dev/v1beta1\nkind: LangGraphServce\n",
+        "apiVersion: lgs.dev/v1beta1\nmetadata: {name: a}\n",
+        'apiVersion: "lgs.dev/v1beta1"\nkind: [\n',
+        "kind: 'LangGraphService'  # of the shop\nspec: {question: what?}\n",
+        "kind: LangGraphService\nspec: \xe9\n".encode("latin-1"),
+        "apiVersion: v1\nkind: ConfigMap\n---\nkind: LangGraphService\nspec: [\n",
+        "\ufeffapiVersion: lgs.dev/v1beta1\nkind: [\n",
+    ],
+)
+def test_a_file_that_was_to_be_a_manifest_is_not_passed_over(text: str | bytes, tmp_path: Path) -> None:
+    application(tmp_path)
+    manifest = tmp_path / "service.yaml"
+    manifest.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    assert found(tmp_path) == manifest, "not the langgraph.json beside it, which would be served instead"
+    with pytest.raises(ManifestError):
+        load(manifest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: {group: lgs.dev}\n",
+        "kind: ConfigMap\ndata:\n  a.yaml: |\n    apiVersion: lgs.dev/v1beta1\n    kind: LangGraphService\n",
+        "kind: ScaledObject\nspec:\n  scaleTargetRef:\n    apiVersion: lgs.dev/v1beta1\n",
+        "# apiVersion: lgs.dev/v1beta1\nname: a workflow\n",
+    ],
+)
+def test_a_file_that_only_speaks_of_manifests_is_passed_over(text: str, tmp_path: Path) -> None:
+    application(tmp_path)
+    (tmp_path / "other.yaml").write_text(text)
+
+    assert found(tmp_path) == tmp_path / "langgraph.json"
 
 
 @pytest.mark.parametrize("place", ["my_graph.py", "src/agents/my_graph.py"])

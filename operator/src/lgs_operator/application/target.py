@@ -10,11 +10,14 @@ import yaml
 
 from lgs_crds import ManifestError, Problem
 from lgs_crds.bounded_yaml import BoundedLoader
-from lgs_crds.model.service import KIND
+from lgs_crds.model.service import GROUP, KIND
 from lgs_operator.application.code_files import for_code_of, refuse_code
 
 Kind = Literal["manifest", "application"]
 CONFIG: Final = "langgraph.json"
+_CLAIM: Final = re.compile(
+    rf"""^(?:apiVersion: *["']?{re.escape(GROUP)}/|kind: *["']?{KIND}["']?\s*(?:#.*)?$)""", re.MULTILINE
+)
 
 
 def found(named: Path | None) -> Path:
@@ -27,7 +30,7 @@ def found(named: Path | None) -> Path:
         refuse_code(folder)
         return folder
     files = [path for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml")]
-    manifests = [path for path in files if _is_ours(path)] or [path for path in files if _was_meant(path)]
+    manifests = [path for path in files if _is_ours(path) or _was_meant(path)]
     if len(manifests) > 1:
         names = ", ".join(path.name for path in manifests)
         raise ManifestError(
@@ -55,12 +58,12 @@ def _is_ours(path: Path) -> bool:
 
 
 def _was_meant(path: Path) -> bool:
-    """Whether a file claims to be a manifest and is not valid YAML: reading it then reports what is wrong."""
+    """Whether a file claims to be a manifest, by its version or its kind, though it is no YAML or UTF-8, or
+    has another kind: reading it then reports what is wrong."""
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, ValueError):
+        return _CLAIM.search(path.read_text("utf-8-sig", errors="replace")) is not None
+    except OSError:
         return False
-    return re.search(rf"^kind: *{KIND}\s*$", text, re.MULTILINE) is not None and not _documents(path)
 
 
 def _documents(path: Path) -> list[dict[str, Any]]:
