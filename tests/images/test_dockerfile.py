@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from lgs_crds import ManifestError
 from lgs_operator.application import read
+from lgs_operator.application.image_keys import LEFT_OUT
 from lgs_operator.application.poetry import requirements, versions
 from lgs_operator.application.pythons import python_for
+from lgs_operator.cli import app
 from lgs_operator.images.dockerfile import dockerfile
 from lgs_operator.images.plan import Plan, plan, stock_image
 
@@ -322,9 +325,28 @@ def test_the_stock_image_of_a_registry_with_a_port_keeps_it() -> None:
     assert stock_image("localhost:5000/lgs:1", "3.12") == "localhost:5000/lgs:1-py3.12"
 
 
-@pytest.mark.parametrize("key", ["node_version", "ui", "base_image"])
-def test_what_no_image_can_have_is_refused_by_its_name(tmp_path: Path, key: str) -> None:
-    values = {"node_version": "20", "ui": {"a": "./a.tsx"}, "base_image": "langchain/langgraph-api"}
+UNBUILDABLE: dict[str, dict[str, Any]] = {
+    "base_image": {"base_image": "langchain/langgraph-api"},
+    "image_distro": {"image_distro": "wolfi", "dockerfile_lines": ["RUN true"]},
+    "node_version": {"node_version": "20"},
+    "python_version": {"python_version": "3.99"},
+    "ui": {"ui": {"a": "./a.tsx"}},
+    "ui_config": {"ui_config": {"shared": ["react"]}},
+}
 
+
+@pytest.mark.parametrize("key", LEFT_OUT)
+def test_what_no_image_can_have_is_refused_by_its_name_and_can_be_left_out(tmp_path: Path, key: str) -> None:
     with pytest.raises(ManifestError, match=f"{key}: "):
-        planned(tmp_path, **{key: values[key]})
+        planned(tmp_path, **UNBUILDABLE[key])
+
+    assert CliRunner().invoke(app, ["dockerfile", "--without", key, str(tmp_path)]).exit_code == 0
+
+
+def test_a_key_that_can_not_be_left_out_is_refused_by_its_name(tmp_path: Path) -> None:
+    planned(tmp_path)
+
+    done = CliRunner().invoke(app, ["dockerfile", "--without", "dependencies", str(tmp_path)])
+
+    assert done.exit_code == 2
+    assert f"--without: dependencies: must be one of {', '.join(LEFT_OUT)}" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -71,12 +72,27 @@ def test_the_version_is_asked_for_as_a_command_or_an_option() -> None:
     assert said == {f"{version('lgs-operator')}\n"}
 
 
-@pytest.mark.parametrize("port", ["-1", "65536"])
-def test_a_port_that_there_can_not_be_is_refused_by_its_option(port: str) -> None:
-    done = CliRunner().invoke(app, ["up", "--port", port])
+@pytest.mark.parametrize(
+    ("arguments", "option", "value", "rule"),
+    [
+        (["up"], "--port", "-1", "0"),
+        (["up"], "--page-port", "65536", "65535"),
+        (["dashboard"], "--port", "many", "integer"),
+        (["simulate"], "--fixed", "0", "1"),
+        (["simulate"], "--startup-seconds", "4000", "3600"),
+        (["top"], "--every", "0.1", "0.5"),
+        (["rollback", "support"], "--to", "0", "1"),
+        (["why", "support"], "--events", "1001", "1000"),
+    ],
+)
+def test_a_number_that_there_can_not_be_is_refused_with_its_option_its_value_and_the_rule(
+    arguments: list[str], option: str, value: str, rule: str
+) -> None:
+    done = CliRunner().invoke(app, [*arguments, option, value])
 
+    said = " ".join(line.strip("│ ") for line in done.stderr.splitlines())
     assert done.exit_code == 2
-    assert "--port" in done.stderr
+    assert re.search(rf"{option}\W+{re.escape(value)}\b.*\b{re.escape(rule)}\b", said), said
 
 
 def test_sessions_are_kept_out_of_the_repository_of_the_application(tmp_path: Path) -> None:

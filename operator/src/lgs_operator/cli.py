@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lgs_operator.commands.console import escape_unprintable, say
+from lgs_operator.commands.console import Commands, escape_unprintable, say
 from lgs_operator.commands.dashboard import dashboard
 from lgs_operator.commands.images import build_image, dockerfile
 from lgs_operator.commands.init import init
@@ -19,7 +19,10 @@ from lgs_operator.commands.validate import validate
 from lgs_operator.commands.why import why
 
 app = typer.Typer(
-    help="Run LangGraph applications from one manifest.", no_args_is_help=True, pretty_exceptions_enable=False
+    cls=Commands,
+    help="Run LangGraph applications from one manifest.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 

@@ -42,7 +42,9 @@ def serve(
         Path | None, typer.Option(help="langgraph.json; default: the one in this folder.")
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; default 8000.")] = None,
+    port: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="Port to listen on; default 8000.")
+    ] = None,
     reuse_port: Annotated[
         bool, typer.Option("--reuse-port", help="Share the port with other processes.")
     ] = False,

@@ -274,14 +274,15 @@ def _file(values: Variables, name: str) -> Path | None:
     return Path(text).absolute() if text else None
 
 
-def _port(flag: int | None, values: Variables, outer: Mapping[str, str]) -> int:
+def _port(flag: int | str | None, values: Variables, outer: Mapping[str, str]) -> int:
     if flag is None:
         # A PORT in the application's env file is most often that of its front end.
         names = ("LGS_PORT", "PORT") if outer.get("PORT") else ("LGS_PORT",)
         return values.integer(values.set_of(*names), USUAL.port, at_least=0, at_most=65535)
-    if not 0 <= flag <= 65535:
-        raise ConfigError(f"--port: {flag}: must be between 0 and 65535")
-    return flag
+    text = str(flag)
+    if not text.isdecimal() or len(text) > len("65535") or int(text) > 65535:
+        raise ConfigError(f"--port: {text}: must be a whole number between 0 and 65535")
+    return int(text)
 
 
 def _replica_id() -> str:

@@ -32,6 +32,14 @@ def test_a_flag_wins_over_the_variable() -> None:
     assert (settings.host, settings.port) == ("0.0.0.0", 9001)
 
 
+@pytest.mark.parametrize("port", ["many", "-1", "65536", "9" * 5000, ""])
+def test_a_port_that_can_not_be_one_is_refused_by_its_flag_its_value_and_the_rule(port: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_settings(GRAPHS, port=port)
+
+    assert str(raised.value) == f"--port: {port}: must be a whole number between 0 and 65535"
+
+
 def test_the_names_of_other_servers_are_understood() -> None:
     settings = load_settings(
         {**GRAPHS, "POSTGRES_URI": "postgres://u@h/db", "N_JOBS_PER_WORKER": "7", "REDIS_URI": "redis://h"}

@@ -14,6 +14,8 @@ from lgs_operator.application.model import PACKAGE_TOOLS, SUPPORTED_PYTHONS, Ima
 
 DISTROS: Final = ("debian", "wolfi", "bookworm")
 INSTALLERS: Final = ("auto", "pip", "uv")
+LEFT_OUT: Final = ("base_image", "image_distro", "node_version", "python_version", "ui", "ui_config")
+"""The keys that `findings.unbuildable` may name, so that a build may leave out what they ask for."""
 _WITH_USER: Final = re.compile(r"\w+://[^/\s\"']*@")
 
 

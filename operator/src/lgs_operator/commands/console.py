@@ -6,10 +6,12 @@ import io
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from typer.core import TyperGroup
 
 Named = Annotated[
     Path | None,
@@ -22,6 +24,21 @@ Named = Annotated[
 
 _TO_THE_TERMINAL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters other than tab and line feed, and those that turn the direction of a text."""
+
+
+class Commands(TyperGroup):
+    """Commands that refuse an option's value by the option, the value and the rule: typer leaves the value
+    out where pydantic reads it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command. Raises `typer.BadParameter` for what an option can't be."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                first = error.__cause__.errors(include_url=False, include_context=False)[0]
+                error.message = f"{first['input']}: {error.message.replace('Input should be', 'must be')}"
+            raise
 
 
 def escape_unprintable() -> None:

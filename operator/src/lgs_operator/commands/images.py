@@ -12,7 +12,7 @@ import typer
 
 from lgs_crds import ManifestError, Problem
 from lgs_operator.application import Application, read
-from lgs_operator.application.image_keys import user_of
+from lgs_operator.application.image_keys import LEFT_OUT, user_of
 from lgs_operator.application.project import name_of, pyproject_of
 from lgs_operator.application.target import CONFIG
 from lgs_operator.application.workspace import lock_root
@@ -88,6 +88,9 @@ def build_image(
 
 
 def _plan(file: Path, base_image: str | None, without: list[str]) -> Plan:
+    if unknown := [key for key in without if key not in LEFT_OUT]:
+        rule = f"must be one of {', '.join(LEFT_OUT)}"
+        raise ManifestError("lgs", tuple(Problem("--without", rule, key) for key in unknown))
     application = read(file / CONFIG if file.is_dir() else file)
     left = tuple(each for each in application.unbuildable if each.path not in without)
     for note in application.notes:
