@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
+from typing import cast
 
 import pytest
 from aiohttp import web
 
-from lgs_operator.dashboard.places import Door, Places
+from lgs_operator.dashboard.places import Door, Places, _Connection
 from support.ports import PATIENCE_SECONDS
 from support.waiting import until
 
@@ -115,13 +116,13 @@ async def test_who_asks_nothing_is_disconnected(
     await until(lambda: served.door.connections._taken.total() == 0)
 
 
-async def test_who_waits_for_an_answer_is_not_disconnected(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lgs_operator.dashboard.places.ASKING_SECONDS", 0.05)
+async def test_who_waits_for_an_answer_is_not_disconnected(served: Served) -> None:
+    """However late that is, once a request has come."""
     held = await asks(served, "/held")
-    await asyncio.sleep(0.2)
+    await until(lambda: len(served.door.asking) == 1)
+    (wire,) = served.door.asking
 
+    _Connection(served.door, asyncio.Protocol)._has_asked(cast("asyncio.Transport", wire))
     served.go_on.set()
 
     assert (await held).endswith(b"it is")
