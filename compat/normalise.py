@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 UUID = r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
@@ -38,7 +39,25 @@ def plain(value: Any, names: Names, unordered: bool = False) -> Any:
         value = {**value, "body": sorted(body, key=_order)}
     elif unordered and isinstance(body, dict) and isinstance(body.get("items"), list):
         value = {**value, "body": {**body, "items": sorted(body["items"], key=_order)}}
+    if isinstance(value, dict) and isinstance(value.get("events"), list):
+        value = {**value, "events": _ended_at_once(value["events"])}
     return _plain(value, names)
+
+
+def _ended_at_once(events: list[Any]) -> list[Any]:
+    """The events of a stream, with results of tasks that follow each other in one order: which of several
+    nodes that run at once, in threads, ends first is chance."""
+    groups = [(is_result, list(group)) for is_result, group in groupby(events, key=_is_result)]
+    return [
+        event for is_result, group in groups for event in (sorted(group, key=_order) if is_result else group)
+    ]
+
+
+def _is_result(event: Any) -> bool:
+    match event:
+        case [str(name), {"result": _}]:
+            return name.split("|")[0] == "tasks"
+    return False
 
 
 def _order(value: Any) -> str:

@@ -106,3 +106,14 @@ def test_an_id_that_begins_like_one_of_a_models_is_a_whole_id() -> None:
     here = plain({"id": "989fa9cfdbd2429d9684d6e605ec1304", "call": "fc_f219a4bd129d9556105df4c2"}, Names())
 
     assert differences(said(there), said(here)) == []
+
+
+def test_which_of_two_nodes_that_run_at_once_ends_first_is_no_difference() -> None:
+    begun = ["tasks", {"name": "first", "input": {}}]
+    first, second = (["tasks|sub", {"name": name, "result": {}}] for name in ("first", "second"))
+    there = plain({"events": [begun, first, second, ["values", {}]]}, Names())
+    alike = plain({"events": [begun, second, first, ["values", {}]]}, Names())
+    other = plain({"events": [first, begun, second, ["values", {}]]}, Names())
+
+    assert differences(said(there), said(alike)) == []
+    assert differences(said(there), said(other))

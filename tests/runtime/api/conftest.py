@@ -50,6 +50,7 @@ _load("api_traced", "traced.py")
 _load("api_apart", "apart.py")
 _load("api_asking", "asking.py")
 _load("api_refusing", "refusing.py")
+_load("api_tasks", "tasks.py")
 
 from api_answering import caching  # noqa: E402
 from api_dependency import guarded as guarded_by_circuits  # noqa: E402
