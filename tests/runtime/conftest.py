@@ -11,28 +11,13 @@ from pathlib import Path
 import pytest
 
 from support.leases import end_lease
-from support.ports import PATIENCE_SECONDS
-from support.unhurried import patience
-
-GIVEN_UP_AFTER = (
-    "database.postgres_connections.CONNECT_SECONDS",
-    "database.postgres_access.CONNECT_SECONDS",
-    "store.postgres_connections.CONNECT_SECONDS",
-    "background.webhooks.ANSWER_SECONDS",
-    "background.duties.ANSWER_SECONDS",
-    "graphs.priority.ANSWER_SECONDS",
-    "readiness.PING_SECONDS",
-)
-"""The seconds after which a service gives up what answers in a moment, but on a busy machine."""
+from support.unhurried import OF_SERVICES, patience
 
 
 @pytest.fixture(scope="session", autouse=True)
 def patient_services() -> Iterator[None]:
-    """Services in this process wait for what is merely slow; a test in which nothing answers sets its own
-    limits."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in GIVEN_UP_AFTER:
-            patch.setattr(f"lgs_runtime.{name}", PATIENCE_SECONDS)
+    """Services in this process wait for what is merely slow."""
+    with patience(OF_SERVICES):
         yield
 
 

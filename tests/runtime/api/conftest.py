@@ -17,6 +17,7 @@ from langgraph_sdk.client import LangGraphClient
 from lgs_runtime.settings import Settings
 from support.caches import listening
 from support.postgres import fresh_database
+from support.unhurried import OF_REDIS, patience
 
 
 def _load(name: str, file: str) -> None:
@@ -54,7 +55,6 @@ _load("api_tasks", "tasks.py")
 
 from api_answering import caching  # noqa: E402
 from api_dependency import guarded as guarded_by_circuits  # noqa: E402
-from api_limits import patient  # noqa: E402
 from api_replicas import Replica, open_replica, settings_of  # noqa: E402
 
 NewService = Callable[[str, Callable[[Settings], Settings]], AbstractAsyncContextManager[Replica]]
@@ -73,7 +73,7 @@ def database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterato
 @pytest.fixture(autouse=True)
 def patient_replicas() -> Iterator[None]:
     """Replicas that give up on Redis only where it hangs."""
-    with patient():
+    with patience(OF_REDIS):
         yield
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from api_limits import client_of, patient
+from api_limits import client_of
 from langgraph_sdk.client import LangGraphClient
 
 from lgs_runtime.graphs.manifest import GraphSpec
@@ -19,6 +19,7 @@ from lgs_runtime.server import bind, prepare, serve, take_work
 from lgs_runtime.services import Services
 from lgs_runtime.settings import Settings
 from support.leases import LONG_SECONDS
+from support.unhurried import OF_REDIS, patience
 
 GRAPHS = (
     "steps",
@@ -68,7 +69,7 @@ class Replica:
 async def open_replica(settings: Settings) -> AsyncIterator[Replica]:
     """Opens a replica as `lgs-runtime serve` does, on a free port."""
     async with AsyncExitStack() as stack:
-        with patient():
+        with patience(OF_REDIS):
             services = await open_services(settings, stack, asyncio.Event())
             listener = bind(settings)
             listener.listen()

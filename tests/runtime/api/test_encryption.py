@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from api_limits import OF_STREAMS, patient
 from api_replicas import Replica, open_replica
 from api_secrets import SECRET, secret
 from langgraph_sdk.errors import APIStatusError
@@ -32,6 +31,7 @@ from support import ciphers
 from support.at_rest import postgres_at_rest, redis_at_rest, sqlite_at_rest
 from support.leases import REAPS_PER_LONG_LEASE
 from support.receiver import receiving
+from support.unhurried import patience
 
 NOBODY_LISTENS = "http://127.0.0.1:9/hook"
 YEARLY = "0 0 1 1 *"
@@ -50,7 +50,7 @@ def plain(alone: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings
     """A service of the test's own, with the graph that has secrets. Runs of the dead are soon found, and the
     events of runs are in Redis however late it answers."""
     monkeypatch.setattr("lgs_runtime.background.duties.REAPS_PER_LEASE", REAPS_PER_LONG_LEASE)
-    with patient(*OF_STREAMS):
+    with patience():
         yield replace(alone, graphs={"agent": GraphSpec("api_secrets:keeps_secrets")})
 
 

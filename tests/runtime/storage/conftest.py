@@ -8,17 +8,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from lgs_runtime.storage import Storage, StorageOptions, open_storage
-from support.ports import PATIENCE_SECONDS
 from support.service import Service, at_work
+from support.unhurried import OF_STORAGES, lengthen
 
-LIMITS = (
-    "database.postgres_connections.STATEMENT_SECONDS",
-    "database.postgres_pool.SETTLE_SECONDS",
-    "checkpoint.grouped.COMMIT_PATIENCE_SECONDS",
-    "store.postgres_connections.PING_SECONDS",
-    "storage.sqlite.queue.LONG_WAIT_SECONDS",
-)
-"""After which a replica takes a database for gone, or another process for one that stood still."""
 LEASE_SECONDS = 600.0
 """Longer than any test, however busy the machine is: `lease_runs_out` ends one."""
 
@@ -26,8 +18,7 @@ LEASE_SECONDS = 600.0
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database of the tests is there, though the machine may stand still."""
-    for name in LIMITS:
-        monkeypatch.setattr(f"lgs_runtime.{name}", int(PATIENCE_SECONDS))
+    lengthen(monkeypatch, OF_STORAGES)
 
 
 @pytest.fixture

@@ -187,6 +187,20 @@ async def test_where_the_server_has_no_room_the_connections_that_there_are_do_th
     await database.close()
 
 
+async def test_connections_of_the_store_that_the_server_has_ended_cost_no_request(postgres_uri: str) -> None:
+    async with open_store(postgres_uri) as store:
+        await store.aput(("n",), "a", {"n": 1})
+        ends = (
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = current_database()"
+        )
+        await asyncio.to_thread(admin, postgres_uri, f"{ends} AND pid <> pg_backend_pid()")
+
+        found = await store.aget(("n",), "a")
+
+        assert found is not None
+        assert found.value == {"n": 1}
+
+
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
 async def test_what_an_administrator_allows_a_statement_does_not_hold_for_the_making_of_tables(
     postgres_uri: str, setting: str

@@ -384,6 +384,29 @@ async def test_a_right_that_is_lost_is_noticed_and_told_at_a_start(
         at(database_uri, "DROP OWNED BY lgs_poor", "DROP ROLE lgs_poor")
 
 
+@ON_POSTGRES
+async def test_row_level_security_that_hides_all_rows_is_noticed_and_told_at_a_start(
+    database_uri: str,
+) -> None:
+    at(database_uri, "DROP ROLE IF EXISTS lgs_blind", "CREATE ROLE lgs_blind LOGIN")
+    try:
+        at(database_uri, "GRANT CREATE, USAGE ON SCHEMA public TO lgs_blind")
+        blind = database_uri.replace("postgres@", "lgs_blind@")
+        async with replica(blind) as storage:
+            at(database_uri, "ALTER TABLE lgs_run OWNER TO postgres", "GRANT ALL ON lgs_run TO lgs_blind")
+            await storage.ping()
+            at(database_uri, "ALTER TABLE lgs_run ENABLE ROW LEVEL SECURITY")
+
+            with pytest.raises(StorageUnavailable, match="in table lgs_run, and row-level security must"):
+                await storage.ping()
+
+            assert "in table lgs_run, and row-level security must" in await refused(blind)
+            at(database_uri, "CREATE POLICY ours ON lgs_run USING (true)")
+            await storage.ping()
+    finally:
+        at(database_uri, "DROP OWNED BY lgs_blind CASCADE", "DROP ROLE lgs_blind")
+
+
 async def test_the_tables_that_are_looked_for_are_those_that_are_made(database_uri: str) -> None:
     async with replica(database_uri):
         pass

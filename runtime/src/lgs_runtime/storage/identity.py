@@ -39,7 +39,7 @@ class Relation:
     """The schema of a relation of this name that stands beside the service's other tables, and that this one
     hides, as its schema comes first in `search_path`; None: it hides none."""
     denied: bool = False
-    """Whether the role may not read it, or not write to it."""
+    """Whether the role may not read it, or not write to it, or row-level security hides all of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,10 @@ def denied(found: Found, families: Families, used: Iterable[str]) -> str | None:
     tables = [name for name in sorted(found.relations) if found.relations[name].denied and name in wanted]
     if not tables:
         return None
-    return f"the role must be allowed to SELECT, INSERT, UPDATE and DELETE in {_named(tables)}"
+    return (
+        f"the role must be allowed to SELECT, INSERT, UPDATE and DELETE in {_named(tables)}, "
+        "and row-level security must have a policy for it, if it is on"
+    )
 
 
 def whole(found: Found, families: Families) -> frozenset[str]:

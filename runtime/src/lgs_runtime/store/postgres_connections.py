@@ -178,6 +178,7 @@ async def _good(connection: AsyncConnection[DictRow]) -> bool:
         return True
     try:
         await Pool.check_connection(connection)
-    except psycopg.OperationalError:
+    except (psycopg.OperationalError, StorageUnavailable):
+        # The cursor, of which the check makes use, has translated what it met.
         return False
     return True

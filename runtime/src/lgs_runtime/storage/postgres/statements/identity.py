@@ -48,7 +48,8 @@ SELECT t.relname AS name, t.relkind IN ('r', 'p') AS is_table, t.relnamespace::r
          AND (t.relname = ANY('{{{",".join(ONLY_READ)}}}')
               OR has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'UPDATE')
                  AND has_table_privilege(t.oid, 'DELETE'))
-         OR t.relname = ANY('{{{",".join(APPENDED)}}}')) AS denied
+         OR t.relname = ANY('{{{",".join(APPENDED)}}}'))
+    OR row_security_active(t.oid) AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = t.oid) AS denied
 FROM unnest('{{{",".join(NAMES)}}}'::text[]) AS wanted (name)
 JOIN pg_class t ON t.oid = to_regclass(wanted.name)
 """
