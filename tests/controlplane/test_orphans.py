@@ -104,3 +104,55 @@ async def test_a_write_that_is_under_way_owns_nothing_again(
         assert await uids(story) == before
         assert set(await owners(story)) == {await uid_of(story, SERVICE_OF_OURS, "support")}
         assert await operator.metric("lgs_operator_internal_errors_total") == 0
+
+
+async def test_it_may_come_twice_and_an_operator_of_another_class_takes_over(
+    story: Story, operators: Operators
+) -> None:
+    await operators.start()
+    story.apply(whole())
+    await story.has_condition("Reconciled", "True", "Done")
+    before = await uids(story)
+
+    for operator_class in ("default", "blue"):
+        let_go(story)
+        await story.vanishes(SERVICE_OF_OURS)
+        assert await owners(story) == []
+        if operator_class == "blue":
+            await operators.start(env={"LGS_OPERATOR_CLASS": "blue", "LGS_OPERATOR_LEASE": "of-blue"})
+        manifest = whole()
+        manifest["spec"] |= {"operatorClass": operator_class}  # type: ignore[operator]
+        story.apply(manifest)
+        await story.has_condition("Reconciled", "True", "Done")
+        await story.has_condition("Exposed", "Unknown", "RoutePending")
+
+        assert await uids(story) == before
+        assert set(await owners(story)) == {await uid_of(story, SERVICE_OF_OURS, "support")}
+
+
+async def test_what_is_let_go_stays_so_while_others_hold_the_service_that_is_deleted(
+    story: Story, operators: Operators
+) -> None:
+    operator = await operators.start()
+    held = whole() | {"metadata": {"name": "support", "finalizers": ["example.com/holds"]}}
+    story.apply(held)
+    await story.has_condition("Reconciled", "True", "Done")
+    before = await uids(story)
+    where = ("-n", story.namespace)
+    story.plane.run("delete", "lgs", "support", *where, "--cascade=orphan", "--wait=false")
+
+    async def is_free() -> bool:
+        return await owners(story) == []
+
+    await until(is_free, "the garbage collector lets nothing go")
+    story.plane.run("annotate", "deployment", "support", *where, "by=hand")
+    story.plane.run("annotate", "lgs", "support", *where, "by=hand")
+    await operator.reconciles()
+    assert await is_free() and await uids(story) == before
+
+    story.plane.run("patch", "lgs", "support", *where, "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
+    await story.vanishes(SERVICE_OF_OURS)
+    story.apply(whole())
+    await story.has_condition("Reconciled", "True", "Done")
+    assert await uids(story) == before
+    assert len(await owners(story)) >= len(PARTS) - 1, "all but what is kept longer than the service"

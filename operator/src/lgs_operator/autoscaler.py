@@ -13,19 +13,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
 from lgs_crds import LangGraphService
-from lgs_crds.status import Condition, ConditionType
 from lgs_operator.alert_watch import AlertWatch
 from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.alerting.definitions import needs_usage
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
-from lgs_operator.desired.revision import is_canary, revision_of
+from lgs_operator.desired.revision import is_canary
 from lgs_operator.handover import leads_to_api
 from lgs_operator.history.service import Histories, ServiceHistory
 from lgs_operator.kube.errors import KubeError
@@ -34,49 +33,18 @@ from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS
 from lgs_operator.observer import Observer, may_work, with_canary
 from lgs_operator.pace import Pace, has_no_work, is_calm
+from lgs_operator.scale_reporter import ScaleReporter, Track
 from lgs_operator.scale_writer import ScaleWriter
-from lgs_operator.scaling import Decision, Memory, Observation, Policy, ReplicaSample, decide
-from lgs_operator.scaling.release import Measured, measured
+from lgs_operator.scaling import Decision, Memory, Observation, Policy, decide
 from lgs_operator.scaling.scrape import Usage
 from lgs_operator.status.alerts import AlertsView, firing_of
 from lgs_operator.status.budgets import BUDGETS
 from lgs_operator.status.circuits import CIRCUITS
-from lgs_operator.status.health import any_failed
-from lgs_operator.status.refusals import Names, Refusals
 from lgs_operator.status.reporter import StatusReporter
 from lgs_operator.status.revisions import current_revision
-from lgs_operator.status.scaling import (
-    ScalingView,
-    crashed_view,
-    downstream_events,
-    reported_of,
-    scaling_before,
-    scaling_view,
-    urgent_of,
-)
 from lgs_operator.status.states import ServiceStates
 
 log = structlog.get_logger(__name__)
-_WRITE_SECONDS = 10.0
-_WRITE_MEMORY_SECONDS = 60.0
-
-
-@dataclass
-class _Track:
-    """What the autoscaler remembers about a service between two rounds."""
-
-    uid: str
-    memory: Memory
-    written_at: float = 0.0
-    written: tuple[object, ...] = ()
-    mode: str = ""
-    measured: Measured | None = None
-    """What is known about the revision under measurement."""
-    refused: str | None = None
-    """Why the API server refused the last decision."""
-    refusals: dict[ConditionType, Names] = field(default_factory=dict)
-    """By condition type, the names (of circuits or budgets) whose new runs were refused when a replica last
-    said so."""
 
 
 class Autoscaler:
@@ -92,21 +60,20 @@ class Autoscaler:
         histories: Histories | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._cluster = context.cluster
         self._state = context.state
-        self._recorder = context.recorder
         self._metrics = context.metrics
         self._settings = context.settings
         self._states = states
         self._reporter = reporter
         self._now = now
+        self._told = ScaleReporter(context, states, reporter, now)
         self._observer = Observer(context, now)
         self._cloud_native_pg = CloudNativePG(context)
         self._scale_writer = ScaleWriter(context)
         self._alerts = AlertWatch(context, webhooks)
         self._histories = histories or Histories(now)
         self._pace = Pace(self._settings.scale_interval, random.random)
-        self._tracks: dict[ServiceKey, _Track] = {}
+        self._tracks: dict[ServiceKey, Track] = {}
         self._busy: set[ServiceKey] = set()
 
     async def run(self) -> None:
@@ -136,22 +103,9 @@ class Autoscaler:
             # An error at one service must not end the operator of all.
             log.exception("scaling.crashed", service=f"{key.namespace}/{key.name}")
             self._metrics.internal_errors.labels("scale").inc()
-            await self._report_crash(key, error)
+            await self._told.crashed(key, error)
         finally:
             self._busy.discard(key)
-
-    async def _report_crash(self, key: ServiceKey, error: Exception) -> None:
-        try:
-            await self._reporter.report_scaling(key, crashed_view(error, self._before(key)))
-        except KubeError as refused:
-            log.warning("report.failed", service=f"{key.namespace}/{key.name}", error=str(refused))
-        except Exception:
-            log.exception("report.failed", service=f"{key.namespace}/{key.name}")
-
-    def _before(self, key: ServiceKey) -> ScalingView:
-        """What was last reported about the service, by this operator or the one before it."""
-        written = self._state.services.get(key, {}).get("status") or {}
-        return self._states.seen(key).scaling or scaling_before(written)
 
     async def _scale(self, key: ServiceKey, service: LangGraphService) -> None:
         deployment = self._state.owned(key).get(Key(DEPLOYMENT, key.namespace, key.name))
@@ -172,7 +126,7 @@ class Autoscaler:
             alerts = await self._watch_alerts(key, service, None)
             self._note(key, service, Observation(self._now(), (), 0, len(pods)), None, alerts)
             unknown = tuple(each.condition(service, None) for each in (CIRCUITS, BUDGETS))
-            await self._report(key, service, None, unknown, alerts)
+            await self._told.report(key, service, track, None, beside=unknown, alerts=alerts)
             return
         if await self._is_still_calm(key, live, pods, api_pods):
             return
@@ -188,13 +142,13 @@ class Autoscaler:
         track.refused = None
         if is_ours and not (live == 0 and await self._must_wait(key, service)):
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
-        circuits = await self._inspect(key, service, track, CIRCUITS, observation)
-        budget = await self._inspect(key, service, track, BUDGETS, observation)
+        circuits = await self._told.inspect(key, service, track, CIRCUITS, observation)
+        budget = await self._told.inspect(key, service, track, BUDGETS, observation)
         everybody = with_canary(observation, beside, canary_pods)
         alerts = await self._watch_alerts(key, service, everybody)
         self._note(key, service, everybody, decision, alerts)
-        self._measure(key, track, current_revision(deployment), (*observation.samples, *beside))
-        await self._report(key, service, decision, (circuits, budget), alerts)
+        self._told.measure(key, track, current_revision(deployment), (*observation.samples, *beside))
+        await self._told.report(key, service, track, decision, beside=(circuits, budget), alerts=alerts)
         is_auto, told = service.spec.scaling.mode == "Auto", service.spec.observability
         watched = told.alerts or told.slo or service.spec.budgets
         calm = is_calm(policy, observation, decision, live, is_auto=is_auto) and not api_pods
@@ -264,102 +218,14 @@ class Autoscaler:
             return policy
         return replace(policy, min_replicas=max(1, policy.min_replicas))
 
-    async def _inspect(
-        self,
-        key: ServiceKey,
-        service: LangGraphService,
-        track: _Track,
-        refusals: Refusals,
-        observation: Observation,
-    ) -> Condition | None:
-        """The condition about what is refused, after an Event for each change since it was last known."""
-        stated = next((each for each in self._before(key).conditions if each.type == refusals.type), None)
-        seen = refusals.seen(service, observation, track.refusals.get(refusals.type), stated)
-        if seen.names is not None:
-            track.refusals[refusals.type] = seen.names
-        for kind, reason, words in seen.events:
-            await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
-        return seen.condition
-
-    def _measure(
-        self, key: ServiceKey, track: _Track, current: int | None, samples: Sequence[ReplicaSample]
-    ) -> None:
-        """Measures how runs of the canary, or else of the current revision, end and how long they take, as
-        long as the verdict on that revision is open. For a canary it stays open: one that worked before may
-        fail later."""
-        before = self._reporter.before(key)
-        canary, known = before.get("canary") or {}, before.get("revisions", ())
-        current = canary.get("revision", current)
-        told = next((each for each in known if each["revision"] == current), None)
-        is_known = told is None or (told.get("verified") and not canary) or told["state"] == "Failed"
-        if current is None or is_known:
-            track.measured = None
-            return
-        revisions = {pod["metadata"]["name"]: revision_of(pod) for pod in self._state.pods(key)}
-        track.measured = measured(track.measured, current, samples, revisions, canary.get("step"))
-
-    def _track(self, key: ServiceKey, service: LangGraphService) -> _Track:
+    def _track(self, key: ServiceKey, service: LangGraphService) -> Track:
         uid, mode = service.metadata.uid or "", service.spec.scaling.mode
         track = self._tracks.get(key)
         if track is None or track.uid != uid or track.mode != mode:
             status = (self._state.services.get(key, {}).get("status") or {}).get("scaling") or {}
             memory = status.get("memory") if track is None else None
-            track = self._tracks[key] = _Track(uid, Memory.from_json(memory), mode=mode)
+            track = self._tracks[key] = Track(uid, Memory.from_json(memory), mode=mode)
         return track
-
-    async def _report(
-        self,
-        key: ServiceKey,
-        service: LangGraphService,
-        decision: Decision | None,
-        beside: tuple[Condition | None, ...],
-        alerts: AlertsView,
-    ) -> None:
-        """Reports into the status, with the conditions of circuits and budgets in `beside`: at once when the
-        number of replicas changed or a release fails, else every ten seconds or less often."""
-        track = self._track(key, service)
-        now, known = self._now(), self._before(key)
-        if not track.written_at and known.status is not None:
-            # The previous operator's report is already written, and need not be read again.
-            self._states.of(key).scaling, track.written = known, reported_of(known)
-        view = scaling_view(
-            service,
-            decision,
-            known,
-            now,
-            beside=beside,
-            alerts=alerts,
-            refused=track.refused,
-        )
-        is_failing = False
-        if decision is not None and track.measured is not None:
-            view = replace(
-                view,
-                runs=track.measured.runs,
-                canary_step=track.measured.step,
-                durations=track.measured.durations,
-            )
-            is_failing = any_failed(view.runs, view.durations, service.spec.rollout)
-        for kind, reason, words in downstream_events(known, view):
-            await self._recorder.emit(key, service.metadata.uid or "", kind, reason, words)
-        reported = reported_of(view)
-        urgent = (
-            is_failing
-            or known.status is None
-            or known.desired != view.desired
-            or urgent_of(known) != urgent_of(view)
-        )
-        due = now - track.written_at >= (
-            _WRITE_SECONDS if reported != track.written else _WRITE_MEMORY_SECONDS
-        )
-        is_idle = decision is not None and not decision.queue and decision.p95 is None
-        if not urgent and (not due or (is_idle and reported == track.written)):
-            return
-        await self._reporter.report_scaling(key, view)
-        track.written, track.written_at = reported, now
-        rollout = service.spec.rollout
-        if is_failing and (rollout.auto_rollback or rollout.strategy == "Canary"):
-            self._state.mark_due(key)
 
 
 def _usage(service: LangGraphService, history: ServiceHistory | None, now: float) -> Usage:

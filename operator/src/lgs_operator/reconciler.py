@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import structlog
@@ -30,16 +29,13 @@ from lgs_operator.desired.known_database import id_in_status, unless_forgotten
 from lgs_operator.desired.pinned import Canary, Pinned, missing_of, pinned
 from lgs_operator.desired.references import references
 from lgs_operator.desired.revision import history_of, is_canary
-from lgs_operator.desired.stock_image import follows_the_operator, manifest_follows, stock_image
 from lgs_operator.exposure_pack import ExposurePack
 from lgs_operator.handover import held, kept_canary, replicas_of
 from lgs_operator.inspection import Inspector
-from lgs_operator.kube.errors import KubeError
-from lgs_operator.kube.kept_service import TOO_LARGE, with_status
+from lgs_operator.kube.kept_service import TOO_LARGE, without_status
 from lgs_operator.kube.kinds import (
     DEPLOYMENT,
     SECRET,
-    SERVICE_OF_OURS,
     Key,
     Manifest,
     ServiceKey,
@@ -52,16 +48,14 @@ from lgs_operator.optional_objects import OptionalObjects
 from lgs_operator.outcome import AT_ONCE, Outcome, seconds_until_again, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
 from lgs_operator.reconcile_plan import Plan, begins_pods, plan
-from lgs_operator.releases import Release, Releases, retreats
-from lgs_operator.stable_revision import Known, beside, taken_back, without_canary
+from lgs_operator.releases import Releases, retreats
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.halted import deleting_message
 from lgs_operator.status.health import has_just_failed
 from lgs_operator.status.reporter import StatusReporter
-from lgs_operator.status.revisions import current_revision
 from lgs_operator.status.service import invalid_message
 from lgs_operator.status.states import ServiceStates
-from lgs_operator.stock_rollouts import STATES, StockRollouts, stock_image_now
+from lgs_operator.stock_images import StockImages
 from lgs_operator.stuck_backups import stuck_backups
 
 log = structlog.get_logger(__name__)
@@ -86,10 +80,7 @@ class Reconciler:
         self._exposure = ExposurePack(context, objects)
         self._states = states
         self._reporter = reporter
-        images = context.settings.images
-        self._stock = StockRollouts(images.runtime, images.most_rollouts, context.state.mark_due)
-        for state in STATES:
-            self._metrics.stock_rollouts.labels(state).set_function(partial(self._stock.count, state))
+        self._stock = StockImages(context, reporter)
 
     async def reconcile(self, key: ServiceKey) -> float | None:
         """Brings the service to what its manifest says. Returns the seconds until it must be reconciled
@@ -116,7 +107,7 @@ class Reconciler:
             await self._halt(key, body, Diagnosis("InvalidSpec", f"spec: {RULE}"))
             return None
         try:
-            document = _without_status(body)
+            document = without_status(body)
             service = parse(document, on_cluster=True)
             pin = pinned(document, service, history_of(self._state.owned(key)))
         except ManifestError as error:
@@ -156,11 +147,11 @@ class Reconciler:
             return await self._observe(key, service, stopped(missing, str(refusal), before, restore))
         noted = self._inspector.noted_backup(key, service, before)
         inputs = replace(inputs, restores=restore.waits, database_id=known, last_backup=noted)
-        stock, waits = await self._stock_image(key, service, pin, live)
+        stock, waits = await self._stock.choose(key, service, pin, live)
         inputs = replace(inputs, images=replace(inputs.images, runtime=stock))
         release = await self._releases.prepare(key, inputs, live, missing, status_before(before))
         inputs, missing = release.inputs, release.missing
-        if pin is None and (instead := await self._instead(key, release, live, before)) is not None:
+        if pin is None and (instead := await self._releases.instead(key, release, live, before)) is not None:
             return await self._bring(key, instead.service, instead, references(service.spec))
         canary = pin.canary if isinstance(pin, Pinned) else None
         pause = self._databases.pause(key, live, read.inputs) if read else None
@@ -204,40 +195,6 @@ class Reconciler:
         monitoring = await self._monitoring.bring(key, inputs)
         return replace(outcome, monitoring=monitoring, exposure=await self._exposure.bring(key, inputs))
 
-    async def _stock_image(
-        self,
-        key: ServiceKey,
-        service: LangGraphService,
-        pin: Pinned | MissingReference | None,
-        live: Mapping[Key, Manifest],
-    ) -> tuple[str, str | None]:
-        """The stock image that replicas are to run, and why it is not the operator's yet, or None."""
-        wanted = stock_image(service.spec, self._settings.images.runtime)
-        if isinstance(pin, Pinned):
-            return pin.stock_image or wanted, None
-        if not follows_the_operator(service.spec):
-            self._stock.forget(key)
-            return wanted, None
-        now = stock_image_now(key, live)
-        if self._stock.is_due(now):
-            self._stock.begin(await self._following())
-        waits = self._stock.why_it_waits(key, now, self._reporter.before(key))
-        return (wanted, None) if waits is None or now is None else (now, waits)
-
-    async def _following(self) -> list[tuple[ServiceKey, Mapping[str, Any]]]:
-        """All services that run the operator's stock image, each with its last status, read from the API
-        server: the watch may not have reported all yet. Raises `KubeError`."""
-        found = list[Manifest]()
-        for namespace in self._settings.namespaces or (None,):
-            try:
-                found += (await self._cluster.list(SERVICE_OF_OURS, namespace, kept=with_status))[0]
-            except KubeError as error:
-                if not error.lasting:
-                    raise
-                log.info("stock_rollouts.unlisted", namespace=namespace, error=str(error))
-        mine = (each for each in found if self._state.serves(each) and manifest_follows(each))
-        return [(ServiceKey(*each["metadata"].values()), each.get("status") or {}) for each in mine]
-
     async def _plan(
         self,
         key: ServiceKey,
@@ -260,30 +217,6 @@ class Reconciler:
             todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold | begun, admitted=admitted)
         stuck = stuck_backups(wanted, live, self._state.pods(key, "backup"), datetime.now(UTC))
         return replace(todo, deletes=(*todo.deletes, *stuck)), awaited
-
-    async def _instead(
-        self, key: ServiceKey, release: Release, live: Mapping[Key, Manifest], before: Mapping[str, Any]
-    ) -> Pinned | None:
-        """What to run in place of a release that failed, or beside a release that is a canary; None if the
-        release is to run whole."""
-        inputs, whole = release.inputs, live.get(Key(DEPLOYMENT, *key))
-        if release.missing:
-            return None
-        document = _without_status(self._state.services[key])
-        current, told = current_revision(whole), status_before(before)
-        known = Known(document, current, history_of(live), told, is_there=whole is not None)
-        try:
-            back = taken_back(inputs, known)
-        except ManifestError as error:
-            # The revision was made for another manifest than the current one: going back is impossible.
-            log.warning("rollback.impossible", service=f"{key.namespace}/{key.name}", error=str(error))
-            back = None
-        stable = back or beside(inputs, known, release.kept, datetime.now(UTC))
-        if stable is None or stable.canary is None:
-            return stable
-        name = Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary"))
-        taken = None if name in live else await self._writer.taken(name, inputs.service)
-        return stable if taken is None else without_canary(stable, key.name, taken)
 
     def _inputs(
         self, key: ServiceKey, service: LangGraphService, contents: str, postgres: PostgresInputs | None
@@ -317,8 +250,7 @@ class Reconciler:
         self._states.of(key).observed = observed
         before = status_before(self._reporter.before(key))
         await self._reporter.report(key)
-        if manifest_follows(self._state.services.get(key, {})):
-            self._stock.saw(key, self._reporter.before(key))
+        self._stock.saw(key)
         if has_just_failed(service, before, status_before(self._reporter.before(key))):
             return AT_ONCE
         return seconds_until_again(outcome, observed)
@@ -328,7 +260,7 @@ class Reconciler:
         it; what its policy keeps outlives it even if the policy came together with the deletion."""
         unkept = None
         with suppress(ManifestError):
-            unkept = await self._databases.keep(key, parse(_without_status(body), on_cluster=True))
+            unkept = await self._databases.keep(key, parse(without_status(body), on_cluster=True))
         words = deleting_message(body)
         await self._halt(key, body, Diagnosis("Deleting", f"{words}; {unkept}" if unkept else words))
 
@@ -359,7 +291,3 @@ def _password(live: Mapping[Key, Manifest], secret: Key) -> str:
 def _no_text(secret: str, key: str) -> str:
     words = "must be the server's password as UTF-8 text; put it there again"
     return f"Secret {secret}: {key}: bytes that are no text: {words}"
-
-
-def _without_status(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name != "status"}

@@ -5,11 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
+import structlog
+
+from lgs_crds import ManifestError
 from lgs_crds.model.rollout import Rollout
-from lgs_crds.status import Status
+from lgs_crds.status import Status, status_before
 from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.pinned import Pinned
 from lgs_operator.desired.revision import (
     MOST_REVISIONS,
     history_of,
@@ -19,13 +25,18 @@ from lgs_operator.desired.revision import (
     superseded,
 )
 from lgs_operator.handover import canary_of, replicas_of
-from lgs_operator.kube.kinds import Key, Manifest, ServiceKey, key_of
+from lgs_operator.kube.kept_service import without_status
+from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, ServiceKey, key_of
 from lgs_operator.kube.pods import is_ended, is_going
 from lgs_operator.kube.referenced import MissingReference
-from lgs_operator.naming import DIGEST_ANNOTATION, REPLICAS
+from lgs_operator.naming import DIGEST_ANNOTATION, REPLICAS, object_name
 from lgs_operator.plan_writer import PlanWriter
 from lgs_operator.source_copies import SourceCopies
+from lgs_operator.stable_revision import Known, beside, taken_back, without_canary
 from lgs_operator.status.health import counts_of, fails
+from lgs_operator.status.revisions import current_revision
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class Releases:
 
     def __init__(self, context: Context, writer: PlanWriter) -> None:
         self._state = context.state
+        self._writer = writer
         self._copies = SourceCopies(context, writer)
 
     async def prepare(
@@ -98,3 +110,27 @@ class Releases:
         gone = [*map(key_of, superseded(history, inputs.revision, pods, limit))]
         keys = (key_of(each) for each in history)
         return frozenset(each for each in keys if each not in gone and each.name != inputs.revision.name)
+
+    async def instead(
+        self, key: ServiceKey, release: Release, live: Mapping[Key, Manifest], before: Mapping[str, Any]
+    ) -> Pinned | None:
+        """What to run in place of a release that failed, or beside a release that is a canary; None if the
+        release is to run whole."""
+        inputs, whole = release.inputs, live.get(Key(DEPLOYMENT, *key))
+        if release.missing:
+            return None
+        document = without_status(self._state.services[key])
+        current, told = current_revision(whole), status_before(before)
+        known = Known(document, current, history_of(live), told, is_there=whole is not None)
+        try:
+            back = taken_back(inputs, known)
+        except ManifestError as error:
+            # The revision was made for another manifest than the current one: going back is impossible.
+            log.warning("rollback.impossible", service=f"{key.namespace}/{key.name}", error=str(error))
+            back = None
+        stable = back or beside(inputs, known, release.kept, datetime.now(UTC))
+        if stable is None or stable.canary is None:
+            return stable
+        name = Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary"))
+        taken = None if name in live else await self._writer.taken(name, inputs.service)
+        return stable if taken is None else without_canary(stable, key.name, taken)

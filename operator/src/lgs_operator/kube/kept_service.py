@@ -63,3 +63,8 @@ def _cut(value: Any, levels: int) -> Any:
     if isinstance(value, list):
         return [_cut(each, levels - 1) for each in value] if levels else []
     return value
+
+
+def without_status(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The service as a person wrote it."""
+    return {name: value for name, value in body.items() if name != "status"}

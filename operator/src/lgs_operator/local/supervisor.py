@@ -13,57 +13,32 @@ import os
 import signal
 import time
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import aiohttp
 
 from lgs_crds import ManifestError
 from lgs_operator.local import processes as workers
 from lgs_operator.local.alerts import SECRET, LocalAlerts
-from lgs_operator.local.budgets import LocalBudgets
 from lgs_operator.local.changes import changes
+from lgs_operator.local.ended import EndedWorkers
 from lgs_operator.local.errors import LocalError
 from lgs_operator.local.machine import is_locked, left_over, lock, remember, reserve
 from lgs_operator.local.notices import Notices
 from lgs_operator.local.page import LocalPage
-from lgs_operator.local.plan import Situation, pause_after, plan
-from lgs_operator.local.processes import Process
+from lgs_operator.local.plan import Situation, plan
 from lgs_operator.local.service import LocalService, Options, read
+from lgs_operator.local.state import State
 from lgs_operator.local.view import View
-from lgs_operator.local.worker_log import in_vain, missing_module, readable, waiting
 from lgs_operator.receivers import Receivers
-from lgs_operator.scaling import Decision, Memory, Observation, ReplicaSample, decide
+from lgs_operator.scaling import Decision, Observation, ReplicaSample, decide
 from lgs_operator.scaling.samples import NoSample, first_without, typical_startup
 from lgs_operator.scaling.scrape import Usage
 from lgs_operator.webhook_calls import webhook_caller
 
 TICK_SECONDS = 0.2
 ROUND_SECONDS = 1.0
-CANNOT_WORK = 2
 KILL_AFTER_SECONDS = 10.0
-CALM_SECONDS = 30.0
-
-
-@dataclass(slots=True)
-class State:
-    """Everything that changes while `lgs up` runs."""
-
-    service: LocalService
-    generation: int = 1
-    can_work: bool = True
-    processes: list[Process] = field(default_factory=list)
-    memory: Memory = field(default_factory=Memory)
-    decision: Decision | None = None
-    decided_at: float = 0.0
-    crashes: int = 0
-    crashed_at: float = 0.0
-    not_before: float = 0.0
-    made: int = 0
-    announced: bool = False
-    notices: Notices = field(default_factory=Notices)
-    budgets: LocalBudgets = field(default_factory=LocalBudgets)
-    usage: Usage = "no"
-    """What replicas were asked for last."""
 
 
 class Supervisor:
@@ -72,6 +47,7 @@ class Supervisor:
     def __init__(self, options: Options, view: View) -> None:
         self._options = options
         self._view = view
+        self._ended = EndedWorkers(options, view)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._port = options.port
@@ -151,7 +127,7 @@ class Supervisor:
             if not is_locked(folder := state.service.data_dir):
                 gone = "was taken away, and the sessions that were kept there are gone"
                 raise LocalError(f"{folder}: {gone}; start lgs up again for new ones")
-            self._reap(state)
+            self._ended.reap(state)
             await workers.probe(session, [each for each in state.processes if each.phase == "starting"])
             await self._act(state)
             if time.monotonic() - state.decided_at >= ROUND_SECONDS:
@@ -166,91 +142,20 @@ class Supervisor:
                 page.observe(service, observation, state.decision, alerts.firing)
                 page.targets = [each.target for each in state.processes if each.phase != "starting"]
                 for process in state.processes:
-                    self._say_news(state, process)
+                    self._ended.say_news(state, process)
             ready = [each for each in state.processes if each.phase == "ready"]
             if ready and not state.announced:
                 state.announced = True
-                self._say_news(state, ready[0])
+                self._ended.say_news(state, ready[0])
                 self._view.say(f"{state.service.name} serves on {self._url}")
                 self._view.say(f"its page: {self._page}")
             self._show(state, alerts.budget)
             await asyncio.sleep(TICK_SECONDS)
 
-    def _say_news(self, state: State, process: Process) -> None:
-        for line in state.notices.of(process.name, process.new_lines(), state.service.notes):
-            self._view.say(line)
-
     def _show(self, state: State, more: str | None = None) -> None:
         there = [each for each in state.processes if each.handle.returncode is None]
         title = "  ".join([state.service.name, self._url, *([more] if more else [])])
         self._view.show(title, there, state.decision)
-
-    def _reap(self, state: State) -> None:
-        for process in [each for each in state.processes if each.handle.returncode is not None]:
-            state.processes.remove(process)
-            self._say_news(state, process)
-            for line in state.notices.ended(process.name):
-                self._view.say(line)
-            if process.phase == "draining":
-                self._view.say(f"{process.name} has drained")
-            elif process.handle.returncode == CANNOT_WORK:
-                self._cannot_work(state, process)
-            else:
-                self._crashed(state, process)
-            remember(state.service.data_dir, [each.handle.pid for each in state.processes])
-
-    def _cannot_work(self, state: State, process: Process) -> None:
-        if process.generation != state.generation or not state.can_work:
-            # The first worker of a generation that can't work has reported it.
-            return
-        state.can_work = False
-        words = process.last_words()
-        self._view.say(f"{process.name} can't work: {words}")
-        self._show_log(state, process, words)
-        if any(each.phase == "ready" for each in state.processes):
-            self._view.say(f"what served before goes on serving; {self._hope(state, words)}")
-        elif (vain := self._in_vain(state, words)) is not None:
-            raise LocalError(vain)
-        else:
-            self._view.say(self._hope(state, words))
-
-    def _hope(self, state: State, words: str) -> str:
-        made = state.service.env.keys()
-        return self._in_vain(state, words) or waiting(words, self._given(state), made)
-
-    def _in_vain(self, state: State, words: str) -> str | None:
-        flags = {"DATABASE_URI": "--database-uri"} if self._options.database_uri else {}
-        return in_vain(words, self._given(state), flags, str(state.service.data_dir))
-
-    def _given(self, state: State) -> list[str]:
-        """The names of variables that workers have unchanged from the environment of `lgs up`."""
-        outer = os.environ if self._options.env is None else self._options.env
-        return [name for name, value in outer.items() if state.service.env.get(name) == value]
-
-    def _show_log(self, state: State, process: Process, words: str) -> None:
-        written = process.written()
-        if lines := readable(written, {words, *state.notices.lines}):
-            self._view.say("\n".join([f"from its log, {process.log}:", *lines]))
-        if (module := missing_module(written)) is not None:
-            self._view.say(
-                f"{module} is not installed in the application's environment; try:\n"
-                f"  {state.service.install}\nand start lgs up again"
-            )
-
-    def _crashed(self, state: State, process: Process) -> None:
-        now = time.monotonic()
-        state.crashes = 1 if now - state.crashed_at > CALM_SECONDS else state.crashes + 1
-        state.crashed_at = now
-        pause = pause_after(state.crashes)
-        state.not_before = now + pause
-        code = process.handle.returncode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        when = f"in {pause:.1f} s" if pause else "now"
-        # The log of a killed process ends with lines that are no reason: only what went wrong is shown.
-        words = "".join(f"; its last words: {line}" for line in readable(process.written())[-1:])
-        self._view.say(f"{process.name} {how}; replaced {when}{words}")
-        if state.crashes == 1:
-            self._view.say(f"its log: {process.log}")
 
     async def _decide(self, state: State, session: aiohttp.ClientSession, page: LocalPage) -> Observation:
         ready = [each for each in state.processes if each.phase == "ready"]
