@@ -94,14 +94,14 @@ class FaultyProxy:
     """`share` of the requests meet a fault, and each watch of a kind in `forced` that one of `WATCH_FAULTS`,
     or silence;
     nothing is there below the paths of `absent`. `met` counts them. Writes to objects whose path ends with
-    `held` wait until `released`; `waits` is set once one does."""
+    `held` wait until `released`; `waits` is set once one does, `answered` once one has gone through."""
 
     def __init__(self, plane: ControlPlane, http: aiohttp.ClientSession, seed: int) -> None:
         self.share = 0.0
         self.forced: dict[str, str] = {}
         self.absent: tuple[str, ...] = ()
         self.held: str | None = None
-        self.waits, self.released = asyncio.Event(), asyncio.Event()
+        self.waits, self.released, self.answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.met: Counter[str] = Counter()
         self._watches: dict[int, web.Request] = {}
         self._plane = plane
@@ -128,6 +128,10 @@ class FaultyProxy:
             await request.read()
             self.waits.set()
             await self.released.wait()
+            try:
+                return await self._pass_on(request)
+            finally:
+                self.answered.set()
         if request.path.startswith(self.absent):
             self.met[f"absent {'watch' if is_watch else plural}"] += 1
             return await ABSENT(request)

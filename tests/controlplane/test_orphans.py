@@ -13,6 +13,7 @@ from controlplane.faulty_proxy import faulty_proxy
 from controlplane.operators import Operators
 from controlplane.story import Story
 from lgs_operator.kube.kinds import DEPLOYMENT, INGRESS, SECRET, SERVICE, SERVICE_OF_OURS, STATEFUL_SET, Kind
+from lgs_operator.naming import TRACK_LABEL
 from support.waiting import until
 
 pytestmark = pytest.mark.controlplane
@@ -93,8 +94,8 @@ async def test_a_write_that_is_under_way_owns_nothing_again(
         await story.vanishes(SERVICE_OF_OURS)
         proxy.held = None
         proxy.released.set()
+        await proxy.answered.wait()
 
-        await operator.reconciles()
         await is_collected(story)
         assert await uids(story) == before
         assert await owners(story) == []
@@ -145,9 +146,7 @@ async def test_what_is_let_go_stays_so_while_others_hold_the_service_that_is_del
         return await owners(story) == []
 
     await until(is_free, "the garbage collector lets nothing go")
-    story.plane.run("annotate", "deployment", "support", *where, "by=hand")
-    story.plane.run("annotate", "lgs", "support", *where, "by=hand")
-    await operator.reconciles()
+    await story.is_looked_at(operator)
     assert await is_free() and await uids(story) == before
 
     story.plane.run("patch", "lgs", "support", *where, "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
@@ -156,3 +155,23 @@ async def test_what_is_let_go_stays_so_while_others_hold_the_service_that_is_del
     await story.has_condition("Reconciled", "True", "Done")
     assert await uids(story) == before
     assert len(await owners(story)) >= len(PARTS) - 1, "all but what is kept longer than the service"
+
+
+async def test_a_canary_that_was_left_goes_with_the_next_service(story: Story, operators: Operators) -> None:
+    await operators.start()
+    story.apply(whole())
+    await story.has_condition("Reconciled", "True", "Done")
+    before, deployment = await uids(story), await story.get(DEPLOYMENT)
+    let_go(story)
+    await story.vanishes(SERVICE_OF_OURS)
+    labels = {**deployment["metadata"]["labels"], TRACK_LABEL: "canary"}
+    template = {**deployment["spec"]["template"], "metadata": {"labels": labels}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    head = {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.name}
+    story.apply(head | {"metadata": {"name": "support-canary", "labels": labels}, "spec": spec})
+
+    story.apply(whole())
+
+    await story.vanishes(DEPLOYMENT, "support-canary")
+    await story.has_condition("Reconciled", "True", "Done")
+    assert await uids(story) == before

@@ -12,7 +12,7 @@ from lgs_operator.context import Context
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest, ServiceKey, key_of
 from lgs_operator.naming import labels
 from lgs_operator.plan_writer import PlanWriter
-from lgs_operator.reconcile_plan import plan
+from lgs_operator.reconcile_plan import Plan, plan
 
 SUPPORT = ServiceKey("team", "support")
 OURS = {"apiVersion": "lgs.dev/v1alpha1", "kind": "LangGraphService", "name": "support", "controller": True}
@@ -62,3 +62,34 @@ async def test_what_was_let_go_is_taken_back_only_by_a_service_that_stays(
     assert refused == (
         None if is_written else "Deployment support is left to itself: the service is being deleted"
     )
+
+
+def left(name: str = "support-canary", *owners: dict[str, Any]) -> Manifest:
+    """Replicas that a service of the name had beside those that it wants."""
+    found = deployment(*owners)
+    return found | {"metadata": found["metadata"] | {"name": name, "uid": "d1"}}
+
+
+def test_replicas_that_an_earlier_service_left_beside_those_that_are_wanted_go() -> None:
+    wanted = [deployment(OURS | {"uid": "u2"})]
+
+    def gone(*there: Manifest) -> list[str]:
+        todo = plan(wanted, {key_of(each): each for each in there}, uid="u2", first_replicas=1)
+        return [each["metadata"]["name"] for each in todo.deletes]
+
+    assert gone(left(), left("support-api")) == ["support-canary", "support-api"]
+    assert gone(left("support-copy"), left("support-redis")) == [], "what takes no runs stays"
+    other = {"kind": "Rollout", "name": "x", "uid": "x"}
+    assert gone(left("support-canary", other), left("support-api", OURS | {"uid": "u1"})) == []
+
+
+@pytest.mark.parametrize(("uid", "is_deleted"), [("u2", True), ("u3", False)], ids=["stays", "is gone"])
+async def test_replicas_that_were_let_go_just_now_are_not_deleted(uid: str, is_deleted: bool) -> None:
+    cluster = MagicMock(found=AsyncMock(return_value={"metadata": {"uid": uid}}), delete=AsyncMock())
+    state = MagicMock(owned=lambda _: {})
+    context = SimpleNamespace(cluster=cluster, state=state, recorder=AsyncMock(), metrics=MagicMock())
+
+    refused = await PlanWriter(cast(Context, context)).write(SUPPORT, "u2", Plan(deletes=(left(),)))
+
+    assert cluster.delete.called == is_deleted
+    assert (refused is None) == is_deleted

@@ -124,6 +124,8 @@ class PlanWriter:
                 withheld |= _given_to(manifest)
         for manifest in todo.deletes:
             try:
+                if owner_uid(manifest) != uid:
+                    await self._must_stay(key, uid, key_of(manifest))
                 await self._delete(manifest)
                 self._contests.get(key, Contests()).deleted(key_of(manifest))
             except Refused as refusal:

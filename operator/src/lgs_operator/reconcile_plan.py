@@ -71,10 +71,21 @@ def plan(
     deletes = [
         manifest
         for key, manifest in live.items()
-        if key not in signed and key not in hold and owner_uid(manifest) == uid and not _is_going(manifest)
+        if key not in signed and key not in hold and not _is_going(manifest)
+        if owner_uid(manifest) == uid or _are_left_replicas(key, manifest)
     ]
     adopt = _to_adopt(signed, live, hold, first_replicas)
     return Plan(tuple(applies), tuple(deletes), tuple(drifted), adopt)
+
+
+def _are_left_replicas(key: Key, manifest: Manifest) -> bool:
+    """Whether these are replicas of an earlier service of this name that was deleted without its objects:
+    they would go on taking runs beside those of the manifest, and nobody would ever bring them up to date.
+    All else that was left and is not wanted stays, as nothing happens by it."""
+    metadata = manifest["metadata"]
+    service = metadata.get("labels", {}).get(SERVICE_LABEL, "")
+    names = {object_name(service, "canary"), object_name(service, "api")}
+    return key.kind == DEPLOYMENT and key.name in names and not metadata.get("ownerReferences")
 
 
 def changed_at_admission(answer: Manifest, wanted: Manifest) -> Admitted | None:
