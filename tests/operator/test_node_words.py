@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lgs_operator.kube.kept_pod import kept_pod
 from lgs_operator.kube.newest_events import NewestEvents
 from lgs_operator.status.diagnosis import Diagnosis
 from lgs_operator.status.node_words import held_up, told_by
@@ -175,7 +176,8 @@ def test_a_pod_whose_network_is_there_is_held_up_no_more() -> None:
     begun = pod()
     begun["status"]["conditions"].append({"type": "PodReadyToStartContainers", "status": "True"})
 
-    assert held_up([begun], NOW) is None
+    assert held_up([kept_pod(begun)], NOW) is None, "that is kept of a pod"
+    assert held_up([kept_pod(pod())], NOW) is not None
 
 
 def test_it_is_told_of_the_replicas_and_of_the_managed_database() -> None:

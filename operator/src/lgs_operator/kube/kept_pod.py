@@ -19,7 +19,7 @@ STATUS: Final = (
     "containerStatuses",
 )
 """Of the status. Who reads another field adds it here, or below: a test holds all readers to that."""
-CONDITIONS: Final = frozenset({"Ready", "PodScheduled"})
+CONDITIONS: Final = frozenset({"Ready", "PodScheduled", "PodReadyToStartContainers"})
 CONDITION: Final = ("type", "status", "reason", "message", "lastTransitionTime")
 CONTAINER: Final = ("name", "image", "imageID", "ready", "started", "state", "lastState")
 STATE: Final = ("waiting", "running", "terminated")
