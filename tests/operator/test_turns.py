@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+
+import pytest
 
 from lgs_operator.kube.kinds import ServiceKey
 from lgs_operator.kube.workqueue import WorkQueue
@@ -123,3 +126,50 @@ async def test_replicas_that_do_not_answer_take_no_place_from_those_of_other_nam
         await asyncio.gather(*tasks, return_exceptions=True)
         async with slots.slot("noisy"), slots.slot("noisy"), slots.slot("quiet"), slots.slot("quiet"):
             pass  # all of them were given back
+
+
+async def test_of_many_that_wait_for_their_turn_few_are_tasks_and_their_results_are_in_order() -> None:
+    slots, others = FairSlots(total=4, most_of_one=2), asyncio.all_tasks()
+    most = 0
+
+    async def numbered(number: int) -> int:
+        nonlocal most
+        await asyncio.sleep(0)
+        most = max(most, len(asyncio.all_tasks() - others))
+        return number
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        found = await slots.all("noisy", (partial(numbered, each) for each in range(1000)))
+
+    assert found == list(range(1000))
+    assert most <= 2
+    await all_are_free(slots)
+
+
+@pytest.mark.parametrize("how", ["fails", "is cancelled"])
+async def test_all_slots_are_given_back_when_one_of_many_fails_or_nobody_waits_any_more(how: str) -> None:
+    slots, begun = FairSlots(total=4, most_of_one=2), asyncio.Event()
+
+    async def work(number: int) -> None:
+        begun.set()
+        if how == "fails" and number == 1:
+            raise ValueError("this one")
+        await asyncio.Event().wait()
+
+    asking = asyncio.create_task(slots.all("noisy", (partial(work, each) for each in range(9))))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await begun.wait()
+        if how == "fails":
+            with pytest.raises(ValueError, match="this one"):
+                await asking
+        else:
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        await all_are_free(slots)
+
+
+async def all_are_free(slots: FairSlots) -> None:
+    """Takes all four slots, two of each namespace."""
+    async with slots.slot("noisy"), slots.slot("noisy"), slots.slot("quiet"), slots.slot("quiet"):
+        pass

@@ -50,6 +50,9 @@ log = structlog.get_logger(__name__)
 MOST_PAGES: Final = 128
 """Most connections to the history from other pods; one address may have half of them."""
 
+LONGEST_KEPT_SECONDS: Final = 15.0
+"""Seconds for which an idle connection to a replica is kept at most."""
+
 
 class _Leases(NamedTuple):
     """What must be held to act: the lead of this installation, and its claim on the operator class."""
@@ -138,7 +141,7 @@ async def _act(
     cluster: KubeClient, known: _Known, leases: _Leases, settings: Settings, stop: asyncio.Event
 ) -> None:
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False, auto_decompress=False))
+        http = await stack.enter_async_context(_to_replicas(settings.scale_interval))
         caller = await stack.enter_async_context(webhook_caller(settings.webhooks))
         webhooks = AlertWebhooks(caller, secret_of(cluster), known.metrics.alert_webhooks)
         stack.push_async_callback(webhooks.close)
@@ -155,6 +158,13 @@ async def _act(
             log.info("operator.stopped")
         except* LostLease as lost:
             raise lost.exceptions[0] from None
+
+
+def _to_replicas(interval: float) -> aiohttp.ClientSession:
+    """The client that asks replicas, `interval` seconds apart. A connection is kept until the next time, not
+    for longer: with very many services each replica is asked seldom, and thousands would wait in vain."""
+    kept = aiohttp.TCPConnector(keepalive_timeout=min(LONGEST_KEPT_SECONDS, 3 * interval))
+    return aiohttp.ClientSession(connector=kept, trust_env=False, auto_decompress=False)
 
 
 async def _work(means: _Means, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:

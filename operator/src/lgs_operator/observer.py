@@ -3,9 +3,9 @@ scaling law."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import Manifest, ServiceKey
@@ -48,9 +48,7 @@ class Observer:
         number of replicas that its Deployment requests."""
         ready, answering = _asked(pods), _asked(api_pods)
         going = [pod for pod in pods if is_going(pod)]
-        answers = await asyncio.gather(
-            *(self._ask(key.namespace, pod, usage) for pod in (*ready, *answering))
-        )
+        answers = await self._answers(key.namespace, (*ready, *answering), usage)
         samples, fronts = _given(answers[: len(ready)]), _given(answers[len(ready) :])
         now = self._now()
         return Observation(
@@ -74,17 +72,21 @@ class Observer:
         self, key: ServiceKey, pods: list[Manifest], *, usage: Usage = "no"
     ) -> tuple[ReplicaSample, ...]:
         """The answers of these replicas, as far as they can be asked."""
-        return _given(await asyncio.gather(*(self._ask(key.namespace, pod, usage) for pod in _asked(pods))))
+        return _given(await self._answers(key.namespace, _asked(pods), usage))
 
-    async def _ask(self, namespace: str, pod: Manifest, usage: Usage) -> ReplicaSample | NoSample:
-        async with self._scrapes.slot(namespace):
-            answer = await ask(
-                self._http,
-                lambda path: url_of(pod, path) or "",
-                _SCRAPE_TIMEOUT,
-                pod["metadata"]["name"],
-                usage,
-            )
+    async def _answers(
+        self, namespace: str, pods: Sequence[Manifest], usage: Usage
+    ) -> list[ReplicaSample | NoSample]:
+        return await self._scrapes.all(namespace, (partial(self._ask, pod, usage) for pod in pods))
+
+    async def _ask(self, pod: Manifest, usage: Usage) -> ReplicaSample | NoSample:
+        answer = await ask(
+            self._http,
+            lambda path: url_of(pod, path) or "",
+            _SCRAPE_TIMEOUT,
+            pod["metadata"]["name"],
+            usage,
+        )
         self._metrics.scrapes.labels("failed" if isinstance(answer, NoSample) else "done").inc()
         return answer
 

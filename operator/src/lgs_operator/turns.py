@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -57,6 +57,14 @@ class FairSlots:
     @asynccontextmanager
     async def slot(self, group: str) -> AsyncIterator[None]:
         """Waits for the group's turn, and holds a slot while the block runs."""
+        await self._turn(group)
+        try:
+            yield
+        finally:
+            self._give_back(group)
+
+    async def _turn(self, group: str) -> None:
+        """Waits for the group's turn. It has a slot then, until that is given back."""
         mine = asyncio.get_running_loop().create_future()
         self._turns.put(group, mine)
         self._grant()
@@ -66,10 +74,21 @@ class FairSlots:
             if not mine.cancelled():
                 self._give_back(group)
             raise
+
+    async def all(self, group: str, works: Iterable[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+        """What each of these gives, in their order, each done in a slot of its own. A task is made for one
+        when its turn has come: thousands that wait take little memory. Raises what the first that fails
+        raises."""
+        made = list[asyncio.Task[T]]()
         try:
-            yield
-        finally:
-            self._give_back(group)
+            async with asyncio.TaskGroup() as tasks:
+                for work in works:
+                    await self._turn(group)
+                    made.append(tasks.create_task(work()))
+                    made[-1].add_done_callback(lambda _: self._give_back(group))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [each.result() for each in made]
 
     def _grant(self) -> None:
         while self._free and (taken := self._turns.take()) is not None:
