@@ -45,6 +45,8 @@ class Load:
     """What a run takes, by revision; others take `run_seconds`."""
     busy: dict[str, int] = field(default_factory=dict)
     """Slots that long runs have, beside those of the stream, by revision."""
+    pinned: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Threads and runs that are pinned, by revision."""
     next_due: float | None = None
     """Seconds until the next delayed run or cron is due."""
 
@@ -97,6 +99,11 @@ class Load:
             + "".join(
                 f'lgs_circuit_state{{circuit="{graph}",kind="graph",state="open"}} 1.0\n'
                 for graph in self.opened
+            )
+            + "".join(
+                f'lgs_pinned_threads{{revision="{name}"}} {threads}\n'
+                f'lgs_pinned_runs{{revision="{name}"}} {runs}\n'
+                for name, (threads, runs) in self.pinned.items()
             )
             + "".join(f'lgs_budget_left{{budget="{name}"}} {left}\n' for name, left in self.left.items())
         )

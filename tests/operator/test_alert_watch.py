@@ -23,7 +23,7 @@ from lgs_operator.alerting.notification import Notification
 from lgs_operator.backoff import Backoff
 from lgs_operator.context import Context
 from lgs_operator.kube.kinds import ServiceKey
-from lgs_operator.observer import with_canary
+from lgs_operator.observer import with_those_beside
 from lgs_operator.scaling import Memory
 from lgs_operator.status.alerts import alerts_view, states_before
 from lgs_operator.webhook_calls import NotTaken, WebhookCaller
@@ -249,7 +249,7 @@ def test_a_canary_is_part_of_what_is_measured() -> None:
         for name in ("canary-1", "canary-2")
     ]
 
-    seen = with_canary(stable, (replica("canary-1", at=START, in_use=8, waiting=0),), pods)
+    seen = with_those_beside(stable, (replica("canary-1", at=START, in_use=8, waiting=0),), pods)
 
     wanted = definitions(spec({"rules": [rule("slotUtilization", "gt", 0.4)]}))
     (line,) = alerts_view(evaluate(Evaluation(), wanted, seen, START)).alerts

@@ -99,6 +99,7 @@ SPEC: Mapping[str, Any] = {
         "disableStudioAuth": True,
         "apiKeys": {"secret": {"name": "keys", "key": "keys"}},
     },
+    "rollout": {"strategy": "Pinned"},
 }
 READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
     "LGS_SERVICE": (lambda s: s.service, "shop.support"),
@@ -161,6 +162,7 @@ READ: Mapping[str, tuple[Callable[[Settings], Any], Any]] = {
     "LGS_TRACING_REDACT": (lambda s: s.tracing and s.tracing.redact, False),
     "LGS_ANSWER_CACHE": (lambda s: s.answers, {"agent": 31}),
     "LGS_REVISION": (lambda s: s.revision, "33"),
+    "LGS_PINNING": (lambda s: s.pinning, "open"),
     "LGS_REVISION_DIGEST": (lambda s: len(s.revision_digest), 16),
     "LGS_ROLE": (lambda s: s.role, Role.COMBINED),
     "LGS_DATABASE_ID": (lambda s: s.database_id, SECRETS["LGS_DATABASE_ID"]),

@@ -27,6 +27,7 @@ from lgs_operator.scaling.exposition import (
     USAGE,
     parse,
 )
+from lgs_operator.scaling.samples import pinned_of
 from lgs_runtime.breaker.circuit import Circuit
 from lgs_runtime.breaker.exposition import CircuitSeries
 from lgs_runtime.breaker.policy import Policy as BreakerPolicy
@@ -35,7 +36,7 @@ from lgs_runtime.cache.exposition import RESULTS, CacheCollector
 from lgs_runtime.cache.manager import CacheManager
 from lgs_runtime.errors import StorageUnavailable
 from lgs_runtime.metrics import RUN_BUCKETS, Metrics
-from lgs_runtime.model import Priority, PriorityDepth, QueueDepth
+from lgs_runtime.model import Pinned, Priority, PriorityDepth, QueueDepth
 from lgs_runtime.model_usage import ModelUsage, Tokens
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
@@ -106,6 +107,7 @@ async def test_each_series_that_is_asked_for_is_read_and_each_field_of_a_sample_
     metrics = Metrics(concurrency=8, depth=Queue(FULL))
     for status in ("success", "error"):
         metrics.finished(status, execution_seconds=2.0, latency_seconds=2.3)
+    metrics.pins.set([Pinned("1", 0, 0)])
     circuit = f'{CIRCUITS}{{circuit="agent",kind="graph",state="open"}} 0.0\n'
     cache = "".join(f'{CACHE}{{namespace="n",result="{each}"}} 0.0\n' for each in ("hit", "miss"))
     page = await page_of(metrics) + circuit + cache + f'{TOKENS}{{graph="g"}} 0.0\n'
@@ -121,6 +123,20 @@ async def test_each_series_that_is_asked_for_is_read_and_each_field_of_a_sample_
     assert set().union(*changed.values()) == before.keys() - {"replica", "at"}, (
         "GAUGES, COUNTERS or HISTOGRAMS of exposition.py lack the series that parse() makes the field of"
     )
+
+
+async def test_the_operator_knows_what_is_pinned_to_each_revision_and_what_it_is_not_told() -> None:
+    metrics = Metrics(concurrency=8)
+    assert parse(await page_of(metrics), "pod-1", at=100.0).pinned is None, "nothing is ever pinned"
+
+    metrics.pins.set([Pinned("7", 3, 1), Pinned("8", 0, 120_000), Pinned("mine", 1, 1)])
+    told = parse(await page_of(metrics), "pod-1", at=100.0)
+    assert pinned_of([told]) == {7: (3, 1), 8: (0, 120_000)}, "the operator's revisions have numbers"
+
+    metrics.pins.set(())
+    silent = parse(await page_of(metrics), "pod-1", at=100.0)
+    assert pinned_of([silent]) is None
+    assert pinned_of([silent, told, replace(told, pinned=(("7", 1, 2),))]) == {7: (3, 2), 8: (0, 120_000)}
 
 
 def with_one_more(page: str, name: str) -> str:

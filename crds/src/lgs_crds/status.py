@@ -36,6 +36,8 @@ Truth = Literal["True", "False", "Unknown"]
 RevisionState = Literal["Progressing", "Ready", "Failed", "Replaced"]
 _LONGEST_MESSAGE = 2048
 MOST_DIGESTS = 8
+MOST_KEPT = 50
+"""Most old revisions in a status: more than are kept at a time, also while some of them end."""
 MOST_ALERTS = 100
 """Most alerts in a status; a manifest's, the operator's own and those of objectives together are fewer."""
 
@@ -189,6 +191,9 @@ class RevisionStatus(StatusPart):
     verified: bool | None = Field(
         default=None, description="Its rollout is complete, and enough of its runs ended well."
     )
+    pins: bool | None = Field(
+        default=None, description="Its replicas pin what they begin to it, so it can be kept for that."
+    )
     image: str | None = Field(default=None, description="Image that its replicas run.")
     image_digests: list[Annotated[str, StringConstraints(max_length=135)]] | None = Field(
         default=None,
@@ -274,6 +279,32 @@ class CanaryStatus(StatusPart):
     )
 
 
+class PinnedStatus(StatusPart):
+    """An old revision that is kept for what is pinned to it, with spec.rollout.strategy Pinned."""
+
+    revision: int = Field(description="Its number.")
+    replicas: int = Field(description="Replicas of it that are wanted.")
+    ready_replicas: int = Field(description="Replicas of it that take work.")
+    threads: int | None = Field(
+        default=None,
+        description="Interrupted threads that are pinned to it, as replicas counted them last.",
+        json_schema_extra={"format": "int64"},
+    )
+    runs: int | None = Field(
+        default=None,
+        description="Unfinished runs that are pinned to it.",
+        json_schema_extra={"format": "int64"},
+    )
+    since: str | None = Field(
+        default=None, description="Since when it is kept.", json_schema_extra={"format": "date-time"}
+    )
+    idle_since: str | None = Field(
+        default=None,
+        description="Since when nothing is pinned to it, and nothing can become so.",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
 class Status(StatusPart):
     """What the operator saw and did."""
 
@@ -294,6 +325,12 @@ class Status(StatusPart):
         json_schema_extra={"x-list-keys": ["revision"]},
     )
     canary: CanaryStatus | None = None
+    pinned: list[PinnedStatus] | None = Field(
+        default=None,
+        max_length=MOST_KEPT,
+        description="Old revisions that are kept for what is pinned to them, newest first.",
+        json_schema_extra={"x-list-keys": ["revision"]},
+    )
     endpoint: str | None = Field(default=None, description="Address inside the cluster.")
     queue: int | None = Field(default=None, description="Runs that wait and could start now.")
     p95: str | None = Field(default=None, description="95th percentile of run latency in the last minute.")

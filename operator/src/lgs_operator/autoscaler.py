@@ -24,18 +24,19 @@ from lgs_operator.alert_webhooks import AlertWebhooks
 from lgs_operator.alerting.definitions import needs_usage
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
-from lgs_operator.desired.revision import is_canary
+from lgs_operator.desired.revision import is_canary, is_kept, is_own
 from lgs_operator.handover import leads_to_api
 from lgs_operator.history.service import Histories, ServiceHistory
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import DEPLOYMENT, Key, Manifest, ServiceKey
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.naming import REPLICAS
-from lgs_operator.observer import Observer, may_work, with_canary
+from lgs_operator.observer import Observer, may_work, with_those_beside
 from lgs_operator.pace import Pace, has_no_work, is_calm
 from lgs_operator.scale_reporter import ScaleReporter, Track
 from lgs_operator.scale_writer import ScaleWriter
 from lgs_operator.scaling import Decision, Memory, Observation, Policy, decide
+from lgs_operator.scaling.samples import pinned_of
 from lgs_operator.scaling.scrape import Usage
 from lgs_operator.status.alerts import AlertsView, firing_of
 from lgs_operator.status.budgets import BUDGETS
@@ -114,8 +115,7 @@ class Autoscaler:
         replicas, api_pods = (
             [pod for pod in self._state.pods(key, each) if not is_ended(pod)] for each in REPLICAS
         )
-        pods = [pod for pod in replicas if not is_canary(pod)]
-        canary_pods = [pod for pod in replicas if is_canary(pod)]
+        pods, canary_pods, kept_pods = (list(filter(its, replicas)) for its in (is_own, is_canary, is_kept))
         track = self._track(key, service)
         live = int(deployment["spec"].get("replicas", 1))
         policy = self._policy(key, service)
@@ -144,15 +144,21 @@ class Autoscaler:
             track.refused = await self._scale_writer.write(key, service, live, decision, observation)
         circuits = await self._told.inspect(key, service, track, CIRCUITS, observation)
         budget = await self._told.inspect(key, service, track, BUDGETS, observation)
-        everybody = with_canary(observation, beside, canary_pods)
+        kept = await self._observer.samples(key, kept_pods, usage=usage)
+        everybody = with_those_beside(observation, (*beside, *kept), [*canary_pods, *kept_pods])
         alerts = await self._watch_alerts(key, service, everybody)
         self._note(key, service, everybody, decision, alerts)
-        self._told.measure(key, track, current_revision(deployment), (*observation.samples, *beside))
-        await self._told.report(key, service, track, decision, beside=(circuits, budget), alerts=alerts)
+        self._told.measure(key, track, current_revision(deployment), everybody.samples)
+        await self._told.report(
+            *(key, service, track, decision),
+            beside=(circuits, budget),
+            alerts=alerts,
+            pinned=pinned_of(everybody.samples),
+        )
         is_auto, told = service.spec.scaling.mode == "Auto", service.spec.observability
         watched = told.alerts or told.slo or service.spec.budgets
         calm = is_calm(policy, observation, decision, live, is_auto=is_auto) and not api_pods
-        calm = calm and not (canary_pods or watched)
+        calm = calm and not (canary_pods or kept_pods or watched)
         generation = service.metadata.generation
         self._pace.asked(key, self._now(), observation.samples, calm=calm, generation=generation)
 

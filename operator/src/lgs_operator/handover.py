@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from lgs_operator.desired.deployment import CONTAINER, first_replicas
 from lgs_operator.desired.environment import ROLE_VARIABLE, WORKER
 from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.kept import kept_keys
 from lgs_operator.desired.revision import revision_of
 from lgs_operator.kube.kinds import (
     DEPLOYMENT,
@@ -28,7 +29,7 @@ from lgs_operator.kube.kinds import (
     ServiceKey,
 )
 from lgs_operator.kube.pods import is_ended, is_going, is_ready, reads_secret
-from lgs_operator.naming import COMPONENT_LABEL, REPLICAS, object_name
+from lgs_operator.naming import ANSWERS_LABEL, COMPONENT_LABEL, REPLICAS, object_name
 from lgs_operator.status.restore import RestoreView
 from lgs_operator.status.rollout import is_rolled_out
 from lgs_operator.status.room import lacks_room
@@ -57,6 +58,8 @@ def held(
     replicas = replicas_of(key) if lacking or waits else frozenset()
     if waits or (lacking and not alone):
         replicas |= canary_of(key, live)
+    if waits or lacking:
+        replicas |= kept_keys(key, live)
     some_wanted = first_replicas(inputs.service) > 0
     of_topology = kept(key, live, pods, api_pods, split=inputs.split, some_wanted=some_wanted)
     of_redis = (
@@ -135,6 +138,19 @@ def leads_to_api(key: ServiceKey, live: Mapping[Key, Manifest]) -> bool:
     """Whether the Service leads to replicas that only answer requests."""
     chosen = live.get(Key(SERVICE, *key), {}).get("spec", {}).get("selector") or {}
     return bool(chosen.get(COMPONENT_LABEL) == "api")
+
+
+def leads_to_marked(
+    key: ServiceKey, inputs: Inputs, live: Mapping[Key, Manifest], pods: Iterable[Manifest]
+) -> bool:
+    """Whether the Service may lead to the replicas alone that have the label of those that answer: once all
+    of the service's own `pods` have it, and from then on."""
+    if not inputs.marks_those_that_answer:
+        return False
+    chosen = live.get(Key(SERVICE, *key), {}).get("spec", {}).get("selector") or {}
+    staying = [pod["metadata"].get("labels", {}) for pod in pods if not is_going(pod) and not is_ended(pod)]
+    are_all = bool(staying) and all(ANSWERS_LABEL in labels for labels in staying)
+    return ANSWERS_LABEL in chosen or are_all
 
 
 def _ended_restores(live: Mapping[Key, Manifest], restore: RestoreView) -> frozenset[Key]:

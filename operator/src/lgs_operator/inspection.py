@@ -17,8 +17,9 @@ from lgs_crds import LangGraphService
 from lgs_crds.model.persistence import ManagedPostgres
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
+from lgs_operator.desired.kept import kept_deployments
 from lgs_operator.desired.references import references
-from lgs_operator.desired.revision import history_of, is_canary
+from lgs_operator.desired.revision import history_of, is_canary, is_kept, is_own
 from lgs_operator.desired.volume import last_backup_of
 from lgs_operator.handover import leads_to_api
 from lgs_operator.kube.errors import KubeError
@@ -85,13 +86,19 @@ class Inspector:
         are what the reconciler found."""
         live = self._state.owned(key)
         replicas, api_pods = (self._state.pods(key, each) for each in REPLICAS)
-        pods = tuple(each for each in replicas if not is_canary(each))
-        canary_pods = tuple(each for each in replicas if is_canary(each))
+        pods = tuple(filter(is_own, replicas))
+        canary_pods, kept_pods = (tuple(filter(its, replicas)) for its in (is_canary, is_kept))
+        kept = {
+            number: await self._as_refused_now(each) or each
+            for number, each in kept_deployments(key, live).items()
+        }
         postgres = live.get(Key(STATEFUL_SET, key.namespace, object_name(key.name, "postgres")))
         postgres_pods, redis_pods = (self._state.pods(key, each) for each in ("postgres", "redis"))
         backup = self._backup(key, service)
         backup_pods = () if backup is None else backup.pods
-        told = await self._told(pods, api_pods, canary_pods, postgres_pods, redis_pods, backup_pods)
+        told = await self._told(
+            pods, api_pods, canary_pods, kept_pods, postgres_pods, redis_pods, backup_pods
+        )
         return ObservedService(
             service=service,
             deployment=await self._as_refused_now(live.get(Key(DEPLOYMENT, key.namespace, key.name))),
@@ -105,6 +112,8 @@ class Inspector:
                 live.get(Key(DEPLOYMENT, key.namespace, object_name(key.name, "canary")))
             ),
             canary_pods=canary_pods,
+            kept=kept,
+            kept_pods=kept_pods,
             leads_to_api=leads_to_api(key, live),
             postgres=postgres,
             postgres_pods=postgres_pods,
@@ -120,7 +129,7 @@ class Inspector:
             },
             refused=refused,
             told=told,
-            reports=await self._reports((*api_pods, *pods, *canary_pods)),
+            reports=await self._reports((*api_pods, *pods, *canary_pods, *kept_pods)),
             backup=backup and replace(backup, told=told),
             restore=restore,
             awaited=awaited,

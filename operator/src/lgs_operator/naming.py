@@ -19,6 +19,7 @@ Component = Literal[
     "revision",
     "dashboard",
     "canary",
+    "pinned",
 ]
 REPLICAS: Final[tuple[Component, ...]] = ("runtime", "api")
 """The components whose pods are replicas of the service."""
@@ -42,7 +43,10 @@ DIGEST_ANNOTATION = "lgs.dev/revision-digest"
 """Annotation of a canary's Deployment: the digest by which its revision got its number, in case the revision
 itself is no longer kept."""
 TRACK_LABEL = "lgs.dev/track"
-"""Label of a pod: `canary` if it is one."""
+"""Label of a pod beside the service's own: `canary`, or `pinned` for one of an old revision that is kept."""
+PINNED = "pinned"
+ANSWERS_LABEL = "lgs.dev/answers"
+"""Label of a pod that requests come to, where others beside it execute an old revision's runs alone."""
 CLASS_LABEL = "lgs.dev/operator-class"
 
 RUNTIME_PORT = 8000

@@ -91,10 +91,10 @@ class Observer:
         return answer
 
 
-def with_canary(
+def with_those_beside(
     observation: Observation, samples: tuple[ReplicaSample, ...], pods: list[Manifest]
 ) -> Observation:
-    """The observation with the answers of a canary's `pods` added, which the scaling law ignores."""
+    """The observation with the answers of `pods` beside the service's own added, which the law ignores."""
     silent = len(_asked(pods)) - len(samples)
     return replace(
         observation, samples=(*observation.samples, *samples), failed=observation.failed + max(silent, 0)

@@ -16,6 +16,7 @@ from lgs_operator.status.restore import RestoreView
 
 AT_ONCE: Final = 0.0
 UNSETTLED_SECONDS: Final = 3.0
+KEPT_SECONDS: Final = 10.0
 RETRY_REFUSED_SECONDS: Final = 15.0
 LATER_SECONDS: Final = 60.0
 """Seconds until a look at what changes without an event: a backup that is due, a copy that is no longer
@@ -48,6 +49,8 @@ class Outcome:
     """What leads clients outside of the cluster to the service; None: not looked at."""
     stock_waits: str | None = None
     """Why the service does not go over to another stock image yet."""
+    keeps: bool = False
+    """Old revisions are kept, each until its time is over."""
     later: bool = False
     """Something still in use must be cleaned up later."""
 
@@ -72,5 +75,7 @@ def seconds_until_again(outcome: Outcome, observed: ObservedService) -> float | 
     moves = not observed.settled or outcome.canary is not None
     if moves or outcome.missing or outcome.restore.waits or outcome.awaited:
         return UNSETTLED_SECONDS
+    if outcome.keeps:
+        return KEPT_SECONDS
     is_later = outcome.later or outcome.stock_waits is not None or observed.backup is not None
     return LATER_SECONDS if is_later else None

@@ -85,7 +85,9 @@ def _are_left_replicas(key: Key, manifest: Manifest) -> bool:
     metadata = manifest["metadata"]
     service = metadata.get("labels", {}).get(SERVICE_LABEL, "")
     names = {object_name(service, "canary"), object_name(service, "api")}
-    return key.kind == DEPLOYMENT and key.name in names and not metadata.get("ownerReferences")
+    kept = f"{object_name(service, 'pinned')}-"
+    is_named = key.name in names or (key.name.startswith(kept) and key.name.removeprefix(kept).isdecimal())
+    return key.kind == DEPLOYMENT and is_named and not metadata.get("ownerReferences")
 
 
 def changed_at_admission(answer: Manifest, wanted: Manifest) -> Admitted | None:

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from lgs_crds import LangGraphService, ManifestError, parse
-from lgs_crds.status import DatabaseStatus, status_before
+from lgs_crds.status import DatabaseStatus, Status, status_before
 from lgs_crds.weight import RULE
 from lgs_operator.cloud_native_pg import CloudNativePG
 from lgs_operator.context import Context
@@ -28,9 +28,9 @@ from lgs_operator.desired.inputs import Inputs, PostgresInputs
 from lgs_operator.desired.known_database import id_in_status, unless_forgotten
 from lgs_operator.desired.pinned import Canary, Pinned, missing_of, pinned
 from lgs_operator.desired.references import references
-from lgs_operator.desired.revision import history_of, is_canary
+from lgs_operator.desired.revision import history_of, is_own
 from lgs_operator.exposure_pack import ExposurePack
-from lgs_operator.handover import held, kept_canary, replicas_of
+from lgs_operator.handover import held, kept_canary, leads_to_marked, replicas_of
 from lgs_operator.inspection import Inspector
 from lgs_operator.kube.kept_service import TOO_LARGE, without_status
 from lgs_operator.kube.kinds import (
@@ -44,6 +44,7 @@ from lgs_operator.kube.referenced import MissingReference, Reference
 from lgs_operator.managed_database import ManagedDatabase
 from lgs_operator.monitoring_pack import MonitoringPack
 from lgs_operator.naming import REPLICAS, object_name
+from lgs_operator.old_revisions import Around, RevisionKeeper
 from lgs_operator.optional_objects import OptionalObjects
 from lgs_operator.outcome import AT_ONCE, Outcome, seconds_until_again, stopped
 from lgs_operator.plan_writer import PlanWriter, Refused
@@ -75,6 +76,7 @@ class Reconciler:
         self._writer = PlanWriter(context)
         self._databases = ManagedDatabase(context)
         self._releases = Releases(context, self._writer)
+        self._old = RevisionKeeper(context)
         objects = OptionalObjects(context, self._writer)
         self._monitoring = MonitoringPack(context, objects)
         self._exposure = ExposurePack(context, objects)
@@ -132,9 +134,9 @@ class Reconciler:
         beyond its own whose changes matter to it."""
         self._states.work_on(key, service)
         await self._state.read_secrets(key)
-        contents, missing = await self._state.referenced.read(key, references(service.spec), watched)
-        missing = missing_of(pin, missing)
         live, before = self._state.owned(key), self._reporter.before(key)
+        around, contents, missing = await self._around(key, service, live, status_before(before), watched)
+        missing = missing_of(pin, missing)
         known = id_in_status(service, before)
         restore = await self._inspector.restore(key, service, before)
         try:
@@ -156,10 +158,13 @@ class Reconciler:
         canary = pin.canary if isinstance(pin, Pinned) else None
         pause = self._databases.pause(key, live, read.inputs) if read else None
         pods, api_pods = (self._state.pods(key, each) for each in REPLICAS)
-        whole = [pod for pod in pods if not is_canary(pod)]
-        if isinstance(pin, Pinned) and pin.instead_of is not None:
-            failing = retreats(service.spec.rollout, pin.instead_of, status_before(before), whole)
-            inputs = replace(inputs, retreats=failing)
+        whole = list(filter(is_own, pods))
+        failed = pin.instead_of if isinstance(pin, Pinned) else None
+        inputs = replace(
+            inputs,
+            leads_to_marked=leads_to_marked(key, inputs, live, whole),
+            retreats=retreats(service.spec.rollout, failed, around.before, whole),
+        )
         alone = isinstance(pin, Pinned) and pin.instead
         hold = held(
             *(key, inputs, live, pods, api_pods),
@@ -170,7 +175,9 @@ class Reconciler:
         )
         leaves = frozenset() if alone else kept_canary(key, inputs, live, whole)
         kept = release.kept | (canary.kept if canary else leaves)
-        todo, awaited = await self._plan(key, inputs, live, hold | kept, canary)
+        old = await self._old.bring(key, inputs, around, datetime.now(UTC))
+        wanted = [*everything(inputs, old.wanted), *self._of_canary(key, inputs, canary, live)]
+        todo, awaited = await self._plan(key, inputs, live, hold | kept | old.stays, wanted)
         contested = self._writer.contested(key, todo, live)
         refused = await self._writer.write(key, service.metadata.uid or "", todo) if todo else None
         unmet = await self._databases.follow(key, service, read) if read and refused is None else None
@@ -181,19 +188,42 @@ class Reconciler:
             known = unless_forgotten(service, await self._inspector.database_id(key))
             pause = pause if known is None else AT_ONCE
         database = status.model_copy(update={"id": known}) if service.spec.persistence.postgres else None
-        outcome = Outcome(missing, refused, unmet or contested, database, pause, restore, awaited=awaited)
+        if refused is None and not pause:
+            await self._old.report(key, inputs, old, around)
+        unmet = unmet or contested or old.lacking
+        outcome = Outcome(missing, refused, unmet, database, pause, restore, awaited=awaited)
         outcome = await self._with_what_stands_beside(key, inputs, outcome)
-        outcome = replace(outcome, later=release.mounted, stock_waits=waits)
-        if isinstance(pin, Pinned):
-            outcome = replace(outcome, taken_back=pin.instead_of, canary=canary.number if canary else None)
-        if inputs.revision is not None:
-            outcome = replace(outcome, released=inputs.revision.number)
-        return await self._observe(key, service, outcome)
+        outcome = replace(outcome, later=release.mounted, stock_waits=waits, keeps=bool(old.kept.numbers))
+        return await self._observe(key, service, _of_release(outcome, inputs, pin))
 
     async def _with_what_stands_beside(self, key: ServiceKey, inputs: Inputs, outcome: Outcome) -> Outcome:
         """Brings the optional objects, which the service works without: monitoring and routes."""
         monitoring = await self._monitoring.bring(key, inputs)
         return replace(outcome, monitoring=monitoring, exposure=await self._exposure.bring(key, inputs))
+
+    async def _around(
+        self,
+        key: ServiceKey,
+        service: LangGraphService,
+        live: Mapping[Key, Manifest],
+        before: Status,
+        watched: tuple[Reference, ...],
+    ) -> tuple[Around, str, tuple[MissingReference, ...]]:
+        """What is there around the service, the hash of what it reads, and what of that is missing."""
+        document, own = without_status(self._state.services[key]), references(service.spec)
+        watched = (*watched, *self._old.references(key, document, live))
+        contents, missing = await self._state.referenced.read(key, own, watched)
+        return Around(document, live, before, (*own, *watched)), contents, missing
+
+    @staticmethod
+    def _of_canary(
+        key: ServiceKey, inputs: Inputs, canary: Canary | None, live: Mapping[Key, Manifest]
+    ) -> list[Manifest]:
+        """The objects that a canary wants."""
+        if canary is None:
+            return []
+        whole = live.get(Key(DEPLOYMENT, *key), {"spec": {"replicas": first_replicas(inputs.service)}})
+        return canary.objects(int(whole["spec"].get("replicas", 1)))
 
     async def _plan(
         self,
@@ -201,14 +231,11 @@ class Reconciler:
         inputs: Inputs,
         live: Mapping[Key, Manifest],
         hold: frozenset[Key],
-        canary: Canary | None,
+        wanted: list[Manifest],
     ) -> tuple[Plan, Diagnosis | None]:
         """What to write, and what new pods wait for; they are not made until that is there."""
-        service, wanted = inputs.service, everything(inputs)
+        service = inputs.service
         first, uid = first_replicas(service), service.metadata.uid or ""
-        if canary is not None:
-            whole = live.get(Key(DEPLOYMENT, *key), {"spec": {"replicas": first}})
-            wanted += canary.objects(int(whole["spec"].get("replicas", 1)))
         admitted = self._writer.admitted(key)
         todo = plan(wanted, live, uid=uid, first_replicas=first, hold=hold, admitted=admitted)
         begun = begins_pods(todo, live) & replicas_of(key)
@@ -275,6 +302,17 @@ class Reconciler:
         self._stock.forget(key)
         self._reporter.forget(key)
         self._state.forget(key)
+
+
+def _of_release(outcome: Outcome, inputs: Inputs, pin: Pinned | MissingReference | None) -> Outcome:
+    """The outcome with the revisions that run, and that do not."""
+    released = None if inputs.revision is None else inputs.revision.number
+    outcome = replace(outcome, released=released)
+    if not isinstance(pin, Pinned):
+        return outcome
+    return replace(
+        outcome, taken_back=pin.instead_of, canary=None if pin.canary is None else pin.canary.number
+    )
 
 
 def _password(live: Mapping[Key, Manifest], secret: Key) -> str:

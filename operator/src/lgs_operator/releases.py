@@ -15,6 +15,7 @@ from lgs_crds.model.rollout import Rollout
 from lgs_crds.status import Status, status_before
 from lgs_operator.context import Context
 from lgs_operator.desired.inputs import Inputs
+from lgs_operator.desired.kept import kept_keys
 from lgs_operator.desired.pinned import Pinned
 from lgs_operator.desired.revision import (
     MOST_REVISIONS,
@@ -50,9 +51,11 @@ class Release:
     mounted: bool
 
 
-def retreats(rollout: Rollout, failed: int, before: Status, pods: Iterable[Manifest]) -> bool:
+def retreats(rollout: Rollout, failed: int | None, before: Status, pods: Iterable[Manifest]) -> bool:
     """Whether replicas of the revision `failed` still exist, which was taken back because too many of its
-    runs failed. `before` is the status as last reported."""
+    runs failed (None: none was). `before` is the status as last reported."""
+    if failed is None:
+        return False
     told = next((each for each in before.revisions if each.revision == failed), None)
     staying = (pod for pod in pods if not is_going(pod) and not is_ended(pod))
     return fails(counts_of(told), rollout) and any(revision_of(pod) == failed for pod in staying)
@@ -62,7 +65,7 @@ def run_by(service: ServiceKey, live: Mapping[Key, Manifest]) -> dict[str, int]:
     """The numbers of the revisions that the service's own Deployments run, by digest, or by the Deployment's
     name if it has no digest. Other Deployments are ignored: anybody may make one that looks like one of
     these."""
-    found, own = dict[str, int](), replicas_of(service) | canary_of(service, live)
+    found, own = dict[str, int](), replicas_of(service) | canary_of(service, live) | kept_keys(service, live)
     for key, each in live.items():
         number = revision_of(each["spec"]["template"]) if key in own else None
         if number is not None and number <= MOST_REVISIONS:

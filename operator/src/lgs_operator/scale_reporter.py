@@ -4,7 +4,7 @@ changed: the decision, what replicas refuse, and how the revision that is measur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -124,6 +124,7 @@ class ScaleReporter:
         *,
         beside: tuple[Condition | None, ...],
         alerts: AlertsView,
+        pinned: Mapping[int, tuple[int, int]] | None = None,
     ) -> None:
         """Reports into the status, with the conditions of circuits and budgets in `beside`: at once when the
         number of replicas changed or a release fails, else every ten seconds or less often."""
@@ -140,6 +141,7 @@ class ScaleReporter:
             alerts=alerts,
             refused=track.refused,
         )
+        view = replace(view, pinned=pinned)
         is_failing = False
         if decision is not None and track.measured is not None:
             view = replace(

@@ -28,6 +28,7 @@ from lgs_runtime.application_metrics import END, ApplicationMetrics, Write
 from lgs_runtime.graph_metrics import GraphMetrics
 from lgs_runtime.model import Priority, TtlStrategy
 from lgs_runtime.model_usage import ModelUsage
+from lgs_runtime.pin_metrics import PinMetrics
 from lgs_runtime.queue_metrics import DepthSource, QueueGauges
 from lgs_runtime.request_metrics import RequestMetrics
 from lgs_runtime.series import Named, Series, Tally
@@ -86,6 +87,7 @@ class Metrics:
         self._sampler: asyncio.Task[None] | None = None
         self.released_total = 0
         self.models, self.graphs, self.requests = ModelUsage(), GraphMetrics(), RequestMetrics()
+        self.pins = PinMetrics()
         self._application = ApplicationMetrics()
         self._declare()
         self._slots.set(concurrency)
@@ -130,6 +132,7 @@ class Metrics:
         self._depth_errors = Counter("lgs_queue_depth_errors", "Depths not had in time.", registry=to)
         for series in (self.models, self.graphs, self.requests, self._events, self._application.errors):
             to.register(series)
+        to.register(self.pins)
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
         GCCollector(registry=to)

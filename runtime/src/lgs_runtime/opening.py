@@ -284,7 +284,7 @@ class _Opening:
             settings.lease_seconds,
             lost,
             graphs=services.graphs.ids,
-            release=Release(settings.revision or None, settings.canary_percent),
+            release=Release(settings.revision or None, settings.canary_percent, settings.pinning),
             on_held=fence.held_until,
             keeper=KeeperProcess(
                 settings.database_uri, settings.replica_id, settings.lease_seconds, settings.stall_seconds

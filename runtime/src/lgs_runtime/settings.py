@@ -15,7 +15,7 @@ from lgs_runtime.graphs.http_section import HttpSection
 from lgs_runtime.graphs.manifest import GraphSpec
 from lgs_runtime.graphs.warmup_section import Warmup
 from lgs_runtime.graphs.webhook_section import WebhookSection
-from lgs_runtime.model import QueueLimits
+from lgs_runtime.model import Pinning, QueueLimits
 from lgs_runtime.roles import Role
 from lgs_runtime.storage.options import VERSIONS_LIMIT, StorageOptions
 from lgs_runtime.storage.tables import CHECKPOINTS, STORE, VECTORS
@@ -97,6 +97,10 @@ class Settings:
     canary_percent: int | None = None
     """Percentage of threads whose runs this replica takes, as long as other replicas take the rest. None: it
     is no canary."""
+    pinning: Pinning | None = None
+    """How this replica takes threads that are pinned to revisions; None: it takes no account of pins."""
+    pinned_wait_seconds: float = 120.0
+    """For how long a revision must have no replicas until others take what is pinned to it."""
     revision_digest: str = ""
     """Digest of whatever, besides the files, determines the graphs' answers."""
     budgets: Budgets | None = None

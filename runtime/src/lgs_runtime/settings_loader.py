@@ -30,6 +30,7 @@ from lgs_runtime.graphs.warmup_section import parse_warmup
 from lgs_runtime.graphs.webhook_section import WebhookSection, parse_webhooks
 from lgs_runtime.langgraph_variables import Closed, checkpointer_of, http_of, refuse, warn
 from lgs_runtime.model import QueueLimits
+from lgs_runtime.pinning import pinning_of
 from lgs_runtime.process_context import ProcessContext, not_a_laptop
 from lgs_runtime.roles import role_of
 from lgs_runtime.server_addresses import database_uris, redis_uri
@@ -107,6 +108,8 @@ def _settings(
         encryption_path=manifest.encryption,
         auth_path=auth_path,
         revision=values.text("LGS_REVISION", ""),
+        pinning=read(None, pinning_of, values),
+        pinned_wait_seconds=values.number("LGS_PINNED_WAIT_SECONDS", USUAL.pinned_wait_seconds, at_least=0.0),
         revision_digest=values.text("LGS_REVISION_DIGEST", values.text("LGS_REVISION", "")),
         tracing=read(None, tracing_of, values),
         file_env={name: text for name, text in file.env.items() if name not in outer},

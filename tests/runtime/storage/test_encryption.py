@@ -17,7 +17,19 @@ from lgs_runtime.encryption.fields import ELSEWHERE, FIELDS, TEXTS, Fields
 from lgs_runtime.encryption.storage import EncryptedPart
 from lgs_runtime.encryption.table import PLAIN, TABLE
 from lgs_runtime.encryption.wrapping import sealed_saver, sealed_storage, sealed_store
-from lgs_runtime.model import Finished, Page, QueueDepth, QueueLimits, Release, Run, Scope, Signal, Spent, Ttl
+from lgs_runtime.model import (
+    Finished,
+    Page,
+    Pinned,
+    QueueDepth,
+    QueueLimits,
+    Release,
+    Run,
+    Scope,
+    Signal,
+    Spent,
+    Ttl,
+)
 from lgs_runtime.storage import Storage
 from lgs_runtime.storage.contract import Lease
 from lgs_runtime.storage.histories import NewVersion, PrunedVersions
@@ -28,7 +40,7 @@ from support.ciphers import encryption
 
 CIPHER = Cipher(encryption, "encryption.path: here")
 PLAIN_KINDS = {str, int, float, bool, NoneType, datetime, Page, Ttl, Signal, QueueLimits, Release, Spent}
-PLAIN_ANSWERS = PLAIN_KINDS | {Finished, QueueDepth, PrunedVersions, Lease}
+PLAIN_ANSWERS = PLAIN_KINDS | {Finished, Pinned, QueueDepth, PrunedVersions, Lease}
 """What has no field of the application's."""
 ONLY_IDS = {
     ("queue", "finish", "run"),

@@ -12,10 +12,11 @@ from lgs_crds.model.base import Part
 class Rollout(Part):
     """How releases reach the replicas."""
 
-    strategy: Literal["Rolling", "Canary"] = Field(
+    strategy: Literal["Rolling", "Canary", "Pinned"] = Field(
         default="Rolling",
         description="Rolling: replicas are replaced one by one. Canary: the new revision takes the runs of a "
-        "share of the threads first, in steps.",
+        "share of the threads first, in steps. Pinned: replicas are replaced one by one, and what the old "
+        "ones had begun stays with replicas of their revision until it is over.",
     )
     steps: list[Annotated[int, Field(ge=1, le=99)]] = Field(
         default=[10, 50],
@@ -25,6 +26,19 @@ class Rollout(Part):
     )
     pause_seconds: int = Field(
         default=60, ge=0, le=604800, description="For how many seconds each step lasts at least."
+    )
+    pinned_seconds: int = Field(
+        default=604800,
+        ge=60,
+        le=31536000,
+        description="With Pinned: for how many seconds an old revision is kept at most. What is still pinned "
+        "to it then goes on with the newest one.",
+    )
+    pinned_revisions: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="With Pinned: how many old revisions are kept at most, the newest of them.",
     )
     revision: int | None = Field(
         default=None,

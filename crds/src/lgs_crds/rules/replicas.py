@@ -13,7 +13,9 @@ NEEDS_POSTGRES = (
     "more than one replica needs persistence.postgres (its uriSecret for an address of pod.env or envFrom): "
     "without it each replica would have sessions of its own"
 )
-CANARY_NEEDS_POSTGRES = "needs persistence.postgres: two revisions side by side share it"
+SIDE_BY_SIDE = ("Canary", "Pinned")
+"""The strategies with which replicas of several revisions run at a time."""
+SIDE_BY_SIDE_NEEDS_POSTGRES = "needs persistence.postgres: revisions side by side share it"
 _NO_POSTGRES = "!has(self.persistence) || !has(self.persistence.postgres)"
 _AUTO_PARTS = "self.scaling.mode == 'Auto' && (" + _NO_POSTGRES + ")"
 
@@ -46,10 +48,10 @@ def _replicas_need_postgres(spec: Spec) -> Problem | None:
     return Problem("spec.replicas", NEEDS_POSTGRES, spec.replicas)
 
 
-def _canary_needs_postgres(spec: Spec) -> Problem | None:
-    if spec.rollout.strategy != "Canary" or spec.persistence.postgres is not None:
+def _side_by_side_needs_postgres(spec: Spec) -> Problem | None:
+    if spec.rollout.strategy not in SIDE_BY_SIDE or spec.persistence.postgres is not None:
         return None
-    return Problem("spec.rollout.strategy", CANARY_NEEDS_POSTGRES, spec.rollout.strategy)
+    return Problem("spec.rollout.strategy", SIDE_BY_SIDE_NEEDS_POSTGRES, spec.rollout.strategy)
 
 
 def _auto_on_sqlite(spec: Spec) -> bool:
@@ -89,9 +91,9 @@ RULES: Final = (
     ),
     Rule(
         "",
-        f"self.rollout.strategy != 'Canary' || !({_NO_POSTGRES})",
-        f"'spec.rollout.strategy: Canary: {CANARY_NEEDS_POSTGRES}'",
-        _canary_needs_postgres,
+        f"self.rollout.strategy == 'Rolling' || !({_NO_POSTGRES})",
+        f"'spec.rollout.strategy: %s: {SIDE_BY_SIDE_NEEDS_POSTGRES}'.format([self.rollout.strategy])",
+        _side_by_side_needs_postgres,
         cluster_only=True,
     ),
 )

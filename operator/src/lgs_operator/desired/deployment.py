@@ -14,16 +14,25 @@ from lgs_operator.desired.credentials import (
     REDIS_CREDENTIALS_ANNOTATION,
     password_digest,
 )
-from lgs_operator.desired.environment import API_KEYS_DIR, API_KEYS_FILE, DATA_DIR, SOURCE_DIR, environment
+from lgs_operator.desired.environment import (
+    API_KEYS_DIR,
+    API_KEYS_FILE,
+    DATA_DIR,
+    PINNING_VARIABLE,
+    SOURCE_DIR,
+    environment,
+)
 from lgs_operator.desired.inputs import Inputs, Wanted
 from lgs_operator.desired.objects import container_security, name_of, owned
 from lgs_operator.desired.pod_additions import containers_of, fields_of, security_of, sleep_before_stop
 from lgs_operator.desired.source_copy import SOURCE_VOLUME
 from lgs_operator.kube.kinds import DEPLOYMENT, Manifest
 from lgs_operator.naming import (
+    ANSWERS_LABEL,
     CONTENTS_ANNOTATION,
     DIGEST_ANNOTATION,
     FORGET_ANNOTATION,
+    PINNED,
     REVISION_LABEL,
     RUNTIME_PORT,
     TRACK_LABEL,
@@ -36,7 +45,7 @@ RUNTIME_UID = 10001
 CONTAINER = "runtime"
 CANARY = "canary"
 PERCENT_VARIABLE = "LGS_CANARY_PERCENT"
-OF_THE_OPERATOR = frozenset({REVISION_LABEL, TRACK_LABEL})
+OF_THE_OPERATOR = frozenset({REVISION_LABEL, TRACK_LABEL, ANSWERS_LABEL})
 """Labels that only the operator sets, as their presence or absence says what a replica is."""
 # Seconds beyond the runtime's own drain, so that it ends by itself and hands its work back.
 _GRACE_OVER_DRAIN = 15
@@ -56,8 +65,23 @@ def deployment(inputs: Inputs) -> Manifest:
 def canary_deployment(inputs: Inputs, percent: int, replicas: int) -> Manifest:
     """The Deployment of a canary, whose replicas take the runs of `percent` % of the threads. They are
     replicas of the service like others, and have one more label by which their Deployment selects them."""
-    manifest, track = _deployment(inputs, "runtime"), {TRACK_LABEL: CANARY}
-    manifest["metadata"]["name"] = name_of(inputs, "canary")
+    variable = {"name": PERCENT_VARIABLE, "value": str(percent)}
+    return _beside(inputs, name_of(inputs, "canary"), CANARY, variable, replicas)
+
+
+def kept_deployment(inputs: Inputs, name: str, replicas: int) -> Manifest:
+    """The Deployment of an old revision, whose replicas take what is pinned to it and nothing else. No
+    requests come to them: for weeks, some would be answered by old code."""
+    closed = {"name": PINNING_VARIABLE, "value": "closed"}
+    manifest = _beside(inputs, name, PINNED, closed, replicas)
+    manifest["spec"]["template"]["metadata"]["labels"].pop(ANSWERS_LABEL, None)
+    return manifest
+
+
+def _beside(inputs: Inputs, name: str, track_name: str, variable: Manifest, replicas: int) -> Manifest:
+    """The Deployment of replicas beside the service's own. `variable` wins over the manifest's."""
+    manifest, track = _deployment(inputs, "runtime"), {TRACK_LABEL: track_name}
+    manifest["metadata"]["name"] = name
     manifest["metadata"]["labels"] |= track
     if inputs.revision is not None:
         manifest["metadata"]["annotations"] = {DIGEST_ANNOTATION: inputs.revision.digest}
@@ -68,8 +92,8 @@ def canary_deployment(inputs: Inputs, percent: int, replicas: int) -> Manifest:
     for container in spec["template"]["spec"]["containers"]:
         if container["name"] != CONTAINER:
             continue
-        variables = [each for each in container["env"] if each["name"] != PERCENT_VARIABLE]
-        container["env"] = [*variables, {"name": PERCENT_VARIABLE, "value": str(percent)}]
+        variables = [each for each in container["env"] if each["name"] != variable["name"]]
+        container["env"] = [*variables, variable]
     return manifest
 
 
@@ -162,6 +186,8 @@ def _template(inputs: Inputs, component: Component) -> Manifest:
     marks = given | labels(inputs.name, component)
     if inputs.revision is not None:
         marks[REVISION_LABEL] = str(inputs.revision.number)
+    if inputs.marks_those_that_answer and component == "runtime":
+        marks[ANSWERS_LABEL] = "true"
     return {
         "metadata": {"labels": marks, "annotations": annotations},
         "spec": spec,

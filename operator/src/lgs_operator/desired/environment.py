@@ -26,6 +26,7 @@ SOURCE_DIR = "/app"
 API_KEYS_DIR = "/var/run/lgs/api-keys"
 API_KEYS_FILE = "keys"
 ROLE_VARIABLE = "LGS_ROLE"
+PINNING_VARIABLE = "LGS_PINNING"
 COMBINED, API, WORKER = "combined", "api", "worker"
 """The roles of replicas. A worker answers no requests."""
 
@@ -41,6 +42,8 @@ def environment(inputs: Inputs, component: Component = "runtime") -> list[Manife
     } | variables_of(spec)
     if inputs.revision is not None:
         values["LGS_REVISION"] = str(inputs.revision.number)
+        if spec.rollout.strategy == "Pinned":
+            values[PINNING_VARIABLE] = "open"
     values[ROLE_VARIABLE] = role(inputs, component)
     if spec.source and spec.source.config_map:
         values["LGS_SOURCE"] = SOURCE_DIR

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lgs_operator.desired.backup import backup_claim, backup_cron_job
 from lgs_operator.desired.deployment import api_deployment, deployment
 from lgs_operator.desired.disruption_budget import api_disruption_budget, disruption_budget
@@ -38,11 +40,12 @@ BUILDERS = (
     disruption_budget,
     api_disruption_budget,
     controller_revision,
-    api_deployment,
-    deployment,
 )
+REPLICAS = (api_deployment, deployment)
 
 
-def everything(inputs: Inputs) -> list[Manifest]:
-    """The wanted objects of a service, in order."""
-    return [manifest for build in BUILDERS if (manifest := build(inputs)) is not None]
+def everything(inputs: Inputs, beside: Sequence[Manifest] = ()) -> list[Manifest]:
+    """The wanted objects of a service, in order. `beside` are replicas that must be there before the
+    service's own are changed."""
+    first = [manifest for build in BUILDERS if (manifest := build(inputs)) is not None]
+    return [*first, *beside, *(manifest for build in REPLICAS if (manifest := build(inputs)) is not None)]

@@ -62,6 +62,8 @@ class Inputs:
     """The name of the copy of the ConfigMap with the code. Without one no pod may be created."""
     revision: Revision | None = None
     """The revision that the pods are to run; None if that is not known, and none may be created."""
+    leads_to_marked: bool = False
+    """Whether the Service leads to the replicas with that label alone."""
     retreats: bool = False
     """Whether replicas of a revision that was taken back still run: their runs fail, so
     they should go soon."""
@@ -80,6 +82,12 @@ class Inputs:
     def split(self) -> bool:
         """Whether replicas that answer requests are separate from those that execute runs."""
         return self.service.spec.topology == "Split"
+
+    @property
+    def marks_those_that_answer(self) -> bool:
+        """Whether the replicas that requests come to have a label for that, since others may run beside them
+        that would answer with an old revision."""
+        return self.service.spec.rollout.strategy == "Pinned" and not self.split
 
     @property
     def managed_postgres(self) -> bool:

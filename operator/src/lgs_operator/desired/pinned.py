@@ -79,10 +79,11 @@ def missing_of(
         return (pin, *missing)
     if pin is None:
         return tuple(missing)
-    return (*pin.lacking, *(_of_revision(pin.number, each) for each in missing))
+    return (*pin.lacking, *(of_revision(pin.number, each) for each in missing))
 
 
-def _of_revision(number: int | None, missing: MissingReference) -> MissingReference:
+def of_revision(number: int | None, missing: MissingReference) -> MissingReference:
+    """A missing object with a message that says which revision names it, if only that one does."""
     section = missing.reference.field.split(".")[1]
     if number is None or section not in OF_A_REVISION or missing.reference.field.startswith(REDIS_FIELD):
         return missing

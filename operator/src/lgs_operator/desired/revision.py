@@ -18,7 +18,7 @@ from lgs_crds import Spec
 from lgs_operator.desired.inputs import Inputs, Revision, Wanted
 from lgs_operator.desired.objects import name_of, owned
 from lgs_operator.kube.kinds import CONTROLLER_REVISION, Key, Manifest
-from lgs_operator.naming import COMPONENT_LABEL, REVISION_LABEL, TRACK_LABEL
+from lgs_operator.naming import COMPONENT_LABEL, PINNED, REVISION_LABEL, TRACK_LABEL
 
 SECTIONS: Final = frozenset({"image", "graphs", "workers", "cache", "circuit_breaker", "auth", "pod"})
 """The sections of a spec that belong to a revision."""
@@ -88,9 +88,25 @@ def revision_of(pod: Manifest) -> int | None:
     return int(said) if said.isdecimal() else None
 
 
+def track_of(pod: Manifest) -> str | None:
+    """What a pod belongs to beside the service's own replicas: `canary`, or `pinned` for those of an old
+    revision that is kept; None: it is one of its own."""
+    return pod.get("metadata", {}).get("labels", {}).get(TRACK_LABEL) or None
+
+
 def is_canary(pod: Manifest) -> bool:
     """Whether a pod belongs to a canary."""
-    return bool(pod.get("metadata", {}).get("labels", {}).get(TRACK_LABEL))
+    return track_of(pod) not in (None, PINNED)
+
+
+def is_kept(pod: Manifest) -> bool:
+    """Whether a pod belongs to an old revision that is kept for what is pinned to it."""
+    return track_of(pod) == PINNED
+
+
+def is_own(pod: Manifest) -> bool:
+    """Whether a pod is one of the service's own replicas, and none beside them."""
+    return track_of(pod) is None
 
 
 def source_of(revision: Manifest) -> str | None:

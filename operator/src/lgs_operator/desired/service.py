@@ -5,7 +5,7 @@ from __future__ import annotations
 from lgs_operator.desired.inputs import Inputs
 from lgs_operator.desired.objects import owned
 from lgs_operator.kube.kinds import SERVICE, Manifest
-from lgs_operator.naming import RUNTIME_PORT, selector
+from lgs_operator.naming import ANSWERS_LABEL, RUNTIME_PORT, selector
 
 
 def service(inputs: Inputs) -> Manifest:
@@ -14,9 +14,10 @@ def service(inputs: Inputs) -> Manifest:
     manifest = owned(inputs, SERVICE, "runtime")
     if network.service_annotations:
         manifest["metadata"]["annotations"] = dict(network.service_annotations)
+    chosen = selector(inputs.name, "api" if inputs.split else "runtime")
     manifest["spec"] = {
         "type": network.service_type,
-        "selector": selector(inputs.name, "api" if inputs.split else "runtime"),
+        "selector": chosen | ({ANSWERS_LABEL: "true"} if inputs.leads_to_marked else {}),
         "ports": [{"name": "http", "port": RUNTIME_PORT, "targetPort": "http", "protocol": "TCP"}],
     }
     return manifest

@@ -37,7 +37,9 @@ is ignored and is no error."""
 _NAMES: Final = frozenset(
     (*GAUGES, *COUNTERS, *(f"{name}_{part}" for name in HISTOGRAMS for part in ("bucket", "sum", "count")))
 )
-READ: Final = tuple(sorted((*_NAMES, CIRCUITS)))
+PINNED: Final = ("lgs_pinned_threads", "lgs_pinned_runs")
+"""What is pinned to each revision: few series, on pages of services that pin threads."""
+READ: Final = tuple(sorted((*_NAMES, CIRCUITS, *PINNED)))
 """The names of all series that the law reads."""
 CACHE: Final = "lgs_cache_operations_total"
 TOKENS: Final = "lgs_model_tokens_total"
@@ -55,6 +57,7 @@ MOST_SERIES: Final = 2000
 MOST: Final = 1e12
 """The largest value of any series; sums of such values stay finite."""
 _CIRCUIT: Final = re.compile(rf"{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?")
+_PINNED: Final = re.compile(r'(lgs_pinned_(?:threads|runs))\{revision="(\d{1,10})"\} (\d{1,12})(?:\.0)?\r?')
 _LABEL: Final = re.compile(r'(?<!\w)(\w+)="((?:[^"\\]|\\.)*)"')
 """Matches only where a word begins: otherwise a very long label would delay the scaling of all services."""
 LONGEST_NAME: Final = 253
@@ -93,6 +96,7 @@ class _Page:
         self._by_priority: dict[str, dict[str, float]] = defaultdict(dict)
         self._buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
         self.circuits: dict[tuple[str, str], str] = {}
+        self.pinned: dict[str, dict[str, int]] = {}
         self._read(text, replica)
         if "lgs_slots" not in self.totals:
             raise NotOurMetrics(f"metrics of {replica} lack lgs_slots; is it a LangGraphService runtime?")
@@ -105,6 +109,9 @@ class _Page:
                 continue
             if whole.startswith(CIRCUITS):
                 circuits += self._add_circuit(whole) if circuits < MOST_SERIES else 0
+                continue
+            if whole.startswith(PINNED) and len(self.pinned) < MOST_SERIES:
+                self._add_pinned(whole)
                 continue
             line = whole.partition("\r")[0] if "\r" in whole else whole
             name, _, number = line.rpartition(" ")
@@ -148,6 +155,11 @@ class _Page:
         if of.keys() >= {"kind", "circuit", "state"}:
             self.circuits[of["kind"], of["circuit"][:LONGEST_NAME]] = of["state"]
         return True
+
+    def _add_pinned(self, line: str) -> None:
+        """Takes what is pinned to a revision. Revisions that are no numbers are not the operator's."""
+        if (found := _PINNED.fullmatch(line)) is not None:
+            self.pinned.setdefault(found[2], {})[found[1]] = int(found[3])
 
     def _add(self, line: str, replica: str) -> None:
         name = line[: _end_of_name(line)]
@@ -212,6 +224,7 @@ def parse(text: str, replica: str, at: float) -> ReplicaSample:
         cache_hits=found.get((CACHE, "hit")),
         cache_misses=found.get((CACHE, "miss")),
         tokens=found.get((TOKENS, "")),
+        pinned=_pinned(page.pinned),
         used_up=_used_up(found),
         waiting_by=page.by_priority("lgs_queue_depth"),
         oldest_by=page.by_priority("lgs_queue_oldest_seconds"),
@@ -224,6 +237,12 @@ def _not_closed(circuits: dict[tuple[str, str], str]) -> frozenset[str]:
     return frozenset(
         name for (kind, name), state in circuits.items() if kind == "graph" and state in ("open", "half-open")
     )
+
+
+def _pinned(found: dict[str, dict[str, int]]) -> tuple[tuple[str, int, int], ...] | None:
+    """By revision, how many threads and runs are pinned to it; None if the page says nothing about it."""
+    threads, runs = PINNED
+    return tuple((name, each.get(threads, 0), each.get(runs, 0)) for name, each in found.items()) or None
 
 
 def _usage(text: str) -> dict[tuple[str, str], float]:

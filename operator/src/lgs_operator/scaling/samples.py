@@ -59,6 +59,9 @@ class ReplicaSample:
     cache_misses: float | None = None
     tokens: float | None = None
     """Tokens of models. Like the two before, None if it was not asked for or is not on the page."""
+    pinned: tuple[tuple[str, int, int], ...] | None = None
+    """By the name of a revision: threads and runs of the service that are pinned to it, as counted some
+    seconds ago. None: not known, or nothing is ever pinned."""
     used_up: frozenset[str] | None = None
     """Budgets of the service of which nothing is left; None: not asked for, or the page shows no budgets."""
 
@@ -68,6 +71,17 @@ def budgets_used_up(samples: Iterable[ReplicaSample]) -> frozenset[str] | None:
     replica reports any. They must agree, since one that looked a second ago may not know yet."""
     known = [each.used_up for each in samples if each.used_up is not None]
     return frozenset.intersection(*known) if known else None
+
+
+def pinned_of(samples: Iterable[ReplicaSample]) -> dict[int, tuple[int, int]] | None:
+    """By revision, how many threads and runs of the service are pinned to it; None if no replica tells. They
+    tell what was counted at different times: the most of it counts."""
+    told = [each.pinned for each in samples if each.pinned is not None]
+    found: dict[int, tuple[int, int]] = {}
+    for name, threads, runs in (each for one in told for each in one):
+        known = found.get(int(name), (0, 0))
+        found[int(name)] = max(known[0], threads), max(known[1], runs)
+    return found if told else None
 
 
 @value(frozen=True, slots=True)

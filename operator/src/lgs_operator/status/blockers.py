@@ -142,8 +142,16 @@ def _refused_or_failing(view: ObservedService) -> Diagnosis | None:
 
 def of_canary(view: ObservedService) -> Diagnosis | None:
     """What keeps replicas of the canary from being created or from working."""
-    beside = view.beside
-    if view.canary is None or beside.ready >= beside.desired:
+    return None if view.canary is None else _of_those_beside(view.beside, "the canary")
+
+
+def of_kept(view: ObservedService, number: int) -> Diagnosis | None:
+    """What keeps replicas of a kept revision from being created or from working."""
+    return _of_those_beside(view.of_kept(number), f"revision {number}")
+
+
+def _of_those_beside(beside: ObservedService, whose: str) -> Diagnosis | None:
+    if beside.ready >= beside.desired:
         return None
     found, late = _refused_or_failing(beside), seconds_past(beside.deployment)
     if found is None and late is not None:
@@ -151,7 +159,7 @@ def of_canary(view: ObservedService) -> Diagnosis | None:
         found = of_reports(beside) or Diagnosis("NotReady", words)
     if found is None:
         return None
-    count = f"{beside.ready} of {beside.desired} replicas of the canary take work"
+    count = f"{beside.ready} of {beside.desired} replicas of {whose} take work"
     return Diagnosis(found.reason, f"{count}: {found.message}")
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from lgs_crds.status import Truth, condition, merged, status_before
-from lgs_operator.desired.revision import is_canary
+from lgs_operator.desired.revision import is_own
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ended, is_ready
 from lgs_operator.status.diagnosis import Diagnosis
@@ -38,7 +38,7 @@ def halted_status(
     seen = status_before(before)
     kept = {each.type: each for each in seen.conditions}
     working, answering = (sum(1 for pod in each if is_ready(pod)) for each in (pods, api_pods))
-    serving, own = answering if api_pods else working, [pod for pod in pods if not is_canary(pod)]
+    serving, own = answering if api_pods else working, [pod for pod in pods if is_own(pod)]
     kept["Ready"] = condition("Ready", "False", halt.reason, halt.message)
     if halt.reason in {"Paused", "Deleting"}:
         count = f"{serving or 'no'} {'replica takes' if serving < 2 else 'replicas take'} work"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from lgs_crds import LangGraphService
 from lgs_crds.status import DatabaseStatus
+from lgs_operator.desired.revision import revision_of
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import is_ready
 from lgs_operator.kube.referenced import MissingReference
@@ -45,6 +46,9 @@ class ObservedService:
     """Why its replicas do not change to another stock image yet."""
     canary_deployment: Manifest | None = None
     canary_pods: tuple[Manifest, ...] = ()
+    kept: Mapping[int, Manifest] = field(default_factory=dict)
+    """The Deployments of old revisions that are kept for what is pinned to them, by number."""
+    kept_pods: tuple[Manifest, ...] = ()
     leads_to_api: bool = False
     """Whether the Service leads to `api_pods`; while the topology changes, that may lag
     behind the manifest."""
@@ -89,9 +93,17 @@ class ObservedService:
     @property
     def beside(self) -> ObservedService:
         """The same service, seen with only the replicas of its canary."""
-        names = {pod["metadata"]["name"] for pod in self.canary_pods}
+        return self._seen_with(self.canary_deployment, self.canary_pods)
+
+    def of_kept(self, number: int) -> ObservedService:
+        """The same service, seen with only the replicas of this kept revision."""
+        pods = tuple(pod for pod in self.kept_pods if revision_of(pod) == number)
+        return self._seen_with(self.kept.get(number), pods)
+
+    def _seen_with(self, deployment: Manifest | None, pods: tuple[Manifest, ...]) -> ObservedService:
+        names = {pod["metadata"]["name"] for pod in pods}
         reports = {name: each for name, each in self.reports.items() if name in names}
-        return replace(self, deployment=self.canary_deployment, pods=self.canary_pods, reports=reports)
+        return replace(self, deployment=deployment, pods=pods, reports=reports)
 
     @property
     def answering(self) -> ObservedService:
@@ -101,7 +113,7 @@ class ObservedService:
     @property
     def all_pods(self) -> tuple[Manifest, ...]:
         """All replicas."""
-        return (*self.pods, *self.canary_pods, *self.api_pods)
+        return (*self.pods, *self.canary_pods, *self.kept_pods, *self.api_pods)
 
     @property
     def settled(self) -> bool:

@@ -64,6 +64,8 @@ class StatusReporter:
         status = status_of(observed, scaling, before, datetime.now(UTC))
         if (status.get("canary") or {}).get("step") != (before.get("canary") or {}).get("step"):
             self._state.mark_due(key)
+        if _pins_of(status) != _pins_of(before):
+            self._state.mark_due(key)
         self._measure_backup(key, status)
         spec = observed.service.spec
         most = spec.max_replicas if spec.scaling.mode == "Auto" else None
@@ -135,6 +137,12 @@ class StatusReporter:
         event = restore_event(before.get("restore"), self._publisher.current(key, body).get("restore"))
         if event is not None:
             await self._recorder.emit(key, uid, *event)
+
+
+def _pins_of(status: Mapping[str, Any]) -> list[tuple[Any, Any, bool]]:
+    """What of the kept revisions decides how many replicas they have, and whether they end."""
+    kept = status.get("pinned") or ()
+    return [(each["revision"], each.get("runs"), "idleSince" in each) for each in kept]
 
 
 def crash_of(error: Exception) -> Diagnosis:

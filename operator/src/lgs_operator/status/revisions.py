@@ -5,13 +5,13 @@ The state of a revision is remembered in the status itself, since it can't be se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
 from lgs_crds.status import MOST_DIGESTS, RevisionState, RevisionStatus, Status
 from lgs_operator.desired.deployment import CONTAINER
-from lgs_operator.desired.revision import image_of_revision, is_canary, number_of, revision_of, source_of
+from lgs_operator.desired.revision import image_of_revision, is_own, number_of, revision_of, source_of
 from lgs_operator.kube.kinds import Manifest
 from lgs_operator.kube.pods import image_digest, is_ready
 from lgs_operator.scaling.durations import Durations, Pace
@@ -36,13 +36,15 @@ def revisions(
     runs: Mapping[int, RunCounts],
     durations: Mapping[int, Durations] = MappingProxyType({}),
     *,
+    pinning: Collection[int] = (),
     now: datetime,
 ) -> list[RevisionStatus]:
     """The kept revisions, newest first. `before` is the status reported last; `runs` says how the runs of the
-    measured revision have ended since, `durations` how long they took compared with others."""
+    measured revision have ended since, `durations` how long they took compared with others; `pinning` are the
+    revisions whose replicas pin what they begin."""
     known = {each.revision: each for each in before.revisions}
     current = current_revision(view.deployment)
-    ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod) and not is_canary(pod)}
+    ready = {revision_of(pod) for pod in view.all_pods if is_ready(pod) and is_own(pod)}
     is_late = _is_late(view, view, current, now)
     beside = {revision_of(pod) for pod in view.canary_pods if is_ready(pod)}
     canary_late = _is_late(view, view.beside, view.canary, now)
@@ -73,7 +75,9 @@ def revisions(
             number == current and now == "Ready" and counts.ended >= rollout.min_runs and is_complete(view)
         )
         digests = _digests(was, [pod for pod in view.all_pods if revision_of(pod) == number])
-        return _status(revision, now, counts, told, verified=verified, digests=digests)
+        found = _status(revision, now, counts, told, verified=verified, digests=digests)
+        pins = (was is not None and was.pins) or number in pinning
+        return found.model_copy(update={"pins": pins or None})
 
     return [status(each) for each in sorted(view.revisions, key=number_of, reverse=True)]
 

@@ -49,6 +49,8 @@ class ScalingView:
     """The step of its canary since which they are counted."""
     durations: Mapping[int, Durations] = field(default_factory=dict)
     """How long they took, compared with those of other revisions."""
+    pinned: Mapping[int, tuple[int, int]] | None = None
+    """Threads and runs that are pinned to each revision; None: no replica tells."""
     alerts: tuple[AlertStatus, ...] = ()
     slo: SloStatus | None = None
 
@@ -149,7 +151,7 @@ def reported_of(view: ScalingView) -> tuple[object, ...]:
     """What is published now and then while it changes. A revision with no ended run is no news."""
     runs = {number: each for number, each in view.runs.items() if each.ended}
     kept = None if view.slo is None else view.slo.objectives
-    return view.desired, view.queue, view.p95, runs, view.alerts, kept, urgent_of(view)
+    return view.desired, view.queue, view.p95, runs, view.pinned, view.alerts, kept, urgent_of(view)
 
 
 def crashed_view(error: Exception, before: ScalingView) -> ScalingView:

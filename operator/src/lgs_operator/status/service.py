@@ -32,6 +32,7 @@ from lgs_operator.status.canary import canary_of, stepped
 from lgs_operator.status.database import embedded, reached
 from lgs_operator.status.exposure import exposed
 from lgs_operator.status.health import healthy
+from lgs_operator.status.kept import pinned_status
 from lgs_operator.status.monitoring import monitoring_ready
 from lgs_operator.status.observed import ObservedService
 from lgs_operator.status.restore import restoring
@@ -47,7 +48,9 @@ def status_of(
     """The whole status to apply. `before` is the status as it was."""
     metadata, runtime = view.service.metadata, selector(view.service.metadata.name, "runtime")
     backup = last_backup(view.backup, before, now) if view.backup else None
-    told = revisions(view, status_before(before), scaling.runs, scaling.durations, now=now)
+    told = revisions(
+        view, status_before(before), scaling.runs, scaling.durations, pinning=scaling.pinned or (), now=now
+    )
     current = current_revision(view.deployment)
     canary = _canary(view, scaling, before, told, now)
     stuck = blockers.of_canary(view)
@@ -79,6 +82,7 @@ def status_of(
         revision=current,
         revisions=told,
         canary=canary,
+        pinned=pinned_status(view, scaling, status_before(before), now),
         endpoint=endpoint(metadata.name, metadata.namespace or "default"),
         api=api_status(view.api) if view.split else None,
         queue=scaling.queue,
@@ -163,7 +167,9 @@ def progressing(view: ObservedService) -> Condition:
     if view.split and (first := _progressing(view.api)).reason != "Complete":
         return first
     whole = _progressing(view)
-    return whole if whole.reason != "Complete" else _canary_progressing(view) or whole
+    if whole.reason != "Complete":
+        return whole
+    return _canary_progressing(view) or _kept_progressing(view) or whole
 
 
 def _canary_progressing(view: ObservedService) -> Condition | None:
@@ -175,6 +181,12 @@ def _canary_progressing(view: ObservedService) -> Condition | None:
         words = f"for {late} s nothing came closer to what the manifest says: {stuck.message}"
         return condition("Progressing", "False", "ProgressDeadlineExceeded", words)
     return condition("Progressing", "False", stuck.reason, stuck.message)
+
+
+def _kept_progressing(view: ObservedService) -> Condition | None:
+    """The condition Progressing if replicas of a kept revision can't work; None if they can."""
+    stuck = next((found for number in view.kept if (found := blockers.of_kept(view, number))), None)
+    return None if stuck is None else condition("Progressing", "False", stuck.reason, stuck.message)
 
 
 def _progressing(view: ObservedService) -> Condition:

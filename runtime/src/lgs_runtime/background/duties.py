@@ -16,6 +16,7 @@ from lgs_runtime.api.schemas.record_json import run_json
 from lgs_runtime.background.cleanup import Cleanup
 from lgs_runtime.background.cron_scheduler import CronScheduler
 from lgs_runtime.background.expiry import Expiry
+from lgs_runtime.background.pins import PERIOD_SECONDS, PinWatch
 from lgs_runtime.background.pruning import Pruner
 from lgs_runtime.background.reaper import Reaper
 from lgs_runtime.background.unserved import UnservedRuns
@@ -66,6 +67,7 @@ def duties_of(services: Services, send_webhooks: Callable[[], Awaitable[object]]
         *_of_data(services),
         _of_the_cache(services),
         *_of_budgets(services),
+        *_of_pins(services),
     )
 
 
@@ -97,6 +99,17 @@ def _of_budgets(services: Services) -> tuple[Duty, ...]:
         return (Duty("budgets", TURN_OF_BUDGETS, ledger.turn),)
     # Without budgets in the manifest, the spending of former ones is deleted when its hour or day is over.
     return (Duty("budgets", EXPIRE_SECONDS, partial(services.storage.spending.expire, SIZES)),)
+
+
+def _of_pins(services: Services) -> tuple[Duty, ...]:
+    settings = services.settings
+    if settings.pinning is None:
+        return ()
+    own = settings.revision if settings.pinning == "open" else None
+    watch = PinWatch(
+        services.storage.pins, services.metrics.pins, wait_seconds=settings.pinned_wait_seconds, revision=own
+    )
+    return (Duty("pins", PERIOD_SECONDS, watch.turn),)
 
 
 def _of_runs(services: Services) -> tuple[Duty, ...]:

@@ -147,6 +147,7 @@ TABLE: Final[Mapping[str, Mapping[str, Rule]]] = {
         "advance": PLAIN,
     },
     "spending": {"add": PLAIN, "of": PLAIN, "expire": PLAIN},
+    "pins": {"watch": PLAIN},
     "signals": {"listen": PLAIN, "send": PLAIN},
     "leases": {"take": PLAIN},
     "backend": {"ping": PLAIN, "note_families": PLAIN, "now": PLAIN, "close": PLAIN},

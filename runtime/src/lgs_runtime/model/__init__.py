@@ -13,6 +13,8 @@ from lgs_runtime.model.crons import Cron
 from lgs_runtime.model.queue import (
     DEFAULT_GROUP,
     AssignedPriority,
+    Pinned,
+    Pinning,
     Priority,
     PriorityDepth,
     QueueDepth,
@@ -63,6 +65,8 @@ __all__ = [
     "NewRun",
     "Outcome",
     "Page",
+    "Pinned",
+    "Pinning",
     "Priority",
     "PriorityDepth",
     "QueueDepth",

@@ -18,13 +18,30 @@ class Priority(StrEnum):
     LOW = "low"
 
 
+Pinning = Literal["open", "closed"]
+"""How a replica takes threads that are pinned to revisions. `open`: those of its own revision and all that
+are pinned to none, which it pins to its own. `closed`: only those of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """What a replica runs: the name of its revision, and for a canary the percentage of the threads whose
-    runs it takes (None: it is no canary)."""
+    runs it takes (None: it is no canary). `pinning` None: it takes no account of pinned threads."""
 
     revision: str | None = None
     canary_percent: int | None = None
+    pinning: Pinning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What is pinned to a revision: interrupted threads, and unfinished runs. `moved`: how many of them have
+    just become free for other revisions."""
+
+    revision: str
+    threads: int
+    runs: int
+    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)

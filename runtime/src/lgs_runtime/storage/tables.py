@@ -24,18 +24,18 @@ _ASSISTANT: Final = columns(
 OWN: Final[Tables] = {
     "lgs_migration": columns("version applied_at"),
     "lgs_database": columns("one id made_at kept"),
-    "lgs_replica": columns("replica expires_at graphs revision share leaving"),
+    "lgs_replica": columns("replica expires_at graphs revision share leaving pinning"),
     "lgs_assistant": _ASSISTANT,
     "lgs_assistant_version": _ASSISTANT,
     "lgs_thread": columns(
         "thread_id metadata config rest unfinished runs status values interrupts error level fairness_group"
         " versions created_by created_at updated_at state_updated_at"
-        " ttl_seconds ttl_strategy ttl_from thinned_at"
+        " ttl_seconds ttl_strategy ttl_from thinned_at pin"
     ),
     "lgs_run": columns(
         "run_id thread_id seq assistant_id graph_id status priority rank level fairness_group turn metadata"
         " thread_metadata kwargs multitask_strategy delete_thread_after attempt error result webhook version"
-        " cancel_requested claimed_by claimed_at created_by created_at updated_at due_at ended_at"
+        " cancel_requested claimed_by claimed_at created_by created_at updated_at due_at ended_at pin"
     ),
     "lgs_spent_thread": columns("thread_id spent_at"),
     "lgs_webhook": columns("run_id url values attempts due_at"),
@@ -48,6 +48,7 @@ OWN: Final[Tables] = {
         "cron_id assistant_id thread_id payload metadata schedule timezone on_run_completed end_time enabled"
         " next_run_date held_until caller created_at updated_at"
     ),
+    "lgs_revision": columns("revision threads runs absent_seconds seen_at"),
     "lgs_spent": columns("who seconds bucket tokens cost"),
     "lgs_spender": columns("writer number written_at"),
 }

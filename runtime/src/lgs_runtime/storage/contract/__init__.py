@@ -17,6 +17,7 @@ from typing import Protocol
 from lgs_runtime.storage.contract.assistants import Assistants
 from lgs_runtime.storage.contract.crons import Crons
 from lgs_runtime.storage.contract.histories import Archives, Audit, Versions
+from lgs_runtime.storage.contract.pins import Pins
 from lgs_runtime.storage.contract.queue import Queue
 from lgs_runtime.storage.contract.replicas import NO_RELEASE, Lease, Leases, Signals
 from lgs_runtime.storage.contract.runs import Orphans, Runs, Webhooks
@@ -33,6 +34,7 @@ __all__ = [
     "Lease",
     "Leases",
     "Orphans",
+    "Pins",
     "Queue",
     "Runs",
     "Signals",
@@ -84,6 +86,7 @@ class Storage:
     archives: Archives
     crons: Crons
     spending: Spending
+    pins: Pins
     signals: Signals
     leases: Leases
     backend: Backend

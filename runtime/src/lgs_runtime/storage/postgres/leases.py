@@ -97,7 +97,8 @@ class PostgresLease:
 
     def _taken(self) -> tuple[Any, ...]:
         release = self._release
-        return self._replica, self._seconds, self._graphs, release.revision, release.canary_percent
+        said = release.revision, release.canary_percent, release.pinning
+        return self._replica, self._seconds, self._graphs, *said
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():

@@ -21,6 +21,7 @@ from lgs_runtime.storage.postgres.crons import PostgresCrons
 from lgs_runtime.storage.postgres.identity import check, check_known, note_families, opened
 from lgs_runtime.storage.postgres.leases import PostgresLeases
 from lgs_runtime.storage.postgres.migrations.apply import migrate
+from lgs_runtime.storage.postgres.pins import PostgresPins
 from lgs_runtime.storage.postgres.queue import PostgresQueue
 from lgs_runtime.storage.postgres.runs import PostgresOrphans, PostgresRuns, PostgresWebhooks
 from lgs_runtime.storage.postgres.signals import PostgresSignals
@@ -94,6 +95,7 @@ class _Backend:
             archives=PostgresArchives(database),
             crons=PostgresCrons(database),
             spending=PostgresSpending(database),
+            pins=PostgresPins(database, self._signals),
             signals=self._signals,
             leases=PostgresLeases(database.access, options, self._known),
             backend=self,

@@ -20,13 +20,14 @@ from lgs_runtime.storage.sqlite.statements.arrivals import (
     COUNT_WAITING,
     CREATE_THREAD_FOR_RUN,
     INSERT_RUN,
+    PIN_OF_THREAD,
     SOMEBODY_AHEAD,
     THREAD_EXISTS,
     THREAD_METADATA,
     TURNS,
     UNFINISHED,
 )
-from lgs_runtime.storage.sqlite.statements.queue import ALIVE, FLEET
+from lgs_runtime.storage.sqlite.statements.queue import ALIVE, FLEET, OF_REPLICA
 from lgs_runtime.storage.sqlite.statements.runs import RUN
 
 
@@ -80,10 +81,18 @@ def _may_claim(change: Change, new: NewRun, replica: str) -> bool:
     if graphs is not None and new.graph_id is not None and new.graph_id not in load(graphs):
         return False
     part = parts.part(lease, change.all(FLEET))
-    if not parts.member_takes(part, new.graph_id, new.thread_id):
+    pin = change.value(PIN_OF_THREAD, thread_id=new.thread_id)
+    if not parts.member_takes(part, new.graph_id, new.thread_id) or not parts.keeps(lease, pin):
         return False
     rank = change.now + fairness.rank_offset(fairness.level_of(new))
-    return change.one(SOMEBODY_AHEAD, rank=rank, graphs=graphs, part=part) is None
+    asked = {**parts.pinning(lease), "rank": rank, "graphs": graphs, "part": part}
+    return change.one(SOMEBODY_AHEAD, **asked) is None
+
+
+def _pin(change: Change, replica: str) -> str | None:
+    """The revision that a run is pinned to which this replica has claimed."""
+    lease = change.one(OF_REPLICA, replica=replica)
+    return None if lease is None else parts.pin_of(lease)
 
 
 def _take_place(change: Change, priority: Priority, limit: int | None) -> None:
@@ -135,6 +144,7 @@ def _insert(change: Change, new: NewRun, claimed_by: str | None) -> sqlite3.Row:
         fairness_group=group,
         turn=fairness.next_turn(*turns),
         graph_id=new.graph_id,
+        pin=None if claimed_by is None else _pin(change, claimed_by),
     )
     assert row is not None, "an INSERT that returns nothing raises"
     return row

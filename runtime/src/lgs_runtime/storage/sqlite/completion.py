@@ -143,6 +143,7 @@ def _leave(
         error=error,
         values=values,
         interrupts=interrupts,
+        pin=row["pin"],
     )
     waiting = int(left["unfinished"]) if left is not None else 0
     if waiting:

@@ -103,6 +103,7 @@ class SqliteLease:
             "graphs": self._graphs,
             "revision": self._release.revision,
             "share": self._release.canary_percent,
+            "pinning": self._release.pinning,
             **_until(self._seconds),
         }
         connection.execute(SET_LEASE, lease)

@@ -1,5 +1,5 @@
 """The part of the runs that a replica takes beside a canary, in the form that SQLite's statements get: one
-JSON value, or null."""
+JSON value, or null; and how it takes those that are pinned to revisions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 
 from lgs_runtime.database.json_columns import dump, load
 from lgs_runtime.database.sqlite import Function
+from lgs_runtime.storage import pins
 from lgs_runtime.storage.canary import Member, Part, part_of, takes
 
 
@@ -27,6 +28,21 @@ def taken(written: str, graph_id: str | None, thread_id: str) -> bool:
 def member_takes(found: str | None, graph_id: str | None, thread_id: str) -> bool:
     """Like `taken`, where None stands for all runs."""
     return found is None or taken(found, graph_id, thread_id)
+
+
+def pinning(lease: sqlite3.Row) -> dict[str, str | None]:
+    """What `conditions.HAS` asks of the lease about pinned runs."""
+    return {"pinning": lease["pinning"], "revision": lease["revision"]}
+
+
+def pin_of(lease: sqlite3.Row) -> str | None:
+    """The revision that a run is pinned to once the replica with this lease has claimed it."""
+    return None if lease["pinning"] is None else lease["revision"]
+
+
+def keeps(lease: sqlite3.Row, pin: str | None) -> bool:
+    """Whether the replica takes a run that is pinned to this revision (None: to none)."""
+    return pins.keeps(lease["pinning"], lease["revision"], pin)
 
 
 @lru_cache(64)

@@ -155,7 +155,7 @@ def _anything_claimable(connection: sqlite3.Connection, replica: str, graphs: st
     if lease is None:
         return False
     part = parts.part(lease, connection.execute(FLEET, now).fetchall())
-    asked = {**now, "graphs": graphs or lease["graphs"], "part": part}
+    asked = {**now, **parts.pinning(lease), "graphs": graphs or lease["graphs"], "part": part}
     return bool(connection.execute(ANYTHING_CLAIMABLE, asked).fetchall())
 
 
@@ -171,10 +171,11 @@ def _claim(change: Change, replica: str, slots: int, graphs: str | None) -> list
     if lease is None:
         return []
     part = parts.part(lease, change.all(FLEET))
-    found = change.all(FIRST_OF_LEVELS, slots=slots, graphs=graphs or lease["graphs"], part=part)
+    asked = {**parts.pinning(lease), "graphs": graphs or lease["graphs"], "part": part}
+    found = change.all(FIRST_OF_LEVELS, slots=slots, **asked)
     first = [fairness.Waiting(*row) for row in found]
     run_ids = [run.run_id for run in fairness.in_line(first)[:slots]]
-    claimed = change.all(CLAIM, replica=replica, run_ids=dump(run_ids))
+    claimed = change.all(CLAIM, replica=replica, run_ids=dump(run_ids), pin=parts.pin_of(lease))
     return sorted(claimed, key=lambda row: run_ids.index(row["run_id"]))
 
 

@@ -20,6 +20,7 @@ from lgs_runtime.storage.sqlite.identity import Files, check, note_families, ope
 from lgs_runtime.storage.sqlite.leases import SqliteLeases
 from lgs_runtime.storage.sqlite.migrations.apply import migrate
 from lgs_runtime.storage.sqlite.parts import FUNCTIONS
+from lgs_runtime.storage.sqlite.pins import SqlitePins
 from lgs_runtime.storage.sqlite.queue import SqliteQueue
 from lgs_runtime.storage.sqlite.runs import SqliteOrphans, SqliteRuns, SqliteWebhooks
 from lgs_runtime.storage.sqlite.signals import SqliteSignals, folder_of
@@ -52,6 +53,7 @@ async def open_sqlite(path: Path, options: StorageOptions) -> Storage:
         archives=SqliteArchives(database),
         crons=SqliteCrons(database),
         spending=SqliteSpending(database),
+        pins=SqlitePins(changes),
         signals=signals,
         leases=SqliteLeases(database.path, options),
         backend=_Backend(database, signals, known),

@@ -27,4 +27,5 @@ MIGRATIONS: Final = (
     spending.SPENDERS,
     crons.OF_THREADS,
     replicas.FAMILIES,
+    replicas.PINS,
 )

@@ -1,4 +1,5 @@
-"""Changes of the tables for replicas: the id of the database that they use, and canaries."""
+"""Changes of the tables for replicas: the id of the database that they use, canaries, and revisions that
+threads are pinned to."""
 
 from __future__ import annotations
 
@@ -26,4 +27,23 @@ CREATE TABLE lgs_database (
     made_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO lgs_database (id) VALUES (gen_random_uuid()::text);
+"""
+
+PINS: Final = """
+-- pin: the revision that executes the run, or that the interrupted thread waits for, null: any.
+-- pinning: open: the replica takes what is pinned to its revision or to none; closed: only the former; null:
+-- it takes no account of pins.
+ALTER TABLE lgs_run ADD COLUMN pin text;
+ALTER TABLE lgs_thread ADD COLUMN pin text;
+ALTER TABLE lgs_replica ADD COLUMN pinning text;
+CREATE INDEX lgs_thread_pin ON lgs_thread (pin) WHERE pin IS NOT NULL;
+CREATE INDEX lgs_run_pin ON lgs_run (pin) WHERE status = 'pending' AND pin IS NOT NULL;
+-- What is pinned to each revision, as counted at seen_at, and for how long no replica of it was there then.
+CREATE TABLE lgs_revision (
+    revision       text PRIMARY KEY,
+    threads        bigint NOT NULL,
+    runs           bigint NOT NULL,
+    absent_seconds double precision NOT NULL,
+    seen_at        timestamptz NOT NULL
+);
 """

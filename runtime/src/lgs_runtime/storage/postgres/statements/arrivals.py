@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from lgs_runtime.storage.postgres.statements.conditions import CLAIMABLE, asker, takes
+from lgs_runtime.storage.postgres.statements.conditions import (
+    CLAIMABLE,
+    PIN_OF_ASKER,
+    PIN_OF_RUN,
+    asker,
+    keeps,
+    takes,
+)
 
 CREATE_THREAD_FOR_RUN: Final = """
 INSERT INTO lgs_thread (thread_id, metadata, created_by, ttl_seconds, ttl_strategy)
@@ -34,8 +41,9 @@ TO_BE_STOPPED: Final = f"{UNFINISHED} FOR UPDATE"
 MAY_CLAIM: Final = f"""
 WITH asker AS MATERIALIZED ({asker("$1")})
 SELECT EXISTS (SELECT FROM asker) AND {takes("$3::text", "$4::text")}
+   AND {keeps("(SELECT pin FROM lgs_thread WHERE thread_id = $4::text AND rest = 'interrupted')")}
    AND NOT EXISTS (SELECT FROM lgs_run r WHERE r.rank < extract(epoch FROM now()) + $2::float8
-                   AND {takes("r.graph_id", "r.thread_id")} AND {CLAIMABLE})
+                   AND {takes("r.graph_id", "r.thread_id")} AND {keeps(PIN_OF_RUN)} AND {CLAIMABLE})
 """
 """A run that the asking replica can't take does not count as ahead of its own."""
 
@@ -77,21 +85,32 @@ _NEXT_TURN: Final = """
 """`fairness.next_turn`, with consecutive turns for runs of a group that arrive together. Each part reads one
 entry of an index."""
 
-_INSERT_RUN: Final = f"""
+
+def _insert_run(pin: str) -> str:
+    """Runs that arrive together keep their order: each gets a rank one microsecond after the one before.
+    `pin`: the revision that one is pinned to which is stored as claimed."""
+    return f"""
     INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                          multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, due_at,
-                         webhook, created_by, thread_metadata, level, fairness_group, turn, graph_id)
+                         webhook, created_by, thread_metadata, level, fairness_group, turn, graph_id, pin)
     SELECT p.run_id, p.thread_id, p.seq, p.assistant_id, CASE WHEN claimed THEN 'running' ELSE 'pending' END,
            p.priority, extract(epoch FROM now()) + p.delay + p.rank_offset + p.number * 1e-6,
            p.metadata::jsonb, p.kwargs::json, p.strategy, p.delete_thread_after,
            CASE WHEN claimed THEN 1 ELSE 0 END, CASE WHEN claimed THEN p.claim_for END,
            CASE WHEN claimed THEN now() END, now() + make_interval(secs => p.delay), p.webhook, p.created_by,
            p.of_thread,
-           p.level, p.fairness_group, {_NEXT_TURN}, p.graph_id
+           p.level, p.fairness_group, {_NEXT_TURN}, p.graph_id,
+           CASE WHEN claimed THEN {pin} END
     FROM place p
     RETURNING *
 """
-"""Runs that arrive together keep their order: each gets a rank one microsecond after the one before."""
+
+
+_PIN_OF_THREAD: Final = "CASE WHEN t.rest = 'interrupted' THEN t.pin END"
+
+_PIN_OF_CLAIM: Final = """
+    (SELECT own.revision FROM lgs_replica own WHERE own.replica = p.claim_for AND own.pinning IS NOT NULL)
+"""
 
 ENQUEUE: Final = f"""
 WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
@@ -100,7 +119,7 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
     SELECT o.rank_offset, EXISTS (
         SELECT FROM lgs_run r
         WHERE r.rank < extract(epoch FROM now()) + o.rank_offset
-          AND {takes("r.graph_id", "r.thread_id")} AND {CLAIMABLE}
+          AND {takes("r.graph_id", "r.thread_id")} AND {keeps(PIN_OF_RUN)} AND {CLAIMABLE}
     ) AS somebody
     FROM (SELECT DISTINCT rank_offset FROM new WHERE claim_for IS NOT NULL) o
 ), waiting AS (
@@ -129,11 +148,12 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
         level = coalesce(t.level, g.kept_level),
         fairness_group = coalesce(t.fairness_group, g.kept_group), updated_at = now()
     FROM gate g JOIN locked USING (thread_id)
-    WHERE t.thread_id = g.thread_id AND (g.may_claim OR g.has_room)
+    WHERE t.thread_id = g.thread_id AND (g.has_room OR (g.may_claim AND {keeps(_PIN_OF_THREAD)}))
       AND (t.unfinished = 0 OR (g.strategy = 'enqueue' AND g.has_room))
       AND (g.scope IS NULL
            OR EXISTS (SELECT FROM jsonb_array_elements(g.scope::jsonb) d WHERE t.metadata @> d.value))
-    RETURNING t.thread_id, t.runs AS seq, t.unfinished, t.metadata AS of_thread
+    RETURNING t.thread_id, t.runs AS seq, t.unfinished, t.metadata AS of_thread,
+              {_PIN_OF_THREAD} AS pin
 ), made AS (
     INSERT INTO lgs_thread (thread_id, metadata, config, unfinished, runs, created_by, level, fairness_group,
                             ttl_seconds, ttl_strategy)
@@ -141,15 +161,16 @@ WITH new AS MATERIALIZED ({_NEW}), asker AS MATERIALIZED (
            coalesce(g.thread_config::jsonb, '{{}}'), 1, 1, g.created_by, g.kept_level, g.kept_group,
            g.ttl_seconds, g.ttl_strategy
     FROM gate g
-    WHERE g.create_thread AND (g.may_claim OR g.has_room)
+    WHERE g.create_thread AND (g.has_room OR (g.may_claim AND {keeps("NULL")}))
       AND NOT EXISTS (SELECT FROM locked l WHERE l.thread_id = g.thread_id)
     ON CONFLICT DO NOTHING
-    RETURNING thread_id, runs AS seq, unfinished, metadata AS of_thread
+    RETURNING thread_id, runs AS seq, unfinished, metadata AS of_thread, pin
 ), place AS (
-    SELECT g.*, p.seq, p.of_thread, p.unfinished = 1 AND coalesce(g.may_claim, false) AS claimed
+    SELECT g.*, p.seq, p.of_thread,
+           p.unfinished = 1 AND coalesce(g.may_claim, false) AND {keeps("p.pin")} AS claimed
     FROM gate g JOIN (SELECT * FROM joined UNION ALL SELECT * FROM made) p USING (thread_id)
 )
-{_INSERT_RUN}
+{_insert_run(PIN_OF_ASKER)}
 """
 """The whole of the common case in one round trip; each run must have a thread of its own. A run that is not
 returned is stored under a lock, which finds out the reason or makes room."""
@@ -168,7 +189,7 @@ WITH new AS ({_NEW}), thread AS (
     SELECT n.*, t.seq, t.of_thread, n.claim_for IS NOT NULL AS claimed
     FROM new n JOIN thread t USING (thread_id)
 )
-{_INSERT_RUN}
+{_insert_run(_PIN_OF_CLAIM)}
 """
 """Inserts one run, whose thread is locked and whose place is settled: as claimed by `claim_for`, if that is
 given."""

@@ -24,7 +24,7 @@ WITH ends AS MATERIALIZED (
     FROM ends e JOIN thread USING (thread_id)
     WHERE r.run_id = e.run_id AND r.status = 'running' AND r.claimed_by = e.replica AND r.attempt = e.attempt
       AND r.cancel_requested IS DISTINCT FROM 'rollback'
-    RETURNING r.run_id, r.thread_id, r.delete_thread_after, r.webhook, r.version, r.created_by
+    RETURNING r.run_id, r.thread_id, r.delete_thread_after, r.webhook, r.version, r.created_by, r.pin
 ), webhook AS (
     INSERT INTO lgs_webhook (run_id, url, values)
     SELECT d.run_id, d.webhook, coalesce(e.answer::json, e.values::json)
@@ -34,7 +34,7 @@ WITH ends AS MATERIALIZED (
     DELETE FROM lgs_run r USING ends e JOIN thread USING (thread_id)
     WHERE r.run_id = e.run_id AND r.status = 'running' AND r.claimed_by = e.replica AND r.attempt = e.attempt
       AND r.cancel_requested = 'rollback' AND e.undone
-    RETURNING r.run_id, r.thread_id, r.delete_thread_after
+    RETURNING r.run_id, r.thread_id, r.delete_thread_after, r.pin
 ), version AS (
     INSERT INTO lgs_version (thread_id, version, checkpoint_id, run_id, interrupts, created_by)
     SELECT d.thread_id, d.version, e.checkpoint_id, d.run_id, coalesce(e.interrupts::jsonb, '{}'),
@@ -45,13 +45,15 @@ WITH ends AS MATERIALIZED (
     ON CONFLICT DO NOTHING
 ), gone AS (
     SELECT g.*, g.delete_thread_after AND thread.unfinished = 1 AS last
-    FROM (SELECT run_id, thread_id, delete_thread_after, version, true AS kept FROM ended
-          UNION ALL SELECT run_id, thread_id, delete_thread_after, NULL, false FROM deleted) g
+    FROM (SELECT run_id, thread_id, delete_thread_after, pin, version, true AS kept FROM ended
+          UNION ALL SELECT run_id, thread_id, delete_thread_after, pin, NULL, false FROM deleted) g
     JOIN thread USING (thread_id)
 ), kept AS (
     UPDATE lgs_thread t
-    SET unfinished = t.unfinished - 1, rest = e.rest, values = coalesce(e.values::jsonb, t.values),
-        error = e.error, interrupts = coalesce(e.interrupts::jsonb, t.interrupts),
+    SET unfinished = t.unfinished - 1, rest = e.rest,
+        pin = CASE WHEN e.rest = 'interrupted' THEN gone.pin END,
+        values = coalesce(e.values::jsonb, t.values), error = e.error,
+        interrupts = coalesce(e.interrupts::jsonb, t.interrupts),
         metadata = CASE WHEN gone.kept AND NOT t.metadata @> e.names::jsonb
                         THEN t.metadata || e.names::jsonb ELSE t.metadata END,
         versions = coalesce(gone.version, t.versions), updated_at = now(), state_updated_at = now()

@@ -35,10 +35,10 @@ def has(graph: str, graphs: str) -> str:
 
 
 def asker(replica: str, graphs: str = "own.graphs") -> str:
-    """The lease of a replica that asks for runs: the graphs that it takes, and its part beside a canary, as
-    in `canary.part_of`. `high` null: it takes all."""
+    """The lease of a replica that asks for runs: the graphs that it takes, how it takes pinned threads, and
+    its part beside a canary, as in `canary.part_of`. `high` null: it takes all."""
     return f"""
-    SELECT {graphs} AS graphs, part.salt, part.low, part.high, part.others
+    SELECT {graphs} AS graphs, own.revision, own.pinning, part.salt, part.low, part.high, part.others
     FROM lgs_replica own LEFT JOIN LATERAL (
         SELECT coalesce(c.revision, '') AS salt,
                CASE WHEN own.share IS NULL THEN c.share ELSE 0 END AS low,
@@ -66,6 +66,23 @@ def takes(graph: str, thread: str) -> str:
         (SELECT high FROM asker) IS NULL
         OR NOT coalesce({graph} = ANY((SELECT others FROM asker)::text[]), true)
         OR {bucket} >= (SELECT low FROM asker) AND {bucket} < (SELECT high FROM asker), true))"""
+
+
+PIN_OF_RUN: Final = """
+    coalesce(r.pin, (SELECT t.pin FROM lgs_thread t
+                     WHERE t.thread_id = r.thread_id AND t.rest = 'interrupted'))
+"""
+"""The revision that the run `r` is pinned to; null: none."""
+
+PIN_OF_ASKER: Final = "(SELECT CASE WHEN pinning IS NOT NULL THEN revision END FROM asker)"
+"""The revision that a run is pinned to once the `asker` has claimed it."""
+
+
+def keeps(pin: str) -> str:
+    """Whether the `asker` takes a run that is pinned to this revision, as in `pins.keeps`. The pin is only
+    looked up for a replica that takes account of it."""
+    return f"""((SELECT pinning FROM asker) IS NULL
+        OR coalesce({pin} = (SELECT revision FROM asker), (SELECT pinning FROM asker) = 'open'))"""
 
 
 def within(parameter: int, column: str = "metadata") -> str:

@@ -13,8 +13,11 @@ from lgs_runtime.storage.fairness import FIRST_TURN, LEAST_URGENT, MOST_URGENT
 from lgs_runtime.storage.postgres.statements.conditions import (
     CLAIMABLE,
     CLAIMABLE_FEW,
+    PIN_OF_ASKER,
+    PIN_OF_RUN,
     asker,
     has,
+    keeps,
     run_within,
     takes,
 )
@@ -35,15 +38,29 @@ LOCK_RUNS: Final = "SELECT FROM lgs_run WHERE run_id = ANY($1::text[]) FOR UPDAT
 CLAIM: Final = f"""
 WITH asker AS MATERIALIZED (
     {asker("$1", "coalesce($3::text[], own.graphs)")}
+), pinned AS MATERIALIZED (
+    SELECT r.run_id FROM lgs_run r
+    WHERE r.status = 'pending' AND r.pin = (SELECT revision FROM asker WHERE pinning = 'closed')
+    UNION
+    SELECT r.run_id FROM lgs_thread t JOIN lgs_run r ON r.thread_id = t.thread_id AND r.status = 'pending'
+    WHERE t.pin = (SELECT revision FROM asker WHERE pinning = 'closed')
+      AND t.rest = 'interrupted' AND t.unfinished > 0
+), candidates AS (
+    SELECT first.run_id, levels.level, first.turn, first.rank
+    FROM generate_series({MOST_URGENT}, {LEAST_URGENT}) AS levels (level) CROSS JOIN LATERAL (
+        SELECT r.run_id, r.turn, r.rank FROM lgs_run r
+        WHERE r.level = levels.level AND {takes("r.graph_id", "r.thread_id")} AND {keeps(PIN_OF_RUN)}
+          AND {CLAIMABLE_FEW}
+        ORDER BY r.turn, r.rank LIMIT $2::integer + {SPARE}
+    ) first
+    WHERE EXISTS (SELECT FROM asker WHERE pinning IS DISTINCT FROM 'closed')
+    UNION ALL
+    SELECT r.run_id, r.level, r.turn, r.rank FROM pinned JOIN lgs_run r USING (run_id)
+    WHERE {takes("r.graph_id", "r.thread_id")} AND {keeps(PIN_OF_RUN)} AND {CLAIMABLE_FEW}
 ), line AS MATERIALIZED (
     SELECT run_id, level, turn, rank,
            max(rank) OVER (PARTITION BY level ORDER BY turn, rank ROWS UNBOUNDED PRECEDING) AS held_up
-    FROM generate_series({MOST_URGENT}, {LEAST_URGENT}) AS levels (level) CROSS JOIN LATERAL (
-        SELECT r.run_id, r.turn, r.rank FROM lgs_run r
-        WHERE r.level = levels.level AND {takes("r.graph_id", "r.thread_id")} AND {CLAIMABLE_FEW}
-        ORDER BY r.turn, r.rank LIMIT $2::integer + {SPARE}
-    ) first
-    WHERE EXISTS (SELECT FROM asker)
+    FROM candidates
 ), picked AS (
     SELECT locked.run_id
     FROM (SELECT run_id FROM line ORDER BY held_up, level, turn, rank) ordered CROSS JOIN LATERAL (
@@ -54,15 +71,16 @@ WITH asker AS MATERIALIZED (
 ), claimed AS (
     UPDATE lgs_run r
     SET status = 'running', claimed_by = $1, updated_at = now(), attempt = attempt + 1,
-        claimed_at = greatest(now(), r.claimed_at + interval '1 millisecond')
+        claimed_at = greatest(now(), r.claimed_at + interval '1 millisecond'), pin = {PIN_OF_ASKER}
     FROM picked WHERE r.run_id = picked.run_id
     RETURNING r.*
 )
 SELECT claimed.*, seen FROM (SELECT count(*) AS seen FROM line) candidates LEFT JOIN claimed ON true
 """
 """`fairness.in_line` over the first runs of each level; it reads some more than are wanted, since other
-replicas may be claiming the same. `seen`: how many candidates there were; if there were some, a claim that
-got too few is tried again.
+replicas may be claiming the same. A replica that takes only what is pinned to its revision reads that, and
+not the whole line. `seen`: how many candidates there were; if there were some, a claim that got too few is
+tried again.
 
 The unique index on running threads decides in the end: two claims that see a delayed run become due at
 different moments can't both win, and the loser tries again. Ids of events begin with the time of the claim:
@@ -99,7 +117,8 @@ WHERE r.status = 'pending' AND r.graph_id = ANY($1::text[]) AND r.due_at <= now(
   AND NOT EXISTS (
       SELECT FROM lgs_replica p
       WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
-        AND coalesce(r.graph_id = ANY(p.graphs), true))
+        AND coalesce(r.graph_id = ANY(p.graphs), true)
+        AND (p.pinning IS DISTINCT FROM 'closed' OR p.revision = {PIN_OF_RUN}))
 ORDER BY r.seq LIMIT 100
 """
 """Waiting runs of graphs that no replica takes, judged as in `DEPTH`. It runs twice: first to find the
@@ -174,17 +193,25 @@ DEPTH: Final = f"""
 WITH fleet AS MATERIALIZED (
     SELECT CASE WHEN count(*) = 0 OR bool_or(p.graphs IS NULL) THEN NULL
                 ELSE coalesce(array_agg(DISTINCT has.graph) FILTER (WHERE has.graph IS NOT NULL), '{{}}')
-           END AS graphs
+           END AS graphs,
+           CASE WHEN bool_or(p.pinning IS NOT NULL)
+                THEN coalesce(array_agg(DISTINCT p.revision) FILTER (WHERE p.revision IS NOT NULL), '{{}}')
+           END AS revisions
     FROM lgs_replica p LEFT JOIN LATERAL unnest(p.graphs) AS has (graph) ON true
     WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
+      AND p.pinning IS DISTINCT FROM 'closed'
 )
 SELECT r.priority, c.unserved,
        count(*) FILTER (WHERE c.now) AS waiting, count(*) FILTER (WHERE NOT c.now) AS blocked,
        coalesce(extract(epoch FROM now() - min(r.due_at) FILTER (WHERE c.now)), 0)::float8 AS oldest,
        extract(epoch FROM min(r.due_at) FILTER (WHERE r.due_at > now()) - now())::float8 AS next_due
 FROM lgs_run r CROSS JOIN LATERAL (
-    SELECT {CLAIMABLE} AS now,
-           CASE WHEN NOT {has("r.graph_id", "SELECT graphs FROM fleet")} THEN r.graph_id END AS unserved
+    SELECT (SELECT revisions FROM fleet) IS NOT NULL
+           AND coalesce({PIN_OF_RUN} <> ALL((SELECT revisions FROM fleet)::text[]), false) AS elsewhere
+) pinned CROSS JOIN LATERAL (
+    SELECT NOT pinned.elsewhere AND {CLAIMABLE} AS now,
+           CASE WHEN NOT pinned.elsewhere AND NOT {has("r.graph_id", "SELECT graphs FROM fleet")}
+                THEN r.graph_id END AS unserved
 ) c
 WHERE r.status = 'pending' GROUP BY r.priority, c.unserved
 UNION ALL
@@ -192,5 +219,6 @@ SELECT NULL, NULL, 0, 0, 0, extract(epoch FROM min(next_run_date) - now())::floa
 FROM lgs_cron WHERE enabled AND next_run_date > now()
 """
 """`unserved`: the graph, if no replica takes it; null when there is no replica at all. A replica whose lease
-ran out a moment ago still counts, as it may be back at once. The row without a priority is that of the
+ran out a moment ago still counts, as it may be back at once. What is pinned to a revision that only `closed`
+replicas run, or none, is blocked: others would not help it. The row without a priority is that of the
 crons."""

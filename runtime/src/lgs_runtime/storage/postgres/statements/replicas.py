@@ -8,11 +8,11 @@ TAKE_LEASE: Final = """
 WITH old AS (
     UPDATE lgs_run SET claimed_by = NULL WHERE claimed_by = $1 AND status = 'running'
 )
-INSERT INTO lgs_replica (replica, expires_at, graphs, revision, share)
-VALUES ($1, now() + make_interval(secs => $2::float8), $3::text[], $4::text, $5::smallint)
+INSERT INTO lgs_replica (replica, expires_at, graphs, revision, share, pinning)
+VALUES ($1, now() + make_interval(secs => $2::float8), $3::text[], $4::text, $5::smallint, $6::text)
 ON CONFLICT (replica) DO UPDATE
 SET expires_at = excluded.expires_at, graphs = excluded.graphs, revision = excluded.revision,
-    share = excluded.share, leaving = false
+    share = excluded.share, pinning = excluded.pinning, leaving = false
 """
 """A replica that starts holds nothing: runs that an earlier replica of its name held are left to the
 reaper."""

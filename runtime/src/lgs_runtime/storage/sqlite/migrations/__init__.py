@@ -29,4 +29,5 @@ MIGRATIONS: Final = (
     spending.SPENDERS,
     crons.OF_THREADS,
     replicas.FAMILIES,
+    replicas.PINS,
 )

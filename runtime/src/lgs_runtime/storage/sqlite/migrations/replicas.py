@@ -1,4 +1,5 @@
-"""Changes of the tables for replicas: their leases, canaries, and the id of the database that they use."""
+"""Changes of the tables for replicas: their leases, canaries, the id of the database that they use, and
+revisions that threads are pinned to."""
 
 from __future__ import annotations
 
@@ -27,4 +28,21 @@ DATABASE: Final = """
 -- One row: by its id a replica knows this database from another one.
 CREATE TABLE lgs_database (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, made_at REAL NOT NULL);
 INSERT INTO lgs_database VALUES (1, lower(hex(randomblob(16))), CAST(strftime('%s', 'now') AS REAL))
+"""
+PINS: Final = """
+-- pin: the revision that executes the run, or that the interrupted thread waits for, null: any.
+-- pinning: open: the replica takes what is pinned to its revision or to none; closed: only the former; null:
+-- it takes no account of pins.
+ALTER TABLE lgs_run ADD COLUMN pin TEXT;
+ALTER TABLE lgs_thread ADD COLUMN pin TEXT;
+ALTER TABLE lgs_replica ADD COLUMN pinning TEXT;
+CREATE INDEX lgs_thread_pin ON lgs_thread (pin) WHERE pin IS NOT NULL;
+-- What is pinned to each revision, as counted at seen_at, and for how long no replica of it was there then.
+CREATE TABLE lgs_revision (
+    revision       TEXT PRIMARY KEY,
+    threads        INTEGER NOT NULL,
+    runs           INTEGER NOT NULL,
+    absent_seconds REAL NOT NULL,
+    seen_at        REAL NOT NULL
+)
 """

@@ -23,6 +23,10 @@ WHERE thread_id = :thread_id AND status IN ('pending', 'running') ORDER BY seq
 
 SOMEBODY_AHEAD: Final = f"SELECT 1 FROM lgs_run r WHERE r.rank < :rank AND {HAS} AND {CLAIMABLE} LIMIT 1"
 
+PIN_OF_THREAD: Final = """
+SELECT pin FROM lgs_thread WHERE thread_id = :thread_id AND rest = 'interrupted'
+"""
+
 COUNT_WAITING: Final = "SELECT count(*) FROM lgs_run WHERE status = 'pending' AND priority = :priority"
 
 THREAD_METADATA: Final = "SELECT metadata FROM lgs_thread WHERE thread_id = :thread_id"
@@ -40,10 +44,11 @@ INSERT_RUN: Final = """
 INSERT INTO lgs_run (run_id, thread_id, seq, assistant_id, status, priority, rank, metadata, kwargs,
                      multitask_strategy, delete_thread_after, attempt, claimed_by, claimed_at, created_at,
                      updated_at, due_at, webhook, created_by, thread_metadata, level, fairness_group, turn,
-                     graph_id)
+                     graph_id, pin)
 VALUES (:run_id, :thread_id, :seq, :assistant_id, :status, :priority, :rank, :metadata, :kwargs,
         :multitask_strategy, :delete_thread_after, :attempt, :claimed_by, :claimed_at, :now, :now, :due_at,
-        :webhook, :created_by, :thread_metadata, :level, :fairness_group, :turn, :graph_id)
+        :webhook, :created_by, :thread_metadata, :level, :fairness_group, :turn, :graph_id,
+        :pin)
 RETURNING *
 """
 

@@ -18,6 +18,7 @@ WHERE run_id = :run_id
 LEAVE_THREAD: Final = """
 UPDATE lgs_thread
 SET unfinished = unfinished - 1, rest = coalesce(:rest, rest),
+    pin = CASE WHEN :rest IS NULL THEN pin WHEN :rest = 'interrupted' THEN :pin END,
     error = CASE WHEN :rest IS NULL THEN error ELSE :error END,
     "values" = coalesce(:values, "values"), interrupts = coalesce(:interrupts, interrupts), updated_at = :now,
     state_updated_at = CASE WHEN :rest IS NULL THEN state_updated_at ELSE :now END

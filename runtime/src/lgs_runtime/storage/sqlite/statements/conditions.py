@@ -27,12 +27,20 @@ CLAIMABLE: Final = """
 """
 """A run without a delay is due when it is made, even if the clock is set back after that."""
 
-HAS: Final = """
+PIN_OF_RUN: Final = """
+    coalesce(r.pin, (SELECT t.pin FROM lgs_thread t
+                     WHERE t.thread_id = r.thread_id AND t.rest = 'interrupted'))
+"""
+"""The revision that the run `r` is pinned to; null: none."""
+
+HAS: Final = f"""
     (r.graph_id IS NULL OR :graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(:graphs)))
     AND (:part IS NULL OR lgs_takes(:part, r.graph_id, r.thread_id))
+    AND (:pinning IS NULL OR coalesce({PIN_OF_RUN} = :revision, :pinning = 'open'))
 """
 """Whether the asking replica takes a run. `:graphs` are the graphs that it asks for or takes (null: any),
-`:part` is what it takes beside a canary (`canary.Part`; null: all)."""
+`:part` is what it takes beside a canary (`canary.Part`; null: all), `:pinning` and `:revision` are its
+lease's."""
 
 RUN_WITHIN: Final = """
     (:scope IS NULL OR lgs_within(

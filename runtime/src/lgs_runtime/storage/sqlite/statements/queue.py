@@ -15,13 +15,16 @@ from lgs_runtime.storage.sqlite.statements.conditions import (
     CLAIMABLE,
     HAS,
     HOLDS,
+    PIN_OF_RUN,
     REMEMBERED_SECONDS,
     lease_holds,
 )
 
-OF_REPLICA: Final = "SELECT graphs, revision, share FROM lgs_replica WHERE replica = :replica"
+OF_REPLICA: Final = "SELECT graphs, revision, share, pinning FROM lgs_replica WHERE replica = :replica"
 
-ALIVE: Final = f"SELECT graphs, revision, share FROM lgs_replica p WHERE replica = :replica AND {HOLDS}"
+ALIVE: Final = f"""
+SELECT graphs, revision, share, pinning FROM lgs_replica p WHERE replica = :replica AND {HOLDS}
+"""
 
 FLEET: Final = f"""
 SELECT graphs, revision, share FROM lgs_replica p
@@ -44,7 +47,7 @@ FIRST_OF_LEVELS: Final = " UNION ALL ".join(
 CLAIM: Final = """
 UPDATE lgs_run
 SET status = 'running', claimed_by = :replica, claimed_at = max(:now, coalesce(claimed_at + 0.002, 0)),
-    updated_at = :now, attempt = attempt + 1
+    updated_at = :now, attempt = attempt + 1, pin = :pin
 WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 RETURNING *
 """
@@ -66,7 +69,8 @@ WHERE r.status = 'pending' AND r.due_at <= :now - :waited
   AND NOT EXISTS (
       SELECT 1 FROM lgs_replica p
       WHERE {lease_holds(REMEMBERED_SECONDS)}
-        AND (p.graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(p.graphs))))
+        AND (p.graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(p.graphs)))
+        AND (p.pinning IS NOT 'closed' OR p.revision = {PIN_OF_RUN}))
 ORDER BY r.seq LIMIT 100
 """
 """Waiting runs of graphs that no replica takes, judged as in `DEPTH`."""
@@ -105,12 +109,21 @@ WHERE run_id = :run_id
 """
 """A rollback once asked for stays, whatever is asked for later."""
 
+_ELSEWHERE: Final = f"""
+    EXISTS (SELECT 1 FROM fleet WHERE pinning IS NOT NULL)
+    AND coalesce({PIN_OF_RUN} NOT IN (SELECT revision FROM fleet WHERE revision IS NOT NULL), 0)
+"""
+
 DEPTH: Final = f"""
-WITH fleet AS (SELECT graphs FROM lgs_replica p WHERE {lease_holds(REMEMBERED_SECONDS)}),
+WITH fleet AS (
+    SELECT graphs, revision, pinning FROM lgs_replica p
+    WHERE {lease_holds(REMEMBERED_SECONDS)} AND pinning IS NOT 'closed'
+),
 served AS (SELECT value AS graph_id FROM fleet, json_each(fleet.graphs)),
 waits AS (
-    SELECT r.priority, r.due_at, ({CLAIMABLE}) AS claimable,
-           CASE WHEN EXISTS (SELECT 1 FROM fleet) AND NOT EXISTS (SELECT 1 FROM fleet WHERE graphs IS NULL)
+    SELECT r.priority, r.due_at, NOT ({_ELSEWHERE}) AND ({CLAIMABLE}) AS claimable,
+           CASE WHEN NOT ({_ELSEWHERE}) AND EXISTS (SELECT 1 FROM fleet)
+                     AND NOT EXISTS (SELECT 1 FROM fleet WHERE graphs IS NULL)
                      AND r.graph_id NOT IN (SELECT graph_id FROM served) THEN r.graph_id END AS unserved
     FROM lgs_run r WHERE r.status = 'pending'
 )
@@ -121,4 +134,5 @@ FROM waits GROUP BY priority, unserved
 UNION ALL
 SELECT NULL, NULL, 0, 0, 0, min(next_run_date) - :now FROM lgs_cron WHERE enabled AND next_run_date > :now
 """
-"""`unserved`: the graph, if no replica takes it. The row without a priority is that of the crons."""
+"""`unserved`: the graph, if no replica takes it. What is pinned to a revision that only `closed` replicas
+run, or none, is blocked: others would not help it. The row without a priority is that of the crons."""

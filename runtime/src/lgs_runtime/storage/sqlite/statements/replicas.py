@@ -9,11 +9,13 @@ UNCLAIM_RUNS: Final = (
 )
 
 SET_LEASE: Final = """
-INSERT INTO lgs_replica (replica, expires_at, held_from, held_until, graphs, revision, share)
-VALUES (:replica, :expires_at, :held_from, :held_until, :graphs, :revision, :share)
+INSERT INTO lgs_replica (replica, expires_at, held_from, held_until, graphs, revision, share,
+                         pinning)
+VALUES (:replica, :expires_at, :held_from, :held_until, :graphs, :revision, :share, :pinning)
 ON CONFLICT (replica) DO UPDATE
 SET expires_at = excluded.expires_at, held_from = excluded.held_from, held_until = excluded.held_until,
-    graphs = excluded.graphs, revision = excluded.revision, share = excluded.share, leaving = 0
+    graphs = excluded.graphs, revision = excluded.revision, share = excluded.share,
+    pinning = excluded.pinning, leaving = 0
 """
 
 RENEW_LEASE: Final = """
