@@ -7,8 +7,11 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.errors import ConfigError, StorageUnavailable
@@ -66,6 +69,35 @@ async def test_a_database_that_does_not_exist_is_a_wrong_setting(postgres_uri: s
         await open_storage(
             postgres_uri.rsplit("/", 1)[0] + "/no_such_database", StorageOptions(lease_seconds=10)
         )
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_a_new_database_that_can_not_keep_every_text_is_a_wrong_setting(
+    postgres_service: str, postgres_uri: str, encoding: str
+) -> None:
+    name = urlsplit(postgres_uri).path[1:]
+    with psycopg.connect(postgres_service, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name}".encode())
+        admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+
+    with pytest.raises(ConfigError, match=rf"{name}: its encoding is {encoding}: must be UTF8"):
+        await open_storage(postgres_uri, StorageOptions(lease_seconds=10))
+
+    with psycopg.connect(postgres_uri) as admin:
+        assert admin.execute("SELECT to_regclass('lgs_run')").fetchone() == (None,)
+
+
+async def test_a_service_whose_database_has_another_encoding_goes_on_and_logs_it(
+    postgres_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one was made by an earlier release, which took any."""
+    await (await open_storage(postgres_uri, StorageOptions(lease_seconds=10))).close()
+    monkeypatch.setattr("lgs_runtime.storage.postgres.identity.ENCODING", "SELECT 'LATIN1'")
+
+    with capture_logs() as logs:
+        await (await open_storage(postgres_uri, StorageOptions(lease_seconds=10))).close()
+
+    assert [line["encoding"] for line in logs if line["event"] == "database.encoding"] == ["LATIN1"]
 
 
 async def test_a_server_that_does_not_answer_is_unavailable() -> None:

@@ -21,6 +21,7 @@ from lgs_runtime.storage.identity import (
 )
 from lgs_runtime.storage.postgres.statements.identity import (
     ELSEWHERE,
+    ENCODING,
     FAMILIES,
     ID,
     KEPT,
@@ -65,12 +66,25 @@ async def check_known(connection: asyncpg.Connection, known: str | None, uri: st
     if known is not None and (wrong := unlike(found, known)) is not None:
         way_on = "" if wrong.startswith(INCOMPLETE) else ", or start without LGS_DATABASE_ID"
         raise ConfigError(f"DATABASE_URI: {masked(uri)}: {wrong}{way_on}")
+    await _check_encoding(connection, uri, is_new=not found.relations)
     if found.elsewhere:
         log.warning(
             "database.tables_in_another_schema",
             schemas=found.elsewhere,
             reason="search_path leads to none of them: tables are made anew in its first schema",
         )
+
+
+async def _check_encoding(connection: asyncpg.Connection, uri: str, *, is_new: bool) -> None:
+    """Raises `ConfigError` for a new database that can't keep every text; one that has tables is used, and
+    the values that it can't keep are refused one by one."""
+    encoding = await connection.fetchval(ENCODING)
+    if encoding == "UTF8":
+        return
+    rule = "must be UTF8 (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)"
+    if is_new:
+        raise ConfigError(f"DATABASE_URI: {masked(uri)}: its encoding is {encoding}: {rule}")
+    log.warning("database.encoding", encoding=encoding, rule=rule)
 
 
 async def opened(connection: asyncpg.Connection, used: Iterable[str], uri: str) -> Known:

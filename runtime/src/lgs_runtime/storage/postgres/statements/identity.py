@@ -54,6 +54,7 @@ FROM unnest('{{{",".join(NAMES)}}}'::text[]) AS wanted (name)
 JOIN pg_class t ON t.oid = to_regclass(wanted.name)
 """
 """What has the names of tables, where the role's `search_path` leads."""
+ENCODING: Final = "SELECT current_setting('server_encoding')"
 ID: Final = "SELECT id FROM lgs_database"
 KEPT: Final = "SELECT id, kept FROM lgs_database"
 ELSEWHERE: Final = """
