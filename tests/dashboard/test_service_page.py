@@ -154,6 +154,29 @@ return false;
 """Whether the dashed line's colour is somewhere in the chart of this title."""
 
 
+def test_no_time_below_a_chart_is_cut_off_where_it_ends(page: Browser) -> None:
+    of_service(page)
+
+    page.wait(lambda: len(page.run(ROOM)) > 3)
+
+    assert [each for each in page.run(ROOM) if each["left"] < each["needed"]] == []
+
+
+ROOM = """
+const ruler = document.createElement("canvas").getContext("2d");
+ruler.font = "11px system-ui, sans-serif";
+const noon = new Date(2026, 10, 30, 12, 0);
+const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }).format(noon);
+const shown = [...document.querySelectorAll(".u-wrap")].filter((wrap) => wrap.clientWidth);
+return shown.map((wrap) => {
+  const over = wrap.querySelector(".u-over");
+  const left = wrap.clientWidth - over.offsetLeft - over.offsetWidth;
+  return { left, needed: ruler.measureText(time).width / 2 - 1 };
+});
+"""
+"""For each chart that is shown: the pixels right of where its time ends, and those of half a time of day."""
+
+
 def test_by_keyboard_a_chart_says_what_was_then_and_which_decision_held(page: Browser) -> None:
     of_service(page)
     page.run("document.querySelector('.plot').focus()")

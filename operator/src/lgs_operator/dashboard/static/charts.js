@@ -51,7 +51,8 @@ export class Chart {
       width,
       height: this.height,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      // The time at the right end stands with its half beyond it.
+      padding: [8, () => Math.max(8, halfOf(axisTime(this.group.range[1], this.group.range), font)), 0, 0],
       cursor: {
         sync: { key: this.group.key },
         drag: { x: false, y: false },
@@ -185,6 +186,14 @@ function lone(chart, series) {
 
 function axisUnit(unit) {
   return unit.includes("/") ? "" : unit;
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+
+// Half the width of a text, in CSS pixels.
+function halfOf(text, font) {
+  ruler.font = font;
+  return Math.ceil(ruler.measureText(text).width / 2);
 }
 
 const hours = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
