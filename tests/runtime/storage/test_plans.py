@@ -146,7 +146,7 @@ async def rows_read(uri: str, statement: str, values: str) -> tuple[float, str]:
     return read, plan
 
 
-@pytest.mark.parametrize("statement", ["LATEST", "EXACT"])
+@pytest.mark.parametrize("statement", ["LATEST", "EXACT", "DELTA_HISTORY", "ANCESTORS_NEEDED"])
 async def test_a_checkpoint_of_a_long_thread_among_short_ones_is_read_by_its_keys(
     postgres_uri: str, statement: str
 ) -> None:
@@ -157,9 +157,15 @@ async def test_a_checkpoint_of_a_long_thread_among_short_ones_is_read_by_its_key
         last = await saver.aget_tuple({"configurable": {"thread_id": "long"}})
     assert last is not None
 
-    key = ["long", "", last.config["configurable"]["checkpoint_id"]][: 2 if statement == "LATEST" else 3]
-    values = ", ".join(f"ARRAY['{value}']" for value in key)
-    read, plan = await rows_read(postgres_uri, getattr(checkpoint_statements, statement), values)
+    checkpoint_id = last.config["configurable"]["checkpoint_id"]
+    walked = f"'long', '', '{checkpoint_id}', ARRAY['channel0']"
+    text, values = {
+        "LATEST": (checkpoint_statements.LATEST, "ARRAY['long'], ARRAY['']"),
+        "EXACT": (checkpoint_statements.EXACT, f"ARRAY['long'], ARRAY[''], ARRAY['{checkpoint_id}']"),
+        "DELTA_HISTORY": (thread_statements.DELTA_HISTORY, walked),
+        "ANCESTORS_NEEDED": (thread_statements.ANCESTORS_NEEDED, walked),
+    }[statement]
+    read, plan = await rows_read(postgres_uri, text, values)
 
     assert read <= 30, plan
 

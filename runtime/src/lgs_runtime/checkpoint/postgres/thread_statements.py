@@ -6,7 +6,8 @@ from typing import Final
 
 _WALK: Final = """
 -- Row by row from the parent of a checkpoint to its ancestors, with the channels whose stored value has not
--- been met: a value is a blob of the channel's version, or stands in the checkpoint's JSON.
+-- been met: a value is a blob of the channel's version, or stands in the checkpoint's JSON. Each row is
+-- looked up by its key: a plain join is planned for short threads, and reads all of a long one.
 WITH RECURSIVE walk AS (
     SELECT 0 AS depth, c.parent_checkpoint_id AS checkpoint_id, $4::text[] AS missing
     FROM checkpoints c
@@ -20,7 +21,11 @@ WITH RECURSIVE walk AS (
               WHERE b.thread_id = $1 AND b.checkpoint_ns = $2 AND b.channel = m.channel
                 AND b.version = a.checkpoint -> 'channel_versions' ->> m.channel AND b.type <> 'empty'))
     FROM walk w
-    JOIN checkpoints a ON a.thread_id = $1 AND a.checkpoint_ns = $2 AND a.checkpoint_id = w.checkpoint_id
+    CROSS JOIN LATERAL (
+        SELECT k.checkpoint_id, k.parent_checkpoint_id, k.checkpoint FROM checkpoints k
+        WHERE k.thread_id = $1 AND k.checkpoint_ns = $2 AND k.checkpoint_id = w.checkpoint_id
+        LIMIT 1
+    ) AS a
     WHERE cardinality(w.missing) > 0
 )
 """
@@ -28,16 +33,28 @@ DELTA_HISTORY: Final = f"""
 {_WALK}
 SELECT w.depth, cw.channel, cw.task_path, cw.task_id, cw.idx, cw.type, cw.blob, NULL AS plain
 FROM walk w
-JOIN checkpoint_writes cw ON cw.thread_id = $1 AND cw.checkpoint_ns = $2
-  AND cw.checkpoint_id = w.checkpoint_id AND cw.channel = ANY(w.missing)
+CROSS JOIN LATERAL (
+    SELECT * FROM checkpoint_writes k
+    WHERE k.thread_id = $1 AND k.checkpoint_ns = $2
+      AND k.checkpoint_id = w.checkpoint_id AND k.channel = ANY(w.missing)
+    OFFSET 0
+) AS cw
 UNION ALL
 SELECT w.depth, m.channel, NULL, NULL, NULL, b.type, b.blob,
        (c.checkpoint -> 'channel_values' -> m.channel)::text
 FROM walk w
-JOIN checkpoints c ON c.thread_id = $1 AND c.checkpoint_ns = $2 AND c.checkpoint_id = w.checkpoint_id
+CROSS JOIN LATERAL (
+    SELECT k.checkpoint FROM checkpoints k
+    WHERE k.thread_id = $1 AND k.checkpoint_ns = $2 AND k.checkpoint_id = w.checkpoint_id
+    LIMIT 1
+) AS c
 CROSS JOIN unnest(w.missing) AS m(channel)
-LEFT JOIN checkpoint_blobs b ON b.thread_id = $1 AND b.checkpoint_ns = $2 AND b.channel = m.channel
-  AND b.version = c.checkpoint -> 'channel_versions' ->> m.channel AND b.type <> 'empty'
+LEFT JOIN LATERAL (
+    SELECT k.version, k.type, k.blob FROM checkpoint_blobs k
+    WHERE k.thread_id = $1 AND k.checkpoint_ns = $2 AND k.channel = m.channel
+      AND k.version = c.checkpoint -> 'channel_versions' ->> m.channel AND k.type <> 'empty'
+    LIMIT 1
+) AS b ON true
 WHERE b.version IS NOT NULL OR c.checkpoint -> 'channel_values' ->> m.channel IS NOT NULL
 """
 ANCESTORS_NEEDED: Final = f"{_WALK} SELECT checkpoint_id FROM walk WHERE cardinality(missing) > 0"
