@@ -100,6 +100,16 @@ def test_without_tokens_the_mean_length_is_given(tmp_path: Path) -> None:
     assert load.starts_at == MONDAY
 
 
+def test_each_name_that_the_column_of_times_may_have_is_told_where_it_has_none(tmp_path: Path) -> None:
+    with pytest.raises(LoadError) as raised:
+        read_trace(written(tmp_path, "when,GeneratedTokens\n1,2\n"))
+
+    named = str(raised.value).partition("when a run came: ")[2].partition(";")[0].split(", ")
+    for name in named:
+        assert read_trace(written(tmp_path, f"{name},duration\n0,1\n")).jobs
+    assert {"timestamp", "createdat", "requesttime", "ts"} <= set(named)
+
+
 def test_some_hours_of_a_long_trace_are_played(tmp_path: Path) -> None:
     trace = written(tmp_path, "TIMESTAMP,duration\n" + "".join(f"{3600 * hour},1\n" for hour in range(200)))
 

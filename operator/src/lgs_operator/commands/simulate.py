@@ -65,7 +65,8 @@ def simulate(
     rate: Annotated[
         float | None,
         typer.Option(
-            help="Runs a second at the top of a built-in load.", show_default="two thirds of maxReplicas"
+            help="Runs a second at the top of a built-in load.",
+            show_default="what keeps two thirds of maxReplicas busy",
         ),
     ] = None,
     times_: Annotated[int, typer.Option("--times", help="Each run so many times.")] = 1,

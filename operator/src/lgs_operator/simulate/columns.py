@@ -59,7 +59,8 @@ class Columns:
         if at is None and (end is None or length is None):
             found = ", ".join(names)[:200] or "none"
             raise LoadError(
-                f"{where}: the columns are {found}; one must say when a run came: {', '.join(TIMES[:6])}"
+                f"{where}: the columns are {found}; one must say when a run came: {', '.join(TIMES)}"
+                "; case, spaces and punctuation of a name do not matter"
             )
         return Columns(at, end, length, _first(plain, TOKENS), is_in_ms=set(plain) >= MOONCAKE)
 
