@@ -78,6 +78,7 @@ def test_replicas_that_an_earlier_service_left_beside_those_that_are_wanted_go()
         return [each["metadata"]["name"] for each in todo.deletes]
 
     assert gone(left(), left("support-api")) == ["support-canary", "support-api"]
+    assert gone(left("support-pinned-7"), left("support-pinned-x")) == ["support-pinned-7"]
     assert gone(left("support-copy"), left("support-redis")) == [], "what takes no runs stays"
     other = {"kind": "Rollout", "name": "x", "uid": "x"}
     assert gone(left("support-canary", other), left("support-api", OURS | {"uid": "u1"})) == []
