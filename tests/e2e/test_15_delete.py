@@ -1,4 +1,4 @@
-"""14. Deletion leaves nothing behind.
+"""15. Deletion leaves nothing behind.
 
 The service goes with all that belongs to it, volumes too; then the operator goes with all of its own.
 """
