@@ -39,6 +39,7 @@ FRONTS = (Named.SPIKE, Named.FLASH, Named.BURSTS, Named.SHORT_BURSTS, Named.LONG
 DRAWN = (Named.SPIKE, Named.BURSTS, CONVERSATIONS)
 CLEAR = 1.1
 """Ahead of us is who is better in one measure and not worse by more than a tenth in the other."""
+NONE_LOST = "Nobody, on these loads."
 HOLDS = (15.0, 30.0, 60.0, 120.0, 300.0)
 OVERSHOOTS = (1.0, 1.5, 2.0, 3.0, 6.0)
 WAITS = (0.05, 0.2, 0.5, 1.0, 3.0, 10.0)
@@ -234,7 +235,7 @@ def main() -> int:
                     (DOCS / f"autoscaling-{name}-front.svg").write_text(drawing.front(points), "utf-8")
             advised += [advice_text(name, load, words, players) for known, words in ADVICES if known == name]
     put("comparison", "\n".join(page.comparison), PAGE)
-    put("losses", "\n".join(page.lost), PAGE)
+    put("losses", "\n".join(page.lost) or NONE_LOST, PAGE)
     put("fronts", "\n".join([*page.fronts, "", *page.against]), PAGE)
     put("holds", "\n".join(page.holds), PAGE)
     put("overshoots", "\n".join(page.overshoots), PAGE)

@@ -62,8 +62,12 @@ class Target(Part):
 class ScaleDown(Part):
     """How careful scaling in is."""
 
-    hold_seconds: float = Field(
-        default=60, ge=0, le=3600, description="Seconds for which fewer replicas must have been enough."
+    hold_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=3600,
+        description="Seconds for which fewer replicas must have been enough. Not set: 60, or less (down to "
+        "10) where queueWaitSeconds is above 1.",
     )
     idle_seconds: float = Field(
         default=300,

@@ -13,13 +13,12 @@ from math import ceil
 from lgs_operator.scaling.decision import Decision, Limit, Proposal, RoundInputs
 from lgs_operator.scaling.explanation import code_and_reason, numbers_behind, what_is_unknown, with_limit
 from lgs_operator.scaling.memory import MOST_WANTED
+from lgs_operator.scaling.patience import hold as held_for
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.proposals import replicas_for
 from lgs_operator.scaling.saturation import described, explained
 from lgs_operator.scaling.values import changed
 
-AFTER_A_BURST = 1.5
-"""How many holds to wait after a first burst, which may be the first of several."""
 LONGEST_BLIND = 300.0
 SCALE_IN_MARGIN = 1.1
 """A replica goes only if the load would have to grow by a tenth to need it again."""
@@ -33,9 +32,11 @@ def bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) -> 
     blind, blind_since = _blindness(given)
     policy, downstream = _capped(given, is_blind=blind)
     fewest = min(current, _fewest(given))
-    enough = within(policy, max(proposal.replicas, fewest))
+    # None goes while runs wait for a slot; those that are there for them alone are not held after that.
+    kept = current if demand.urgent else fewest
+    enough = within(policy, max(proposal.replicas, kept))
     for_load = within(policy, max(proposal.for_load, fewest)) if proposal.code is None else enough
-    hold = policy.hold_seconds * (AFTER_A_BURST if given.memory.recurring.bursts == 1 else 1)
+    hold = held_for(policy)
     wanted = _held(given.memory.wanted, given.now, hold, for_load, current)
     brief = min(hold, given.memory.startup_seconds + (given.memory.run_seconds or 0.0))
     queue_wanted = _held(given.memory.queue_wanted, given.now, brief, enough, enough)
@@ -61,6 +62,7 @@ def bounded(given: RoundInputs, proposal: Proposal, slow: str | None = None) -> 
         queue=demand.waiting if demand.queue_known else None,
         saturated=described(given.memory.saturation),
         scheduled=given.scheduled.why if given.scheduled is not None and limited == "schedule" else None,
+        blind_seconds=None if blind_since is None else given.now - blind_since,
     )
 
 
@@ -89,7 +91,7 @@ def _idle(given: RoundInputs, proposal: Proposal) -> Decision:
         replicas=0,
         reason=proposal.why,
         code="ScaledIn" if given.current else "Steady",
-        inputs=numbers_behind(given, proposal, given.policy.hold_seconds),
+        inputs=numbers_behind(given, proposal, held_for(given.policy)),
         limited=None,
         memory=memory,
         p95=given.demand.p95,
@@ -121,10 +123,8 @@ def _blindness(given: RoundInputs) -> tuple[bool, float | None]:
 
 
 def _fewest(given: RoundInputs) -> int:
-    """The fewest replicas to go down to: none goes while runs wait for a slot, and long runs keep theirs."""
+    """The fewest replicas to go down to for the load: long runs keep theirs."""
     policy, demand = given.policy, given.demand
-    if demand.urgent:
-        return given.current
     return max(
         replicas_for(SCALE_IN_MARGIN * demand.offered, policy, demand),
         ceil(given.memory.recurring.slots / policy.slots),

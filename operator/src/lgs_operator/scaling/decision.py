@@ -48,6 +48,8 @@ class Decision:
     """What shows that more replicas would complete no more runs, in words."""
     scheduled: str | None = None
     """The entry of the schedule that sets the number, in words."""
+    blind_seconds: float | None = None
+    """With `NoData`: seconds since there was enough data; None: there never was."""
 
 
 @value(frozen=True, slots=True)

@@ -9,10 +9,12 @@ the number that arrives in one run time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from statistics import median_high
 
 from lgs_operator.scaling.histogram import NOTHING, Histogram
-from lgs_operator.scaling.memory import Chunk, Memory
+from lgs_operator.scaling.memory import RUNS_TO_KNOW, Chunk, Memory
+from lgs_operator.scaling.patience import burst_wait
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.priorities import NO_OWN_WAITS, Priority, priorities, queue_seconds
 from lgs_operator.scaling.rate import Rate, rate_of
@@ -21,6 +23,11 @@ from lgs_operator.scaling.values import changed, value
 
 SHORTEST_WAIT = 0.05
 QUICK = 0.25
+DOUBT = 4.0
+"""Standard errors by which the mean run time may be above that of the first runs to end, which are the short
+ones; the deviation of run times is about their mean."""
+BURST_STEP = 1.5
+"""The factor from one length of a burst to the next that is considered."""
 
 
 @value(frozen=True, slots=True)
@@ -50,6 +57,9 @@ class Demand:
     """95th percentile of the waits in seconds, if there is a target for latencies."""
     quick: float | None = None
     """The lower quartile of the execution times of recently ended runs, in seconds."""
+    unexplained: float = 0.0
+    """Slots for the runs that are there, as far as they may be longer than the first that ended; 0 when the
+    run time is known, or explains them."""
     levels: tuple[Priority, ...] = ()
     """The priorities, where their targets differ."""
 
@@ -90,7 +100,9 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         rate=rate,
         run_seconds=memory.run_seconds,
         offered=offered,
-        offered_now=min(fast, _offered_now(memory, fast)),
+        offered_now=_offered_now(
+            memory, fast, _seconds_of_ended(memory, execution), burst_wait(wait_seconds)
+        ),
         backlog=0.0,
         waiting=waiting,
         oldest_seconds=median_high(oldest) if oldest else 0.0,
@@ -102,6 +114,7 @@ def measure(policy: Policy, observation: Observation, memory: Memory) -> Demand:
         p95=latency.quantile(0.95),
         p95_wait=wait.quantile(0.95),
         levels=levels,
+        unexplained=_unexplained(fast, memory, in_use + waiting),
         quick=execution.quantile(QUICK) if waiting else None,
     )
     if memory.run_seconds is None or waiting == 0:
@@ -142,11 +155,36 @@ def _offered(rate: Rate, memory: Memory, present: int) -> float:
     return rate.per_second * now_on + max(0.0, before)
 
 
-def _offered_now(memory: Memory, offered: float) -> float:
-    """Arrivals of the last run time; `offered` while that is further back than anything known."""
-    if memory.run_seconds is None or memory.flow.seconds < memory.run_seconds:
+def _unexplained(offered: float, memory: Memory, present: int) -> float:
+    if memory.run_seconds is None or not 0 < memory.runs_ended < RUNS_TO_KNOW or present <= offered:
+        return 0.0
+    return min(present, offered * (1 + DOUBT / sqrt(memory.runs_ended)))
+
+
+def _seconds_of_ended(memory: Memory, execution: Histogram) -> float | None:
+    """The mean time of the runs that ended, without a guess at those that did not yet: what is remembered of
+    a burst is no guess. Later the run time."""
+    if memory.runs_ended >= RUNS_TO_KNOW or memory.run_seconds is None or not execution.count:
+        return memory.run_seconds
+    return min(memory.run_seconds, execution.total / execution.count)
+
+
+def _offered_now(memory: Memory, offered: float, run_seconds: float | None, wait: float) -> float:
+    """Arrivals of the last run time; `offered` while that is further back than anything known. If runs may
+    wait for `wait` seconds, those of a burst share slots: `x` seconds of them are served in `x + wait`."""
+    flow = memory.flow
+    if not run_seconds or not memory.run_seconds:
         return offered
-    return memory.flow.last(memory.run_seconds)
+    most = offered * run_seconds / memory.run_seconds
+    if flow.seconds < run_seconds:
+        return most
+    if not wait:
+        return min(most, flow.last(run_seconds))
+    needed, length = 0.0, run_seconds
+    while length <= flow.seconds:
+        needed = max(needed, flow.last(length) * run_seconds / (length + wait))
+        length *= BURST_STEP
+    return min(most, needed)
 
 
 def _allowed_wait(policy: Policy, p95_execution: float | None) -> float:
@@ -166,7 +204,8 @@ def _backlog(run_seconds: float, ahead: float, starting: float, demand: Demand) 
     but at least one run time, since no slot is free again sooner.
     """
     run_seconds = max(run_seconds, 1e-3)
-    left = demand.waiting + ((demand.offered - demand.slots) * ahead - starting) / run_seconds
+    offered = max(demand.offered, demand.unexplained)
+    left = demand.waiting + ((offered - demand.slots) * ahead - starting) / run_seconds
     within = queue_seconds(demand.levels, run_seconds)
     return max(0.0, left) * run_seconds / (within or max(demand.wait_seconds, run_seconds))
 

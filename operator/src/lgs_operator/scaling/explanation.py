@@ -30,19 +30,24 @@ def for_example(observation: Observation) -> str:
     return f" ({one.reason})" if one.replica in one.reason else f" ({one.replica}: {one.reason})"
 
 
-def why_staffed(policy: Policy, demand: Demand, replicas: int, needed: float, recurs: float) -> str:
-    """Why the load asks for so many replicas: it needs `needed` slots, recurring bursts need `recurs`."""
+def why_staffed(
+    policy: Policy, demand: Demand, replicas: int, *, needed: float, recurs: float, spare: float
+) -> str:
+    """Why the load asks for so many replicas: it needs `needed` slots, bursts need `recurs`, and a load that
+    may grow `spare`."""
     if replicas == 0 and not demand.waiting and round(demand.rate.per_second, 1) == 0:
         return "no new runs come and none waits"
     runs = (
         "of a length not known yet" if demand.run_seconds is None else f"of {in_seconds(demand.run_seconds)}"
     )
-    room = _head_room(policy, demand, demand.offered, needed)
+    room = _head_room(policy, demand, max(demand.offered, demand.unexplained), needed)
     return (
         f"{demand.rate.per_second:.1f} runs/s {runs} keep {demand.offered:.0f} slots in use"
         f"{f' and need {room}' if room else ''}"
+        f"{f', {demand.unexplained:.0f} in use if they take longer' if demand.unexplained else ''}"
         f"{f', {demand.waiting} wait' if demand.waiting else ''}"
-        f"{f', bursts that came back need {recurs:.0f}' if recurs > demand.offered else ''}"
+        f"{f', bursts need {recurs:.0f}' if recurs > max(demand.offered, spare) else ''}"
+        f"{f', with room for {spare:.0f}, as it may still grow' if spare > max(needed, recurs) else ''}"
         f": {_of_slots(replicas, policy)}"
     )
 
@@ -148,7 +153,7 @@ def numbers_behind(given: RoundInputs, proposal: Proposal, hold: float) -> dict[
         "runSeconds": round(demand.run_seconds or 0.0, 3),
         "offeredSlots": round(demand.offered, 2),
         "backlogSlots": round(demand.backlog, 2),
-        "burstSlots": round(given.memory.recurring.slots, 2),
+        "burstSlots": round(max(given.memory.recurring.slots, given.memory.recurring.latest), 2),
         "waiting": float(demand.waiting),
         "oldestSeconds": round(demand.oldest_seconds, 2),
         "slotsInUse": float(demand.in_use),

@@ -14,13 +14,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lgs_operator.scaling.bounds import bounded, within
-from lgs_operator.scaling.bursts import look_back, recurring, remembered
+from lgs_operator.scaling.bursts import is_steady, recurring, remembered, usual
 from lgs_operator.scaling.decision import Code, Decision, Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand, measure
 from lgs_operator.scaling.explanation import for_example
 from lgs_operator.scaling.idleness import UNREPORTED, in_doubt, is_idle, rested, work, worked_at
 from lgs_operator.scaling.learning import learn
 from lgs_operator.scaling.memory import Memory
+from lgs_operator.scaling.patience import look_back, remembered_once, room
 from lgs_operator.scaling.policy import Policy
 from lgs_operator.scaling.prediction import NO_DAYS, predicted, seen
 from lgs_operator.scaling.proposals import staffed, tripped
@@ -52,7 +53,8 @@ def decide(policy: Policy, observation: Observation | None, memory: Memory, now:
     learned, foreseen = _foreseen(policy, memory, learned, demand)
     needs = work(observation, demand, learned, foreseen, current)
     worked = worked_at(memory.worked_at, needs, now, current)
-    proposal = staffed(policy, demand, learned.recurring.slots, foreseen)
+    spare = _room(policy, learned, demand, now)
+    proposal = staffed(policy, demand, learned.recurring, foreseen, spare)
     proposal = rested(policy, proposal, needs, idle=is_idle(policy, worked, now))
     given = RoundInputs(policy, observation, demand, learned, current, now, asked, worked)
     saturation = _downstream_learned(policy, memory, given, proposal)
@@ -74,14 +76,22 @@ def _resumed(memory: Memory, now: float) -> Memory:
 
 def _bursts_learned(policy: Policy, memory: Memory, now: float, demand: Demand) -> Memory:
     """The memory with the demand of now; recurring bursts are computed at each new peak, not each second."""
-    within = look_back(policy.hold_seconds)
+    within = look_back(policy)
     peaks = remembered(memory.peaks, now, demand.offered_now, within)
     if peaks is memory.peaks:
         return memory
     if len(peaks) == len(memory.peaks) and peaks[-1][0] == memory.peaks[-1][0]:
         return changed(memory, peaks=peaks)
     ahead = memory.startup_seconds + (memory.run_seconds or 0.0)
-    return changed(memory, peaks=peaks, recurring=recurring(peaks, ahead, within))
+    return changed(memory, peaks=peaks, recurring=recurring(peaks, ahead, within, remembered_once(policy)))
+
+
+def _room(policy: Policy, memory: Memory, demand: Demand, now: float) -> float:
+    """Slots for a load that may grow before replicas have started: none once it has been steady for long."""
+    times, bursts = room(policy), memory.recurring.bursts
+    if times <= 1 or is_steady(memory.peaks, bursts, now, look_back(policy)):
+        return 0.0
+    return times * usual(memory.peaks, bursts, demand.offered)
 
 
 def _downstream_learned(policy: Policy, before: Memory, given: RoundInputs, proposal: Proposal) -> Saturation:
@@ -122,7 +132,13 @@ def _doubted(memory: Memory, now: float) -> Decision:
     replicas = 1 if in_doubt(since, now) else 0
     code: Code = "ScaledOut" if replicas else "NoData"
     reason = f"{UNREPORTED}: one is started" if replicas else UNREPORTED
-    return Decision(replicas, reason, code, {}, None, changed(memory, blind_since=since, replicas=replicas))
+    kept = changed(memory, blind_since=since, replicas=replicas)
+    return Decision(replicas, reason, code, {}, None, kept, blind_seconds=_without(memory, now))
+
+
+def _without(memory: Memory, now: float) -> float | None:
+    """Seconds since a round had data; None if none had, or the clock was set back since."""
+    return None if memory.at is None or now < memory.at else now - memory.at
 
 
 def _without_data(
@@ -159,4 +175,5 @@ def _without_data(
         None,
         changed(memory, replicas=replicas),
         saturated=described(memory.saturation),
+        blind_seconds=_without(memory, now),
     )

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from math import exp
 
-from lgs_operator.scaling.memory import CHUNK_SECONDS, MOST_CHUNKS, Chunk, Memory
+from lgs_operator.scaling.memory import CHUNK_SECONDS, MOST_CHUNKS, RUNS_TO_KNOW, Chunk, Memory
 from lgs_operator.scaling.priorities import NO_OWN_WAITS, Waits, remembered_arrivals, slow
 from lgs_operator.scaling.samples import Arrivals, ByPriority, Change, Observation, merge
 from lgs_operator.scaling.values import changed
 
 RUNS_TO_LEARN = 50.0
-RUNS_TO_KNOW = 100.0
-"""How many runs must have ended before those still executed are left out of the mean run time."""
 SECONDS_TO_LEARN = 30.0
 LONGEST_STARTUP = 600.0
 

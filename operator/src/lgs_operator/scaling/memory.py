@@ -29,6 +29,8 @@ MOST_CHUNKS = 6
 MOST = 1e15
 CHUNK_SECONDS = 5.0
 DEFAULT_STARTUP_SECONDS = 5.0
+RUNS_TO_KNOW = 100.0
+"""How many runs must have ended before those still executed are left out of the mean run time."""
 NO_BURSTS = Recurring()
 
 
@@ -109,7 +111,11 @@ class Memory:
             "startup": _short(self.startup_seconds),
             "blind": _short(self.blind_since),
             "peaks": [[_short(at), _short(demand)] for at, demand in self.peaks[-MOST_PEAKS:]],
-            "recurring": [_short(self.recurring.slots), self.recurring.bursts],
+            "recurring": [
+                _short(self.recurring.slots),
+                self.recurring.bursts,
+                _short(self.recurring.latest),
+            ],
             "wanted": [[_short(at), replicas] for at, replicas in self.wanted[:MOST_WANTED]],
             "queued": [[_short(at), replicas] for at, replicas in self.queue_wanted[:MOST_WANTED]],
             "rates": [round(each, 4) for each in self.rates_by],
@@ -167,7 +173,7 @@ def _read(line: Mapping[str, Any]) -> Memory:
         startup_seconds=_possible(line["startup"]),
         blind_since=_number(line["blind"]),
         peaks=tuple((_possible(at), _possible(demand)) for at, demand in line["peaks"][-MOST_PEAKS:]),
-        recurring=Recurring(_possible(line["recurring"][0]), int(_possible(line["recurring"][1]))),
+        recurring=_bursts(line["recurring"]),
         wanted=_steps(line["wanted"]),
         queue_wanted=_steps(line["queued"]),
         chunks=tuple(
@@ -180,6 +186,12 @@ def _read(line: Mapping[str, Any]) -> Memory:
         tripped_at=_number(line["tripped"]),
         worked_at=_number(line.get("worked")),
     )
+
+
+def _bursts(stored: list[float]) -> Recurring:
+    """The bursts; an older operator stored no latest one."""
+    slots, bursts, latest = map(_possible, (*stored, 0.0)[:3])
+    return Recurring(slots, int(bursts), latest)
 
 
 def _by_priority(stored: list[float] | None) -> ByPriority:

@@ -22,8 +22,9 @@ class Policy:
     """The largest share of the slots that is planned to be in use."""
     overshoot: float = 3.0
     """The most that waiting runs may ask for, as a multiple of what the load needs."""
-    hold_seconds: float = 60.0
-    """How long fewer replicas must have been enough before one goes, at least."""
+    hold_seconds: float | None = None
+    """How long fewer replicas must have been enough before one goes, at least; None: as `queue_wait_seconds`
+    decides."""
     idle_seconds: float = 300.0
     """With min_replicas 0: how long there must have been no work before the last replica goes."""
     waits: Waits = NO_OWN_WAITS
@@ -46,7 +47,12 @@ class Policy:
             (0 < self.utilization <= 1, "utilization", self.utilization, "above 0 and at most 1"),
             (self.overshoot >= 1, "overshoot", self.overshoot, "at least 1"),
             (self.queue_wait_seconds > 0, "queue_wait_seconds", self.queue_wait_seconds, "above 0"),
-            (self.hold_seconds >= 0, "hold_seconds", self.hold_seconds, "at least 0"),
+            (
+                self.hold_seconds is None or self.hold_seconds >= 0,
+                "hold_seconds",
+                self.hold_seconds,
+                "at least 0",
+            ),
             (self.idle_seconds >= 0, "idle_seconds", self.idle_seconds, "at least 0"),
         )
         for holds, name, value, rule in rules:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil, floor
 
+from lgs_operator.scaling.bursts import Recurring
 from lgs_operator.scaling.decision import Proposal, RoundInputs
 from lgs_operator.scaling.demand import Demand
 from lgs_operator.scaling.explanation import in_seconds, why_foreseen, why_staffed
@@ -16,21 +17,28 @@ LOOP_LAG_SECONDS = 0.25
 WAIT_SHARE = 0.25
 
 
-def staffed(policy: Policy, demand: Demand, recurs: float, foreseen: float) -> Proposal:
-    """The replicas by Little's law with head-room and backlog. They include `recurs` slots for recurring
-    bursts, and what a predicted load of `foreseen` slots needs."""
+def staffed(
+    policy: Policy, demand: Demand, bursts: Recurring, foreseen: float, spare: float = 0.0
+) -> Proposal:
+    """The replicas by Little's law with head-room and backlog. They include slots for `bursts`, `spare` slots
+    for a load that may grow, and what a predicted load of `foreseen` slots needs. What was once, or may be,
+    is not held longer than it is remembered."""
     needed = _slots(demand.offered, policy, demand)
-    base = max(_whole(needed, policy), ceil(recurs / policy.slots))
+    base = max(_whole(needed, policy), ceil(bursts.slots / policy.slots))
+    ready = max(base, ceil(max(bursts.latest, spare) / policy.slots))
     foresees = foreseen > demand.offered
     needs_then = _slots(foreseen, policy, demand) if foresees else 0.0
     ahead = min(_whole(needs_then, policy), policy.max_replicas)
     kept = demand.slots if demand.urgent else 0.0
+    if demand.unexplained:
+        needed = _slots(demand.unexplained, policy, demand)
     with_backlog = _whole(max(needed, kept) + demand.backlog, policy)
-    replicas = max(base, min(with_backlog, _ceiling(policy, demand)))
+    replicas = max(ready, min(with_backlog, _ceiling(policy, demand)))
     if ahead > replicas:
         why = why_foreseen(policy, demand, ahead, foreseen, needs_then)
         return Proposal(ahead, why, for_load=ahead, is_predicted=True)
-    why = why_staffed(policy, demand, replicas, needed, recurs)
+    recurs = max(bursts.slots, bursts.latest)
+    why = why_staffed(policy, demand, replicas, needed=needed, recurs=recurs, spare=spare)
     return Proposal(replicas, why, for_load=max(base, ahead))
 
 
@@ -56,7 +64,7 @@ def _ceiling(policy: Policy, demand: Demand) -> int:
         return policy.max_replicas
     lasting = demand.waiting * demand.run_seconds / max(BACKLOG_WITHIN_SECONDS, demand.run_seconds)
     # If three times the slots are in use that arrivals explain, present runs are longer than recent ones.
-    need = demand.in_use if demand.in_use > 3 * demand.offered else demand.offered
+    need = demand.in_use if demand.in_use > 3 * demand.offered else max(demand.offered, demand.unexplained)
     return max(1, floor(policy.overshoot * need / policy.slots), ceil(lasting / policy.slots))
 
 

@@ -35,7 +35,7 @@ ROUND_SECONDS = 1.5
 OURS, HPA, KEDA, QUEUE, PLATFORM, KPA, FIXED = "ours", "HPA", "KEDA", "queue", "platform", "KPA", "fixed"
 SHARES = (0.3, 0.45, 0.6, 0.7, 0.75, 0.85, 1.0)
 COUNTS = (1.0, 2.0, 5.0, 10.0, 20.0)
-WAITS = (0.05, 0.2, 1.0, 3.0, 10.0, 30.0)
+WAITS = (0.05, 0.2, 0.5, 1.0, 3.0, 10.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ SCALING_CONDITIONS = frozenset(
 NAMING = frozenset({"CircuitsClosed", "WithinBudget", "Alerting"})
 """Conditions whose messages name what they are about, so that a change of the message is news."""
 
+BRIEF_SECONDS = 30.0
+"""For how long the last answer stands, twenty rounds: one that is lost is no news."""
+
 
 @dataclass(frozen=True)
 class ScalingView:
@@ -177,9 +180,13 @@ def _active(
         return _not_ours(mode)
     if refused is not None:
         return condition("ScalingActive", "False", "Refused", refused)
-    if decision.code == "NoData":
+    if decision.code == "NoData" and not _is_brief(decision.blind_seconds):
         return condition("ScalingActive", "False", "NoData", decision.reason)
     return condition("ScalingActive", "True", "Measuring", "replicas follow the load")
+
+
+def _is_brief(blind_seconds: float | None) -> bool:
+    return blind_seconds is not None and blind_seconds < BRIEF_SECONDS
 
 
 def _not_ours(mode: Literal["Manual", "External"]) -> Condition:
