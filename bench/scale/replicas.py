@@ -8,6 +8,7 @@ of the real runtime.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import sys
 import time
@@ -92,16 +93,25 @@ class Addresses:
 
     def new(self, service: str) -> str:
         """An address for another replica of the service."""
-        self._given += 1
-        high, low = divmod(self._given, 250)
-        address = f"127.{64 + high // 250}.{high % 250}.{low + 1}"
+        address, listening = self._free()
         works = int(service.removeprefix("service-")) < self._with_work
-        listening = socket.create_server((address, RUNTIME_PORT))
         serving = asyncio.get_running_loop().create_server(
             lambda: Answering(self._pages, works=works), sock=listening
         )
         self._serving.append(asyncio.create_task(serving))
         return address
+
+    def _free(self) -> tuple[str, socket.socket]:
+        """The next address that nobody has: another measurement may run beside this one."""
+        while True:
+            self._given += 1
+            high, low = divmod(self._given, 250)
+            address = f"127.{64 + high // 250}.{high % 250}.{low + 1}"
+            try:
+                return address, socket.create_server((address, RUNTIME_PORT))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
 
 
 class Nodes:
