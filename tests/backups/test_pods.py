@@ -16,6 +16,7 @@ import pytest
 
 from lgs_operator.desired.backup import backup_cron_job
 from lgs_operator.desired.restore import restore_job
+from lgs_runtime.checkpoint.savers import open_checkpointer
 from lgs_runtime.storage import open_storage
 from lgs_runtime.storage.options import StorageOptions
 from support.desired import inputs_of
@@ -169,6 +170,26 @@ async def test_a_backup_that_fails_removes_nothing_and_leaves_nothing(
     assert "nowhere" in away.said
     assert on_a_volume.kept() == before
     assert list((on_a_volume.volume / ".parts").iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", ["lgs_thread", "lgs_cron", "checkpoints"])
+async def test_a_database_that_has_lost_tables_pushes_out_no_backup_that_has_them(
+    on_a_volume: Cluster, postgres_uri: str, lost: str
+) -> None:
+    await fill(postgres_uri)
+    storage = await open_storage(postgres_uri, StorageOptions(lease_seconds=60.0))
+    async with open_checkpointer(postgres_uri):
+        await storage.note_families()
+    await storage.close()
+    on_a_volume.backs_up(postgres_uri)
+    before = on_a_volume.kept()
+    with psycopg.connect(postgres_uri, autocommit=True) as connection:
+        connection.execute(f"DROP TABLE {lost} CASCADE".encode())
+
+    backup = on_a_volume.backs_up(postgres_uri)
+
+    assert f"the database is incomplete: it has lost {lost}: not kept as a backup" in backup.said
+    assert on_a_volume.kept() == before
 
 
 async def test_what_a_killed_pod_left_goes_with_a_later_backup(

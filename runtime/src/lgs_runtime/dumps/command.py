@@ -48,6 +48,7 @@ def keep(
 
         began = datetime.fromisoformat((part / "began").read_text("utf-8").strip())
         with database.connected(_database_uri(), 0) as connection:
+            database.refuse_incomplete(connection)
             facts = database.facts_of(connection)
         kept = keeping.keep_dump(
             part / "dump",

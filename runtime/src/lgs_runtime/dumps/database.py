@@ -11,8 +11,11 @@ import psycopg
 from lgs_runtime.checkpoint.postgres import statements as checkpoints
 from lgs_runtime.database.addresses import masked
 from lgs_runtime.dumps.record import Target
-from lgs_runtime.errors import StorageUnavailable
+from lgs_runtime.errors import Conflict, StorageUnavailable
+from lgs_runtime.storage.identity import INCOMPLETE
 from lgs_runtime.storage.postgres.migrations import MIGRATIONS
+from lgs_runtime.storage.postgres.statements.identity import FAMILIES
+from lgs_runtime.storage.tables import OWN
 
 KNOWN: Final = {"lgs_migration": len(MIGRATIONS), "checkpoint_migrations": len(checkpoints.MIGRATIONS) - 1}
 """The parts of a database, with the newest migration of each that this runtime has."""
@@ -22,6 +25,7 @@ _NEWEST: Final[dict[str, LiteralString]] = {
 }
 _ID_TABLE: Final = "lgs_database"
 _ID: Final = "SELECT id FROM lgs_database"
+_KEPT: Final = "SELECT kept FROM lgs_database"
 _SERVER: Final = "SELECT system_identifier::text FROM pg_control_system()"
 """The identity of a database whose tables are older than its id."""
 _IS_THERE: Final = "SELECT to_regclass(%s) IS NOT NULL"
@@ -83,6 +87,25 @@ def facts_of(connection: psycopg.Connection[tuple[object, ...]]) -> Facts | None
         threads=int(str(_value(connection, _THREADS))),
         restored=note.removeprefix(RESTORED) if note.startswith(RESTORED) else None,
     )
+
+
+def refuse_incomplete(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Raises `Conflict` for a database that has lost tables of the service: kept as the latest backup, it
+    would be what is restored, and push out those that are whole. One that an earlier release made is not
+    judged."""
+    newest = _value(connection, _IS_THERE, "lgs_migration") and _value(connection, _NEWEST["lgs_migration"])
+    if not newest or int(str(newest)) < len(MIGRATIONS):
+        return
+    wanted = [*OWN]
+    if _value(connection, _IS_THERE, _ID_TABLE):
+        kept = str(_value(connection, _KEPT) or "").split()
+        wanted += [table for family in kept for table in FAMILIES.get(family, ())]
+    lost = [table for table in wanted if not _value(connection, _IS_THERE, table)]
+    if lost:
+        raise Conflict(
+            f"{INCOMPLETE}: it has lost {', '.join(lost)}: not kept as a backup, so that those from "
+            "before stay"
+        )
 
 
 def target_of(connection: psycopg.Connection[tuple[object, ...]]) -> Target:
