@@ -101,6 +101,16 @@ def test_the_operator_calls_the_networks_of_the_values_and_is_let_out_to_them(
             assert [each for each in NOT_PUBLIC if is_let_out(block, each)] == []
 
 
+def test_the_values_of_an_older_chart_alone_are_refused_with_what_they_lack() -> None:
+    # as `helm upgrade --reuse-values` gives them; with --reset-then-reuse-values the new defaults are there
+    with pytest.raises(AssertionError, match=r"(?s)dashboard is required|missing property 'dashboard'"):
+        rendered("dashboard=null")
+    with pytest.raises(
+        AssertionError, match=r"(?s)storedVersion is required|missing property 'storedVersion'"
+    ):
+        rendered("crds.storedVersion=null")
+
+
 NOT_PUBLIC = (
     "0.0.0.0",
     "10.1.2.3",
