@@ -3,6 +3,7 @@ while it runs, and when it starts; then nothing is made in place of what was los
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -185,6 +186,66 @@ async def test_an_application_with_its_own_checkpointer_and_store_misses_none(da
         await storage.ping()
 
 
+@ON_POSTGRES
+@pytest.mark.parametrize(
+    "tables",
+    [
+        ["checkpoint_migrations (v INTEGER PRIMARY KEY)"],
+        ["checkpoint_migrations (v INTEGER PRIMARY KEY)", "checkpoints (thread_id TEXT PRIMARY KEY)"],
+    ],
+    ids=["being made by another service", "of another form"],
+)
+async def test_tables_of_a_family_that_an_application_does_not_use_are_no_fault(
+    database_uri: str, tables: list[str]
+) -> None:
+    async with replica(database_uri, OF_OTHERS) as storage:
+        at(database_uri, *(f"CREATE TABLE {table}" for table in tables))
+
+        await storage.ping()
+
+    async with replica(database_uri, OF_OTHERS) as storage:
+        await storage.ping()
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("family", [None, STORE])
+async def test_a_view_of_an_application_that_refers_to_a_lost_table_is_no_fault(
+    database_uri: str, family: str | None
+) -> None:
+    async with replica(database_uri) as storage:
+        at(database_uri, "CREATE VIEW reports AS SELECT * FROM gone", family=family)
+
+        await storage.ping()
+
+    async with replica(database_uri) as storage:
+        await storage.ping()
+
+
+@ON_SQLITE
+async def test_a_table_of_an_application_is_not_taken_for_one_of_a_family_in_another_file(
+    database_uri: str,
+) -> None:
+    at(database_uri, "CREATE TABLE store (town TEXT PRIMARY KEY)")
+
+    async with replica(database_uri) as storage:
+        await storage.ping()
+
+
+@ON_SQLITE
+async def test_an_application_that_changes_its_working_directory_has_the_same_files(
+    database_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(tmp_path)
+    async with replica("sqlite:///relative.db") as storage:
+        monkeypatch.chdir(other)
+
+        await storage.ping()
+
+    assert not list(other.iterdir())
+
+
 async def test_a_service_that_gives_up_its_own_checkpointer_gets_its_tables(database_uri: str) -> None:
     async with replica(database_uri, OF_OTHERS):
         pass
@@ -362,7 +423,7 @@ async def test_a_database_that_a_later_release_has_changed_works_and_is_logged(d
 
 
 @ON_POSTGRES
-@pytest.mark.parametrize("table", ["lgs_cron", "checkpoints"])
+@pytest.mark.parametrize("table", ["lgs_cron", "lgs_database", "checkpoints"])
 @pytest.mark.parametrize("right", ["SELECT", "UPDATE"])
 async def test_a_right_that_is_lost_is_noticed_and_told_at_a_start(
     database_uri: str, table: str, right: str
@@ -380,6 +441,8 @@ async def test_a_right_that_is_lost_is_noticed_and_told_at_a_start(
         assert f"the role must be allowed to SELECT, INSERT, UPDATE and DELETE in table {table}" in (
             await refused(poor)
         )
+        knowing = StorageOptions(lease_seconds=600, database_id=storage.database_id)
+        assert await refused(poor, knowing) == await refused(poor)
     finally:
         at(database_uri, "DROP OWNED BY lgs_poor", "DROP ROLE lgs_poor")
 
@@ -425,7 +488,9 @@ def columns_of(database_uri: str) -> dict[str, set[str]]:
     if database_uri.startswith("sqlite"):
         for family in (None, CHECKPOINTS, STORE):
             with sqlite3.connect(file_of(database_uri, family)) as file:
-                for name, _, column, _ in file.execute(sqlite.LOOK):
+                tables = file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+                names = json.dumps([name for (name,) in tables])
+                for name, _, column, _ in file.execute(sqlite.LOOK, (names,)):
                     found.setdefault(name, set()).add(column)
             file.close()
         found.pop("sqlite_sequence", None)

@@ -49,7 +49,7 @@ def address(uri: str, name: str = "DATABASE_URI") -> Address:
         path = unquote(uri.removeprefix("sqlite:///").split("?", 1)[0])
         if not path or path == ":memory:" or path.endswith("/"):
             raise ConfigError(f"{name}: {masked(uri)}: must name a file, as in sqlite:///.lgs/queue.db")
-        return Address("sqlite", uri, Path(path))
+        return Address("sqlite", uri, Path(path).absolute())
     rule = _ENCODED if uri.startswith(("postgres://", "postgresql://")) else _RULE
     raise ConfigError(f"{name}: {masked(uri)}: {rule}")
 

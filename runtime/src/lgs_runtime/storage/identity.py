@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from lgs_runtime.storage.tables import OWN, USUAL_FAMILIES, Tables
+from lgs_runtime.storage.tables import OWN, Tables
 
 EMPTY: Final = "the database is empty"
 ANOTHER: Final = "the database is another one"
@@ -67,7 +67,9 @@ class Known:
     def fault(self, found: Found, families: Families) -> str | None:
         """What is wrong with the database; None: nothing."""
         required = self.used & (found.kept | self.seen)
-        minded = {name: families[name] for name in families if name in self.used | USUAL_FAMILIES}
+        # What others have of the other families is theirs: they may be making it, or have it in a form of
+        # their own.
+        minded = {name: families[name] for name in families if name in self.used}
         return unlike(found, self.id) or incomplete(found, minded, required)
 
 

@@ -59,10 +59,14 @@ async def look(connection: asyncpg.Connection) -> Found:
 
 
 async def check_known(connection: asyncpg.Connection, known: str | None, uri: str) -> None:
-    """Raises `ConfigError` when the database does not have the id `known`. Called before tables are made. A
-    service that knows none takes what it finds; it logs a warning if other schemas have tables of a
+    """Raises `ConfigError` when the database does not have the id `known`,
+    `asyncpg.InsufficientPrivilegeError` when the role may not use our own tables. Called before tables are
+    made. A service that knows none takes what it finds; it logs a warning if other schemas have tables of a
     service."""
     found = await look(connection)
+    # First: the id can not be read without the right to.
+    if (refused := denied(found, FAMILIES, ())) is not None:
+        raise asyncpg.InsufficientPrivilegeError(refused)
     if known is not None and (wrong := unlike(found, known)) is not None:
         way_on = "" if wrong.startswith(INCOMPLETE) else ", or start without LGS_DATABASE_ID"
         raise ConfigError(f"DATABASE_URI: {masked(uri)}: {wrong}{way_on}")
@@ -117,7 +121,8 @@ async def check(connection: asyncpg.Connection, known: Known) -> None:
     """Raises `DatabaseReplaced` when this is not the database that is known, or it is not whole;
     `StorageUnavailable` when the role may not use its tables any more."""
     found = await look(connection)
-    if (wrong := known.fault(found, FAMILIES)) is not None:
-        raise DatabaseReplaced(wrong)
+    # First: without the right to read a table, nothing is known of what is in it.
     if (refused := denied(found, FAMILIES, known.used)) is not None:
         raise StorageUnavailable(f"the database refuses its tables: {refused}")
+    if (wrong := known.fault(found, FAMILIES)) is not None:
+        raise DatabaseReplaced(wrong)

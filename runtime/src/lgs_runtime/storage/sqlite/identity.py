@@ -4,6 +4,7 @@ the storage's own tables, one with the checkpointer's, and one with the store's.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -15,6 +16,7 @@ from lgs_runtime.database.sqlite import Database, translated
 from lgs_runtime.errors import ConfigError, DatabaseReplaced
 from lgs_runtime.storage.identity import ANOTHER, Found, Known, Relation, incomplete, whole
 from lgs_runtime.storage.sqlite.statements.identity import FAMILIES, FILES, KEPT, LOOK, NOTE_FAMILY
+from lgs_runtime.storage.tables import OWN
 
 _BUSY_SECONDS: Final = 1.0
 
@@ -97,7 +99,7 @@ def _note(connection: sqlite3.Connection, *, family: str) -> None:
 
 
 def _own(connection: sqlite3.Connection) -> Found:
-    relations = _relations(connection)
+    relations = _relations(connection, OWN)
     if not {"id", "kept"} <= relations.get("lgs_database", Relation(frozenset())).columns:
         return Found(relations)
     row = connection.execute(KEPT).fetchone()
@@ -106,8 +108,8 @@ def _own(connection: sqlite3.Connection) -> Found:
 
 def _of_families(path: Path, families: Iterable[str]) -> dict[str, Relation]:
     relations: dict[str, Relation] = {}
-    for file in sorted({beside(path, family) for family in families}):
-        if file.exists():
+    for family in sorted(families):
+        if (file := beside(path, family)).exists():
             # Not made if it has gone since.
             with (
                 translated(file),
@@ -115,14 +117,15 @@ def _of_families(path: Path, families: Iterable[str]) -> dict[str, Relation]:
                     sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
                 ) as connection,
             ):
-                relations |= _relations(connection)
+                relations |= _relations(connection, FAMILIES[family])
     return relations
 
 
-def _relations(connection: sqlite3.Connection) -> dict[str, Relation]:
+def _relations(connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, Relation]:
+    """What has these names. An application may have tables of its own in the same file."""
     columns: dict[tuple[str, str], set[str]] = {}
     keyed: set[str] = set()
-    for name, kind, column, of_key in connection.execute(LOOK):
+    for name, kind, column, of_key in connection.execute(LOOK, (json.dumps([*names]),)):
         columns.setdefault((name, kind), set()).add(column)
         if of_key:
             keyed.add(name)

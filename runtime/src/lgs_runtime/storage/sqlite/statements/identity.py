@@ -32,8 +32,10 @@ FILES: Final[Mapping[str, str]] = {CHECKPOINTS: "-checkpoints", STORE: "-store",
 LOOK: Final = """
 SELECT t.name, t.type, c.name AS "column", c.pk > 0 AS of_key
 FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c
-WHERE t.type IN ('table', 'view')
+WHERE t.type IN ('table', 'view') AND t.name IN (SELECT value FROM json_each(?))
 """
+"""What has one of the names of a JSON list. No other is looked at: the columns of a view that refers to a
+lost table, or of a virtual table whose module is not loaded, can't be told."""
 KEPT: Final = "SELECT id, kept FROM lgs_database"
 NOTE_FAMILY: Final = """
 UPDATE lgs_database SET kept = trim(kept || ' ' || ?1) WHERE instr(' ' || kept || ' ', ' ' || ?1 || ' ') = 0
