@@ -139,6 +139,16 @@ async def test_the_operator_knows_what_is_pinned_to_each_revision_and_what_it_is
     assert pinned_of([silent, told, replace(told, pinned=(("7", 1, 2),))]) == {7: (3, 2), 8: (0, 120_000)}
 
 
+async def test_a_number_so_large_that_a_page_writes_it_with_an_exponent_is_not_nothing() -> None:
+    """Else the replicas of a revision with a million waiting threads would end as idle."""
+    metrics = Metrics(concurrency=8)
+    metrics.pins.set([Pinned("7", 1_000_000, 0), Pinned("8", 1_234_567, 98_765_432)])
+
+    told = parse(await page_of(metrics), "pod-1", at=100.0)
+
+    assert pinned_of([told]) == {7: (1_000_000, 0), 8: (1_234_567, 98_765_432)}
+
+
 def with_one_more(page: str, name: str) -> str:
     """The page with one added to each value of a series."""
     return re.sub(

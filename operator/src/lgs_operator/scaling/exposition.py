@@ -57,7 +57,9 @@ MOST_SERIES: Final = 2000
 MOST: Final = 1e12
 """The largest value of any series; sums of such values stay finite."""
 _CIRCUIT: Final = re.compile(rf"{CIRCUITS}\{{([^\r\n]*)\}} 1(?:\.0)?\r?")
-_PINNED: Final = re.compile(r'(lgs_pinned_(?:threads|runs))\{revision="(\d{1,10})"\} (\d{1,12})(?:\.0)?\r?')
+_PINNED: Final = re.compile(
+    r'(lgs_pinned_(?:threads|runs))\{revision="(\d{1,10})"\} (\d{1,12}(?:\.\d{1,12})?(?:e\+?\d{1,2})?)\r?'
+)
 _LABEL: Final = re.compile(r'(?<!\w)(\w+)="((?:[^"\\]|\\.)*)"')
 """Matches only where a word begins: otherwise a very long label would delay the scaling of all services."""
 LONGEST_NAME: Final = 253
@@ -159,7 +161,7 @@ class _Page:
     def _add_pinned(self, line: str) -> None:
         """Takes what is pinned to a revision. Revisions that are no numbers are not the operator's."""
         if (found := _PINNED.fullmatch(line)) is not None:
-            self.pinned.setdefault(found[2], {})[found[1]] = int(found[3])
+            self.pinned.setdefault(found[2], {})[found[1]] = int(min(float(found[3]), MOST))
 
     def _add(self, line: str, replica: str) -> None:
         name = line[: _end_of_name(line)]
