@@ -3,16 +3,22 @@ has been away for too long."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
 
+import psycopg
 import pytest
 
 from lgs_runtime.errors import QueueFull
 from lgs_runtime.model import Outcome, Pinning, Priority, QueueLimits, Release, Run
+from lgs_runtime.storage import StorageOptions, open_storage
+from lgs_runtime.storage.histories import NewVersion
 from lgs_runtime.storage.pins import MOST_ABSENT_SECONDS, absence, keeps
-from support.service import Service, new_id
+from support.ports import PATIENCE_SECONDS
+from support.service import Service, at_work, new_id
 
 RunsOut = Callable[[str], None]
 INTERRUPTED = Outcome("success", thread_status="interrupted", interrupts={"task": [{"value": "sure?"}]})
@@ -232,6 +238,55 @@ async def test_a_graph_that_only_an_old_revision_has_serves_no_new_threads(servi
     assert await claimed(service, "old") == {thread}
 
 
+async def test_a_run_of_a_revision_that_is_away_is_not_ended_with_those_of_a_graph_that_nobody_has(
+    service: Service,
+) -> None:
+    """Its replicas may come back: until what is pinned to them is freed, it waits for them."""
+    await joins(service, "new", "2", "open", ["kept"])
+    thread = await interrupted(service)
+    await service.enqueue(thread, graph_id="removed")
+    fresh = await service.enqueue(graph_id="removed")
+
+    ended = await service.storage.queue.end_unserved({"removed": "no replica has it"}, 0.0)
+
+    assert [run.run_id for run in ended] == [fresh.run.run_id]
+    await joins(service, "old", "1", "closed", ["removed", "kept"])
+    assert await claimed(service, "old") == {thread}
+
+
+@pytest.mark.parametrize("how", ["its state was set", "its version was restored", "its run was given up"])
+async def test_what_is_not_interrupted_any_more_is_pinned_to_nothing_when_a_request_sets_its_state(
+    release: Service, lease_runs_out: RunsOut, how: str
+) -> None:
+    thread, threads = await interrupted(release), release.storage.threads
+    if how == "its state was set":
+        await threads.set_state(thread, {}, {}, "idle")
+    elif how == "its version was restored":
+        await release.storage.versions.add(NewVersion(thread, "c1", values={}))
+    else:
+        await release.enqueue(thread)
+        assert await claimed(release, "old") == {thread}
+        lease_runs_out("old")
+        await release.storage.queue.reap(1)
+        await joins(release, "old again", "1", "closed")
+
+    await threads.set_state(thread, {}, {"task": [{"value": "sure?"}]}, "interrupted")
+    assert (await pins(release))["1"] == (0, 0, 0)
+    await release.enqueue(thread)
+
+    assert await claimed(release, "new") == {thread}
+
+
+async def test_a_thread_whose_state_is_set_while_it_waits_stays_with_its_revision(release: Service) -> None:
+    thread, question = await interrupted(release), {"task": [{"value": "sure?"}]}
+    await release.storage.threads.set_state(thread, {"n": 1}, question, "interrupted")
+    await release.storage.versions.add(NewVersion(thread, "c1", values={"n": 2}, status="interrupted"))
+    await release.enqueue(thread)
+
+    assert await claimed(release, "new") == set()
+    assert await claimed(release, "old") == {thread}
+
+
 async def test_what_is_pinned_is_counted_by_revision(release: Service) -> None:
     thread, run = await interrupted(release), await begun(release)
     await interrupted(release, "0")
@@ -276,6 +331,28 @@ async def test_what_is_pinned_to_a_revision_that_is_gone_for_long_goes_on_with_t
     await release.enqueue(threads[1])
     assert await claimed(release, "new") == {threads[1]}
     assert await pins(release, 0.0) == {"2": (0, 3, 0)}
+
+
+async def test_a_run_that_somebody_else_changes_is_freed_by_the_next_look(postgres_uri: str) -> None:
+    """Who changes runs has locked their threads before, and a look has not: so it waits for no run."""
+    async with AsyncExitStack() as stack:
+        storage = await open_storage(postgres_uri, StorageOptions(lease_seconds=600))
+        stack.push_async_callback(storage.close)
+        service = await stack.enter_async_context(at_work(storage))
+        await joins(service, "new", "2", "open")
+        runs = [await begun(service)]
+        await service.enqueue()
+        runs += await storage.queue.claim("before", 1)
+        await storage.queue.release("before", runs)
+        await leaves(service, "before")
+        with psycopg.connect(postgres_uri) as other:
+            other.execute("SELECT FROM lgs_run WHERE run_id = %s FOR UPDATE", (runs[0].run_id,))
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                first = await pins(service, 0.0)
+
+        assert first["1"] == (0, 2, 1)
+        assert (await pins(service, 0.0))["1"] == (0, 1, 1)
+        assert await claimed(service, "new") == {run.thread_id for run in runs}
 
 
 async def test_the_askers_own_revision_is_there_though_it_has_no_lease(service: Service) -> None:

@@ -63,7 +63,8 @@ FREE_THREADS: Final = "UPDATE lgs_thread SET pin = NULL WHERE thread_id = ANY($1
 FREE_RUNS: Final = f"""
 WITH picked AS (
     SELECT run_id, pin FROM lgs_run WHERE status = 'pending' AND pin = ANY($1::text[])
-    ORDER BY run_id LIMIT {MOST_MOVED} FOR UPDATE
+    ORDER BY run_id LIMIT {MOST_MOVED} FOR UPDATE SKIP LOCKED
 )
 UPDATE lgs_run r SET pin = NULL FROM picked WHERE r.run_id = picked.run_id RETURNING picked.pin
 """
+"""It has not locked their threads, as all others have who wait for a run: so it waits for none."""

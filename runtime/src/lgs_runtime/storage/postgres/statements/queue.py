@@ -110,7 +110,29 @@ WHERE r.thread_id = ANY($1::text[]) AND r.status = 'running'
 FOR UPDATE OF r
 """
 
+_FLEET: Final = f"""
+WITH fleet AS MATERIALIZED (
+    SELECT CASE WHEN count(*) = 0 OR bool_or(p.graphs IS NULL) THEN NULL
+                ELSE coalesce(array_agg(DISTINCT has.graph) FILTER (WHERE has.graph IS NOT NULL), '{{}}')
+           END AS graphs,
+           CASE WHEN bool_or(p.pinning IS NOT NULL)
+                THEN coalesce(array_agg(DISTINCT p.revision) FILTER (WHERE p.revision IS NOT NULL), '{{}}')
+           END AS revisions
+    FROM lgs_replica p LEFT JOIN LATERAL unnest(p.graphs) AS has (graph) ON true
+    WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
+      AND p.pinning IS DISTINCT FROM 'closed'
+)"""
+"""The graphs and the revisions of the replicas that take new threads. `graphs` null: all; `revisions` null:
+none of them takes account of pins."""
+
+_ELSEWHERE: Final = f"""
+    ((SELECT revisions FROM fleet) IS NOT NULL
+     AND coalesce({PIN_OF_RUN} <> ALL((SELECT revisions FROM fleet)::text[]), false))
+"""
+"""Whether the run `r` is pinned to a revision that is none of theirs."""
+
 UNSERVED: Final = f"""
+{_FLEET}
 SELECT r.* FROM lgs_run r
 WHERE r.status = 'pending' AND r.graph_id = ANY($1::text[]) AND r.due_at <= now() - make_interval(secs => $2)
   AND ($3::text[] IS NULL OR r.thread_id = ANY($3))
@@ -119,10 +141,12 @@ WHERE r.status = 'pending' AND r.graph_id = ANY($1::text[]) AND r.due_at <= now(
       WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
         AND coalesce(r.graph_id = ANY(p.graphs), true)
         AND (p.pinning IS DISTINCT FROM 'closed' OR p.revision = {PIN_OF_RUN}))
+  AND NOT {_ELSEWHERE}
 ORDER BY r.seq LIMIT 100
 """
-"""Waiting runs of graphs that no replica takes, judged as in `DEPTH`. It runs twice: first to find the
-threads, then, when these are locked, to end the runs."""
+"""Waiting runs of graphs that no replica takes, judged as in `DEPTH`: not those that are pinned to a revision
+whose replicas may come back. It runs twice: first to find the threads, then, when these are locked, to end
+the runs."""
 
 LEAVE: Final = "UPDATE lgs_replica SET leaving = true WHERE replica = $1"
 
@@ -159,7 +183,7 @@ WITH ended AS (
 )
 UPDATE lgs_thread t
 SET unfinished = t.unfinished - e.runs, rest = coalesce($4, t.rest), error = coalesce(e.error, t.error),
-    updated_at = now()
+    pin = CASE WHEN $4 IS NULL THEN t.pin END, updated_at = now()
 FROM (SELECT thread_id, count(*) AS runs, max(error) AS error FROM ended GROUP BY thread_id) e
 WHERE t.thread_id = e.thread_id
 """
@@ -190,24 +214,13 @@ WHERE run_id = ANY($1::text[]) AND status IN ('pending', 'running')
 TAKEN_BY_ANY: Final = "SELECT FROM lgs_replica WHERE expires_at > now() AND $1 = ANY(graphs) LIMIT 1"
 
 DEPTH: Final = f"""
-WITH fleet AS MATERIALIZED (
-    SELECT CASE WHEN count(*) = 0 OR bool_or(p.graphs IS NULL) THEN NULL
-                ELSE coalesce(array_agg(DISTINCT has.graph) FILTER (WHERE has.graph IS NOT NULL), '{{}}')
-           END AS graphs,
-           CASE WHEN bool_or(p.pinning IS NOT NULL)
-                THEN coalesce(array_agg(DISTINCT p.revision) FILTER (WHERE p.revision IS NOT NULL), '{{}}')
-           END AS revisions
-    FROM lgs_replica p LEFT JOIN LATERAL unnest(p.graphs) AS has (graph) ON true
-    WHERE p.expires_at > now() - make_interval(secs => {REMEMBERED_SECONDS})
-      AND p.pinning IS DISTINCT FROM 'closed'
-)
+{_FLEET}
 SELECT r.priority, c.unserved,
        count(*) FILTER (WHERE c.now) AS waiting, count(*) FILTER (WHERE NOT c.now) AS blocked,
        coalesce(extract(epoch FROM now() - min(r.due_at) FILTER (WHERE c.now)), 0)::float8 AS oldest,
        extract(epoch FROM min(r.due_at) FILTER (WHERE r.due_at > now()) - now())::float8 AS next_due
 FROM lgs_run r CROSS JOIN LATERAL (
-    SELECT (SELECT revisions FROM fleet) IS NOT NULL
-           AND coalesce({PIN_OF_RUN} <> ALL((SELECT revisions FROM fleet)::text[]), false) AS elsewhere
+    SELECT {_ELSEWHERE} AS elsewhere
 ) pinned CROSS JOIN LATERAL (
     SELECT NOT pinned.elsewhere AND {CLAIMABLE} AS now,
            CASE WHEN NOT pinned.elsewhere AND NOT {has("r.graph_id", "SELECT graphs FROM fleet")}

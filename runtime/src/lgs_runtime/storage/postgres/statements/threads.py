@@ -41,7 +41,8 @@ SELECT * FROM changed
 SET_THREAD_STATE: Final = """
 WITH changed AS (
     UPDATE lgs_thread
-    SET values = $2, interrupts = $3, rest = $4, error = NULL, updated_at = now(), state_updated_at = now()
+    SET values = $2, interrupts = $3, rest = $4, error = NULL, updated_at = now(), state_updated_at = now(),
+        pin = CASE WHEN rest = 'interrupted' AND $4 = 'interrupted' THEN pin END
     WHERE thread_id = $1 RETURNING *
 ), audit AS (
     INSERT INTO lgs_audit (thread_id, who, what, details)

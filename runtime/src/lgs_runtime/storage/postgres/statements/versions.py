@@ -32,6 +32,7 @@ WITH thread AS (
     SET versions = versions + 1, updated_at = now(), values = coalesce($7::jsonb, values),
         interrupts = CASE WHEN $7::jsonb IS NULL THEN interrupts ELSE $3::jsonb END,
         rest = CASE WHEN $7::jsonb IS NULL THEN rest ELSE $8 END,
+        pin = CASE WHEN $7::jsonb IS NULL OR (rest = 'interrupted' AND $8 = 'interrupted') THEN pin END,
         error = CASE WHEN $7::jsonb IS NULL THEN error END,
         state_updated_at = CASE WHEN $7::jsonb IS NULL THEN state_updated_at ELSE now() END
     WHERE thread_id = $1 RETURNING versions

@@ -62,7 +62,21 @@ SELECT * FROM lgs_run
 WHERE run_id = :run_id AND status = 'running' AND claimed_by = :replica AND attempt = :attempt
 """
 
+_FLEET: Final = f"""
+WITH fleet AS (
+    SELECT graphs, revision, pinning FROM lgs_replica p
+    WHERE {lease_holds(REMEMBERED_SECONDS)} AND pinning IS NOT 'closed'
+)"""
+"""The replicas that take new threads."""
+
+_ELSEWHERE: Final = f"""
+    EXISTS (SELECT 1 FROM fleet WHERE pinning IS NOT NULL)
+    AND coalesce({PIN_OF_RUN} NOT IN (SELECT revision FROM fleet WHERE revision IS NOT NULL), 0)
+"""
+"""Whether the run `r` is pinned to a revision that is none of theirs."""
+
 UNSERVED: Final = f"""
+{_FLEET}
 SELECT r.* FROM lgs_run r
 WHERE r.status = 'pending' AND r.due_at <= :now - :waited
   AND r.graph_id IN (SELECT value FROM json_each(:graph_ids))
@@ -71,9 +85,11 @@ WHERE r.status = 'pending' AND r.due_at <= :now - :waited
       WHERE {lease_holds(REMEMBERED_SECONDS)}
         AND (p.graphs IS NULL OR r.graph_id IN (SELECT value FROM json_each(p.graphs)))
         AND (p.pinning IS NOT 'closed' OR p.revision = {PIN_OF_RUN}))
+  AND NOT ({_ELSEWHERE})
 ORDER BY r.seq LIMIT 100
 """
-"""Waiting runs of graphs that no replica takes, judged as in `DEPTH`."""
+"""Waiting runs of graphs that no replica takes, judged as in `DEPTH`: not those that are pinned to a revision
+whose replicas may come back."""
 
 TAKEN_BY_ANY: Final = f"""
 SELECT 1 FROM lgs_replica p
@@ -109,16 +125,8 @@ WHERE run_id = :run_id
 """
 """A rollback once asked for stays, whatever is asked for later."""
 
-_ELSEWHERE: Final = f"""
-    EXISTS (SELECT 1 FROM fleet WHERE pinning IS NOT NULL)
-    AND coalesce({PIN_OF_RUN} NOT IN (SELECT revision FROM fleet WHERE revision IS NOT NULL), 0)
-"""
-
 DEPTH: Final = f"""
-WITH fleet AS (
-    SELECT graphs, revision, pinning FROM lgs_replica p
-    WHERE {lease_holds(REMEMBERED_SECONDS)} AND pinning IS NOT 'closed'
-),
+{_FLEET},
 served AS (SELECT value AS graph_id FROM fleet, json_each(fleet.graphs)),
 waits AS (
     SELECT r.priority, r.due_at, NOT ({_ELSEWHERE}) AND ({CLAIMABLE}) AS claimable,

@@ -35,7 +35,7 @@ WHERE thread_id = :thread_id RETURNING *
 SET_THREAD_STATE: Final = """
 UPDATE lgs_thread
 SET "values" = :values, interrupts = :interrupts, rest = :rest, error = NULL, updated_at = :now,
-    state_updated_at = :now
+    state_updated_at = :now, pin = CASE WHEN rest = 'interrupted' AND :rest = 'interrupted' THEN pin END
 WHERE thread_id = :thread_id RETURNING *
 """
 

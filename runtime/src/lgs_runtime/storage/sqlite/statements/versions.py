@@ -26,7 +26,8 @@ RETURNING versions
 
 SET_STATE: Final = """
 UPDATE lgs_thread
-SET "values" = :values, interrupts = :interrupts, rest = :rest, error = NULL, state_updated_at = :now
+SET "values" = :values, interrupts = :interrupts, rest = :rest, error = NULL, state_updated_at = :now,
+    pin = CASE WHEN rest = 'interrupted' AND :rest = 'interrupted' THEN pin END
 WHERE thread_id = :thread_id
 """
 
