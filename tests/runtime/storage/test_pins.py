@@ -17,6 +17,7 @@ from lgs_runtime.model import Outcome, Pinning, Priority, QueueLimits, Release, 
 from lgs_runtime.storage import StorageOptions, open_storage
 from lgs_runtime.storage.histories import NewVersion
 from lgs_runtime.storage.pins import MOST_ABSENT_SECONDS, absence, keeps
+from support.leases import edit_row, is_sqlite
 from support.ports import PATIENCE_SECONDS
 from support.service import Service, at_work, new_id
 
@@ -302,6 +303,18 @@ async def test_the_count_of_another_replica_serves_while_it_is_young(release: Se
 
     assert await pins(release, period_seconds=3600.0) == before
     assert (await pins(release))["1"] == (1, 0, 0)
+
+
+async def test_a_count_from_before_the_clock_was_set_back_is_not_young(
+    release: Service, database_uri: str
+) -> None:
+    """Else nobody would look until the clock has made up for it."""
+    await pins(release)
+    await interrupted(release)
+    later = "seen_at + 7200" if is_sqlite(database_uri) else "seen_at + interval '2 hours'"
+    edit_row(database_uri, f"UPDATE lgs_revision SET seen_at = {later} WHERE revision = ?", "2")
+
+    assert (await pins(release, period_seconds=3600.0))["1"] == (1, 0, 0)
 
 
 async def test_nothing_is_moved_while_a_replica_of_its_revision_is_there(release: Service) -> None:

@@ -31,7 +31,8 @@ class SqlitePins:
         self, wait_seconds: float, *, revision: str | None = None, period_seconds: float = 0.0
     ) -> Sequence[Pinned]:
         known = await self._changes.database.read(lambda c: c.execute(KNOWN).fetchall())
-        if known and time.time() - max(row["seen_at"] for row in known) < period_seconds:
+        # A count from before the clock was set back is not young.
+        if known and 0 <= time.time() - max(row["seen_at"] for row in known) < period_seconds:
             return [Pinned(row["revision"], row["threads"], row["runs"]) for row in known]
         return await self._changes.run(lambda change: _look(change, wait_seconds, revision))
 

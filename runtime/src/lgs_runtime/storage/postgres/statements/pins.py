@@ -10,9 +10,11 @@ from lgs_runtime.storage.postgres.statements.conditions import PIN_OF_RUN
 
 COUNTED: Final = """
 SELECT revision, threads, runs FROM lgs_revision
-WHERE (SELECT max(seen_at) FROM lgs_revision) > now() - make_interval(secs => $1) ORDER BY revision
+WHERE (SELECT max(seen_at) FROM lgs_revision) > now() - make_interval(secs => $1)
+  AND (SELECT max(seen_at) FROM lgs_revision) <= clock_timestamp()
+ORDER BY revision
 """
-"""The last count, if it is younger than $1 seconds."""
+"""The last count, if it is younger than $1 seconds. One from before the clock was set back is not."""
 
 LOCK: Final = "LOCK TABLE lgs_revision IN SHARE ROW EXCLUSIVE MODE"
 """Others may read meanwhile, and none may look as well."""
