@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -12,10 +13,11 @@ from aiohttp import web
 
 from lgs_operator.dashboard.places import Door
 from lgs_operator.dashboard.protection import LOOPBACK, POLICY
-from lgs_operator.dashboard.served import MOST_BYTES, served_page
+from lgs_operator.dashboard.served import MOST_BYTES, guarded_history, served_page
 from lgs_operator.dashboard.server import serve_loopback
 from lgs_operator.dashboard.sources import Api, Kept
 from lgs_operator.history.service import Histories
+from support.ports import PATIENCE_SECONDS
 
 HOSTS = LOOPBACK | {"page.example.com", "lgs-dashboard.lgs.svc"}
 KEY = "a-key-of-anna"
@@ -65,6 +67,7 @@ class Page:
     """What the page answers."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._base = f"http://127.0.0.1:{port}"
 
     async def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, dict[str, str]]:
@@ -77,6 +80,15 @@ class Page:
 
     async def session(self, **headers: str) -> tuple[int, str, dict[str, str]]:
         return await self.ask("/runtime/shop/support/threads/a", **headers)
+
+
+async def sent(port: int, *lines: bytes, body: bytes = b"") -> bytes:
+    """What is answered to a request of these lines, as it stands on the wire."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"\r\n".join([*lines, b"Connection: close", b"", body]))
+    answer = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
+    writer.close()
+    return answer
 
 
 async def serve(stack: AsyncExitStack, cluster: Cluster, path: str = "") -> Page:
@@ -232,6 +244,37 @@ async def test_pages_of_others_and_names_of_others_get_nothing(
         assert "services" not in said
 
     assert cluster.asked == []
+
+
+@pytest.mark.parametrize(
+    "lines", [[b"Host: \xff"], [b"Host: localhost", b"Origin: http://\xff"]], ids=["host", "origin"]
+)
+async def test_a_name_that_is_no_text_is_refused_as_any_other(page: Page, lines: list[bytes]) -> None:
+    answer = await sent(page.port, b"GET /api/services HTTP/1.1", *lines)
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize("token", [b"Bearer \xff", b"Bearer the token\xff", b"\xff"])
+async def test_a_token_that_is_no_text_is_a_wrong_one(
+    stack: AsyncExitStack, cluster: Cluster, token: bytes
+) -> None:
+    door = Door(10)
+    port = await door.serve(stack, guarded_history(cluster, door, lambda: "the token"), "127.0.0.1", 0)
+
+    answer = await sent(port, b"GET /api/services HTTP/1.1", b"Host: a", b"Authorization: " + token)
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+async def test_a_body_that_is_not_in_its_coding_is_refused(page: Page, cluster: Cluster) -> None:
+    own = [b"Host: localhost", b"X-Api-Key: " + KEY.encode(), b"Lgs-Service: " + UID.encode()]
+    coded = [b"Content-Encoding: gzip", b"Content-Length: 4"]
+
+    answer = await sent(page.port, b"POST /runtime/shop/support/threads HTTP/1.1", *own, *coded, body=b"text")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert cluster.tokens() == {None}
 
 
 async def test_a_link_leads_to_the_page_and_another_site_reads_nothing_of_it(page: Page) -> None:

@@ -127,6 +127,8 @@ async def _body(request: web.Request) -> bytes | None:
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body of the request does not come\n") from None
+    except web.RequestPayloadError:
+        raise web.HTTPBadRequest(text="the body of the request is not in the coding that it has\n") from None
 
 
 async def _given(request: web.Request, answer: aiohttp.ClientResponse, uid: str) -> web.StreamResponse:

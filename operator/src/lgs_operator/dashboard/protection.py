@@ -99,7 +99,9 @@ def protects(asked: Asked) -> Middleware:
             is_page=request.method == "GET" and request.path in (asked.page, asked.page.rstrip("/")),
         )
         if why is not None:
-            raise _with_headers(web.HTTPForbidden(text=f"{why}\n"))
+            # What was sent may be no text: bytes that are not UTF-8 are shown as question marks.
+            shown = why.encode(errors="replace").decode()
+            raise _with_headers(web.HTTPForbidden(text=f"{shown}\n"))
         try:
             return await handler(request)
         except web.HTTPException as error:

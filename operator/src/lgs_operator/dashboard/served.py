@@ -92,7 +92,7 @@ def guarded_history(source: Source, door: Door, token: Callable[[], str]) -> web
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         wanted = token()
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if not wanted or not hmac.compare_digest(given, f"Bearer {wanted}".encode()):
             raise web.HTTPUnauthorized(text="the history is for who brings the token\n")
         return await handler(request)
