@@ -36,6 +36,7 @@ def test_the_example_becomes_ready(story: Story, report: Report) -> None:
     # What the story adds to the example: records, and room to overshoot, so that its limit has a meaning.
     manifest["spec"]["scaling"] |= {"maxReplicas": 12, "overshoot": 1.5}
     manifest["spec"]["pod"] = {"env": [{"name": "STEP_RECORDS", "value": RECORDS_URI}]}
+    manifest["apiVersion"] = "lgs.dev/v1alpha1"  # the release before knows no other
     began = time.monotonic()
 
     story.kubectl.apply(manifest)
