@@ -464,8 +464,19 @@ async def test_row_level_security_that_hides_all_rows_is_noticed_and_told_at_a_s
                 await storage.ping()
 
             assert "in table lgs_run, and row-level security must" in await refused(blind)
-            at(database_uri, "CREATE POLICY ours ON lgs_run USING (true)")
-            await storage.ping()
+            for of_no_use in (
+                "TO postgres USING (true)",
+                "AS RESTRICTIVE USING (true)",
+                "FOR DELETE USING (true)",
+            ):
+                at(database_uri, f"CREATE POLICY theirs ON lgs_run {of_no_use}")
+                with pytest.raises(StorageUnavailable, match="in table lgs_run, and row-level security must"):
+                    await storage.ping()
+                at(database_uri, "DROP POLICY theirs ON lgs_run")
+            for ours in ("", "TO lgs_blind", "FOR SELECT TO postgres, lgs_blind"):
+                at(database_uri, f"CREATE POLICY ours ON lgs_run {ours} USING (true)")
+                await storage.ping()
+                at(database_uri, "DROP POLICY ours ON lgs_run")
     finally:
         at(database_uri, "DROP OWNED BY lgs_blind CASCADE", "DROP ROLE lgs_blind")
 

@@ -49,11 +49,17 @@ SELECT t.relname AS name, t.relkind IN ('r', 'p') AS is_table, t.relnamespace::r
               OR has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'UPDATE')
                  AND has_table_privilege(t.oid, 'DELETE'))
          OR t.relname = ANY('{{{",".join(APPENDED)}}}'))
-    OR row_security_active(t.oid) AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = t.oid) AS denied
+    OR row_security_active(t.oid) AND NOT EXISTS (
+        SELECT FROM pg_policy p
+        WHERE p.polrelid = t.oid AND p.polpermissive AND p.polcmd IN ('*', 'r')
+          AND EXISTS (SELECT FROM unnest(p.polroles) AS of (role)
+                      WHERE of.role = 0 OR pg_has_role(of.role, 'USAGE'))
+    ) AS denied
 FROM unnest('{{{",".join(NAMES)}}}'::text[]) AS wanted (name)
 JOIN pg_class t ON t.oid = to_regclass(wanted.name)
 """
-"""What has the names of tables, where the role's `search_path` leads."""
+"""What has the names of tables, where the role's `search_path` leads. Of policies those count that let the
+role see rows; role 0 is each."""
 ENCODING: Final = "SELECT current_setting('server_encoding')"
 ID: Final = "SELECT id FROM lgs_database"
 KEPT: Final = "SELECT id, kept FROM lgs_database"
