@@ -204,6 +204,8 @@ def logged() -> dict[str, list[set[str]]]:
             if ast.unparse(call.func).endswith("statistics.failed"):
                 # It is given the namespace, the event and the reason, and logs under these names.
                 names |= {"namespace", "reason"}
+            if ast.unparse(call.func) == "log_failure" and isinstance(call.args[0], ast.Constant):
+                found.setdefault(f"{call.args[0].value}.failed", []).append({"reason"})
             for each in (part for value in call.args for part in ast.walk(value)):
                 if isinstance(each, ast.Constant) and isinstance(each.value, str):
                     found.setdefault(each.value, []).append(names)

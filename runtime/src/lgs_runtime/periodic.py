@@ -47,7 +47,7 @@ def log_failure(name: str, failed: BaseException) -> None:
     if from_persistence(failed):
         log.warning(f"{name}.failed", reason=str(failed))
     else:
-        log.error(f"{name}.failed", exc_info=failed)
+        log.error(f"{name}.failed", reason=repr(failed), exc_info=failed)
 
 
 @asynccontextmanager

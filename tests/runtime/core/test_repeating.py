@@ -39,9 +39,10 @@ async def test_a_turn_that_fails_is_told_and_followed_by_the_next() -> None:
         task.cancel()
         await asyncio.wait({task})
 
-    assert [(line["event"], line["log_level"]) for line in said if line["event"].startswith("work.")] == [
-        ("work.failed", "warning"),
-        ("work.failed", "error"),
+    told = [line for line in said if line["event"].startswith("work.")]
+    assert [(line["event"], line["log_level"], line["reason"]) for line in told] == [
+        ("work.failed", "warning", "away"),
+        ("work.failed", "error", "KeyError('a mistake')"),
     ]
     assert task.cancelled()
 

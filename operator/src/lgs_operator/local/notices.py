@@ -28,7 +28,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "cache.no_key": "{namespace} is not cached: {reason}",
     "cache.not_storable": "{namespace}: its result is not cached: {reason}",
     "circuits.not_shared": "circuits are each replica's own meanwhile: {reason}",
-    "claim.failed": "the database does not answer ({reason}): no run that waits is begun meanwhile",
+    "claim.failed": "no run that waits is begun meanwhile: {reason}",
     "config.env_file_missing": "{file} is not there: what it should set must come from the environment",
     "config.env_lines": "{where}: {file}: line {lines}: must be NAME=value; left out",
     "config.folder_missing": "{where}: {folder}: no such folder: its code must be installed",
