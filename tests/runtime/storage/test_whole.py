@@ -26,6 +26,8 @@ from lgs_runtime.store.backends import open_store
 ON_POSTGRES = pytest.mark.parametrize("database_uri", ["postgres"], indirect=True)
 ON_SQLITE = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
 OPTIONS = StorageOptions(lease_seconds=600)
+FORGET = WITHOUT.partition(": ")[2]
+"""As the message shows it."""
 OF_OTHERS = StorageOptions(lease_seconds=600, families=frozenset())
 """Of an application with a checkpointer and a store of its own."""
 TABLE_OF_FAMILY = [
@@ -157,7 +159,7 @@ async def test_what_is_said_to_begin_with_empty_tables_does_so(database_uri: str
     async with replica(database_uri):
         tables = there(database_uri, family)
         drop(database_uri, *tables, family=family)
-        at(database_uri, WITHOUT)
+        at(database_uri, FORGET)
 
     async with replica(database_uri):
         assert sorted(there(database_uri, family)) == sorted(tables)
@@ -168,7 +170,7 @@ async def test_a_replica_that_has_had_the_tables_misses_them_whatever_the_databa
 ) -> None:
     async with replica(database_uri) as storage:
         drop(database_uri, *there(database_uri, CHECKPOINTS), family=CHECKPOINTS)
-        at(database_uri, WITHOUT)
+        at(database_uri, FORGET)
 
         with pytest.raises(DatabaseReplaced, match=INCOMPLETE):
             await storage.ping()

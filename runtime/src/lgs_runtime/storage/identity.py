@@ -19,8 +19,8 @@ from lgs_runtime.storage.tables import OWN, Tables
 EMPTY: Final = "the database is empty"
 ANOTHER: Final = "the database is another one"
 INCOMPLETE: Final = "the database is incomplete"
-WITHOUT: Final = "UPDATE lgs_database SET kept = ''"
-"""Makes a database forget the families that it has had."""
+WITHOUT: Final = "to begin with empty ones instead: UPDATE lgs_database SET kept = ''"
+"""How somebody makes a database forget the families that it has had."""
 
 Families: TypeAlias = Mapping[str, Tables]
 """The tables of each family, in one kind of database. Where the first table of a family exists, all must."""
@@ -171,7 +171,7 @@ def _way_on(lost: list[str], families: Families) -> str:
     of_families = {table for tables in families.values() if tables.keys() <= {*lost} for table in tables}
     if not of_families >= {*lost}:
         return ""
-    return f"; to begin with empty ones instead: {WITHOUT}, and start the replicas anew"
+    return f"; {WITHOUT}, and start the replicas anew"
 
 
 def _named(tables: Iterable[str]) -> str:
