@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -45,3 +46,32 @@ async def test_a_service_that_is_gone_needs_no_status() -> None:
     publisher = Publisher(Refusing(KubeError(404, "NotFound", "")))
 
     assert not await publisher.publish(KEY, BODY, {"replicas": 1})
+
+
+class Slow(Refusing):
+    """What it writes can be read before it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_written, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def patch_status(self, *given: Any) -> None:
+        await super().patch_status(*given)
+        self.is_written.set()
+        await self.answers.wait()
+
+
+async def test_what_others_can_have_read_of_the_status_is_known_once_it_is_settled() -> None:
+    cluster = Slow()
+    publisher = Publisher(cluster)
+    writes = asyncio.create_task(publisher.publish(KEY, BODY, {"replicas": 1}))
+    await cluster.is_written.wait()
+
+    settles = asyncio.create_task(publisher.settled(KEY))
+    await asyncio.sleep(0)
+    assert (settles.done(), publisher.current(KEY, BODY)) == (False, {})
+    cluster.answers.set()
+    await settles
+
+    assert publisher.current(KEY, BODY) == {"replicas": 1}
+    assert await writes

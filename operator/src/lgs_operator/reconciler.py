@@ -134,6 +134,7 @@ class Reconciler:
         beyond its own whose changes matter to it."""
         self._states.work_on(key, service)
         await self._state.read_secrets(key)
+        await self._reporter.settled(key)
         live, before = self._state.owned(key), self._reporter.before(key)
         around, contents, missing = await self._around(key, service, live, status_before(before), watched)
         missing = missing_of(pin, missing)

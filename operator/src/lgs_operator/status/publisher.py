@@ -33,6 +33,11 @@ class Publisher:
             return written[1]
         return dict(body.get("status") or {})
 
+    async def settled(self, key: ServiceKey) -> None:
+        """Returns once no write of the status is under way: what it set off may be seen before its answer."""
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            pass
+
     async def publish(self, key: ServiceKey, body: Mapping[str, Any], status: dict[str, Any]) -> bool:
         """Writes the status if it differs; True if it was written. A service that is gone is no
         error, whether or not another has its name now. Raises `KubeError` for any other failure; the

@@ -48,6 +48,10 @@ class StatusReporter:
         self._publisher = Publisher(context.cluster)
         self._states = states
 
+    async def settled(self, key: ServiceKey) -> None:
+        """Returns once `before` has all that anybody can have read in the status."""
+        await self._publisher.settled(key)
+
     def before(self, key: ServiceKey) -> Mapping[str, Any]:
         """The status as it was last reported."""
         body = self._state.services.get(key)
