@@ -25,3 +25,21 @@ def edit_row(database_uri: str, change: str, *values: Any) -> None:
         with psycopg.connect(database_uri) as connection:
             changed = connection.execute(change.replace("?", "%s"), values).rowcount
     assert changed == 1, (change, values)
+
+
+def administer(database_uri: str, *statements: str, file: str = "") -> None:
+    """Executes statements as an administrator; on SQLite in the file whose name goes on with `file`."""
+    if is_sqlite(database_uri):
+        with closing(sqlite3.connect(database_uri.removeprefix(SQLITE) + file)) as lite, lite:
+            for statement in statements:
+                lite.execute(statement)
+        return
+    with psycopg.connect(database_uri, autocommit=True) as admin:
+        for statement in statements:
+            admin.execute(statement.encode())
+
+
+def drop(database_uri: str, *tables: str, file: str = "") -> None:
+    """As an administrator, with what depends on them."""
+    cascade = "" if is_sqlite(database_uri) else " CASCADE"
+    administer(database_uri, *(f"DROP TABLE {table}{cascade}" for table in tables), file=file)

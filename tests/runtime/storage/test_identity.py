@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,30 +13,12 @@ from lgs_runtime.storage import Storage, StorageOptions, open_storage
 from lgs_runtime.storage.identity import ANOTHER, EMPTY
 from lgs_runtime.storage.queries import ThreadQuery
 from lgs_runtime.storage.tables import OWN
+from support.database_edits import administer, drop
 from support.service import Service
 
 Another = Callable[..., Awaitable[Storage]]
 ON_POSTGRES = pytest.mark.parametrize("database_uri", ["postgres"], indirect=True)
 ON_SQLITE = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
-
-
-def at(database_uri: str, *statements: str) -> None:
-    """As an administrator."""
-    if database_uri.startswith("sqlite"):
-        with sqlite3.connect(database_uri.removeprefix("sqlite:///")) as file:
-            for statement in statements:
-                file.execute(statement)
-        file.close()
-        return
-    with psycopg.connect(database_uri, autocommit=True) as admin:
-        for statement in statements:
-            admin.execute(statement.encode())
-
-
-def drop(database_uri: str, *tables: str) -> None:
-    """As an administrator, with what depends on them."""
-    cascade = "" if database_uri.startswith("sqlite") else " CASCADE"
-    at(database_uri, *(f"DROP TABLE {table}{cascade}" for table in tables))
 
 
 def options(known: str | None) -> StorageOptions:
@@ -63,7 +44,7 @@ async def test_a_database_that_is_emptied_under_a_replica_is_noticed(
 
 
 async def test_another_database_in_its_place_is_noticed(storage: Storage, database_uri: str) -> None:
-    at(database_uri, "UPDATE lgs_database SET id = 'theirs'")
+    administer(database_uri, "UPDATE lgs_database SET id = 'theirs'")
 
     with pytest.raises(DatabaseReplaced, match=f"{ANOTHER}: its id is theirs"):
         await storage.ping()
@@ -73,7 +54,7 @@ async def test_another_database_in_its_place_is_noticed(storage: Storage, databa
 async def test_what_is_asked_of_an_emptied_database_is_unavailable_and_no_error_of_ours(
     storage: Storage, database_uri: str
 ) -> None:
-    at(database_uri, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    administer(database_uri, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
 
     with pytest.raises(StorageUnavailable, match="lost its tables"):
         await storage.threads.count(ThreadQuery())
@@ -115,13 +96,13 @@ async def test_a_replica_whose_address_leads_to_another_database_claims_nothing_
 ) -> None:
     storage, waiting = service.storage, await service.enqueue()
     lease, known = await storage.leases.take("lost"), storage.database_id
-    at(database_uri, "DELETE FROM lgs_replica", "UPDATE lgs_database SET id = 'theirs'")
+    administer(database_uri, "DELETE FROM lgs_replica", "UPDATE lgs_database SET id = 'theirs'")
 
     with pytest.raises(DatabaseReplaced, match=ANOTHER):
         await lease.renew()
 
     assert not await storage.queue.claim("lost", 1)
-    at(database_uri, f"UPDATE lgs_database SET id = '{known}'")
+    administer(database_uri, f"UPDATE lgs_database SET id = '{known}'")
     assert await lease.renew() is False, "its own is back: the lease is new, what it held is not its own"
     assert await lease.renew() is True
     assert [run.run_id for run in await storage.queue.claim("lost", 1)] == [waiting.run.run_id]

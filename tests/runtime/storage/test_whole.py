@@ -22,6 +22,8 @@ from lgs_runtime.storage.queries import ThreadQuery
 from lgs_runtime.storage.sqlite.statements import identity as sqlite
 from lgs_runtime.storage.tables import CHECKPOINTS, OWN, STORE
 from lgs_runtime.store.backends import open_store
+from support import database_edits
+from support.database_edits import administer
 
 ON_POSTGRES = pytest.mark.parametrize("database_uri", ["postgres"], indirect=True)
 ON_SQLITE = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
@@ -43,21 +45,12 @@ def file_of(database_uri: str, family: str | None) -> Path:
 
 def at(database_uri: str, *statements: str, family: str | None = None) -> None:
     """As an administrator; on SQLite in the file of the family."""
-    if database_uri.startswith("sqlite"):
-        with sqlite3.connect(file_of(database_uri, family)) as file:
-            for statement in statements:
-                file.execute(statement)
-        file.close()
-        return
-    with psycopg.connect(database_uri, autocommit=True) as admin:
-        for statement in statements:
-            admin.execute(statement.encode())
+    administer(database_uri, *statements, file=sqlite.FILES[family] if family else "")
 
 
 def drop(database_uri: str, *tables: str, family: str | None = None) -> None:
     """With what depends on them."""
-    cascade = "" if database_uri.startswith("sqlite") else " CASCADE"
-    at(database_uri, *(f"DROP TABLE {table}{cascade}" for table in tables), family=family)
+    database_edits.drop(database_uri, *tables, file=sqlite.FILES[family] if family else "")
 
 
 @asynccontextmanager
