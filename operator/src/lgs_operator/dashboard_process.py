@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -29,7 +28,7 @@ from lgs_operator.dashboard.sources import Unread
 from lgs_operator.kube.client import KubeClient
 from lgs_operator.kube.errors import KubeError
 from lgs_operator.kube.kinds import SERVICE_OF_OURS, Manifest
-from lgs_operator.process_setup import prepare
+from lgs_operator.process_setup import prepare, stop_on_signals
 from lgs_operator.settings import SettingsError, number
 
 log = structlog.get_logger(__name__)
@@ -88,9 +87,8 @@ def main() -> int:
 
 async def serve(settings: DashboardSettings) -> None:
     """Serves the page until SIGTERM or SIGINT."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for caught in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(caught, stop.set)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
     async with AsyncExitStack() as stack:
         cluster = await KubeClient.connect()
         stack.push_async_callback(cluster.close)

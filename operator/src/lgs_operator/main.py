@@ -7,7 +7,6 @@ Exit code 0 after SIGTERM, 2 for invalid settings, 1 for anything else.
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -39,7 +38,7 @@ from lgs_operator.kube.scope import OperatorScope
 from lgs_operator.kube.state import ClusterState
 from lgs_operator.kube.workqueue import WorkQueue
 from lgs_operator.metrics import Metrics
-from lgs_operator.process_setup import prepare
+from lgs_operator.process_setup import prepare, stop_on_signals
 from lgs_operator.reconciler import Reconciler
 from lgs_operator.settings import Settings, SettingsError, from_environment
 from lgs_operator.status.reporter import StatusReporter
@@ -117,9 +116,7 @@ def main() -> int:
 async def operate(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Runs until `stop` is set (SIGTERM and SIGINT set it). Raises `LostLease`."""
     stop = stop or asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop_on_signals(stop)
     async with AsyncExitStack() as stack:
         cluster = await KubeClient.connect()
         stack.push_async_callback(cluster.close)

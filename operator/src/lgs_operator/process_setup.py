@@ -1,9 +1,11 @@
-"""What each process of the operator's image does before all else: how it logs, and how deep an object it can
-read."""
+"""What each process of the operator's image does before all else: how it logs, how deep an object it can
+read, and what ends it."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import signal
 import sys
 from typing import Final
 
@@ -21,6 +23,13 @@ def prepare() -> None:
     sys.setrecursionlimit(FRAMES)
     read_deeply()
     log_as_json()
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Has SIGTERM and SIGINT set `stop`. Called in the event loop that it belongs to."""
+    loop = asyncio.get_running_loop()
+    for caught in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(caught, stop.set)
 
 
 def log_as_json() -> None:
